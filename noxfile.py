@@ -1,0 +1,213 @@
+"""Everything a developer can do here, one session each: `nox -l` lists them.
+
+All sessions but `package` run in one environment, `.nox/shared`. Whichever session comes
+first builds it; it is built anew when the interpreter or a file that decides its contents
+has changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+nox.needs_version = ">=2026.10"
+nox.options.sessions = ["lint", "types", "laws", "tests", "simulate", "docs", "package"]
+nox.options.error_on_missing_interpreters = True
+
+HERE = Path(__file__).parent
+SHARED = HERE / ".nox" / "shared"
+BIN = SHARED / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = str(BIN / "python")
+DECIDES_CONTENTS = ("pyproject.toml", "constraints.txt")
+WANTED = ("-c", "constraints.txt", "-e", ".[all]", "--group", "dev")
+
+PURE = ("model/*", "policies.py", "protocol/*", "errors.py")
+NOT_PYTEST_TESTS = ("tests/laws", "tests/test_layout.py")  # `laws` and `lint` run these
+SEEDS_IN_MATRIX = 2000
+
+# --- the sessions -------------------------------------------------------------------------
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Check style, format, who imports whom, dependencies and the layout of the tree."""
+    prepare(session)
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+    run(session, "lint-imports", "--no-logo")
+    run(session, "deptry", "src")
+    run(session, "pytest", "-q", "tests/test_layout.py")
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Check types inside (mypy, strict), and the interface as an editor sees it (pyright)."""
+    prepare(session)
+    run(session, "mypy")
+    run(session, "basedpyright", "--pythonpath", PYTHON, "--warnings")
+
+
+@nox.session(venv_backend="none")
+def laws(session: nox.Session) -> None:
+    """Try the decisions, without loop or disk: `nox -s laws -- tests/laws/protocol -k write`."""
+    prepare(session)
+    if session.posargs:
+        run(session, "pytest", *session.posargs)
+        return
+    measured(session, "laws", "-m", "pytest", "tests/laws")
+    include = ",".join(f"*/resilient_store/{part}" for part in PURE)
+    data = f"--data-file={data_file('laws')}"
+    run(session, "coverage", "report", data, f"--include={include}", "--fail-under=100")
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Run every other test, two at a time: `nox -s tests -- tests/io -k hedge` picks some."""
+    prepare(session)
+    if session.posargs:
+        run(session, "pytest", *session.posargs)
+        return
+    left_out = [f"--ignore={path}" for path in NOT_PYTEST_TESTS]
+    measured(session, "tests", "-m", "pytest", *two_workers(), *left_out)
+    data = [str(data_file(name)) for name in ("laws", "tests") if data_file(name).exists()]
+    both = f"--data-file={data_file('both')}"
+    run(session, "coverage", "combine", "--keep", "--quiet", both, *data)
+    run(session, "coverage", "report", both)
+
+
+@nox.session(venv_backend="none")
+def simulate(session: nox.Session) -> None:
+    """Play whole systems through faults: `nox -s simulate -- --seed 81172` replays one."""
+    prepare(session)
+    run(session, "python", "-m", "resilient_store.testing.simulation", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def docs(session: nox.Session) -> None:
+    """Build the site into build/docs, and run every example in README, pages and docstrings."""
+    prepare(session)
+    run(session, "sphinx-build", "-q", "-W", "-n", "-E", "-b", "html", "docs", "build/docs")
+    run(session, "pytest", "-p", "no:randomly", "README.md", "docs", "src", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build, install the wheel with nothing else in a new environment, and use it there."""
+    prepare(session)
+    dist = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    run(session, "python", "-m", "build", "--no-isolation", "--outdir", str(dist))
+    (wheel,) = dist.glob("*.whl")
+    session.install(str(wheel))
+    session.run("python", "-I", "-W", "error", str(HERE / "tests" / "package" / "bare.py"))
+
+
+# --- not in CI: they take as long as you let them -----------------------------------------
+
+
+@nox.session(venv_backend="none", default=False)
+def matrix(session: nox.Session) -> None:
+    """Run every combination, with many more examples and seeds: takes hours."""
+    prepare(session)
+    every = ("-m", "", "--timeout=3600", *two_workers(), *session.posargs)
+    run(session, "pytest", *every, env={"HYPOTHESIS_PROFILE": "matrix"})
+    seeds = ("--seeds", str(SEEDS_IN_MATRIX))
+    run(session, "python", "-m", "resilient_store.testing.simulation", *seeds)
+
+
+@nox.session(venv_backend="none", default=False)
+def search(session: nox.Session) -> None:
+    """Look for seeds that fail: `nox -s search -- --seconds 60`."""
+    prepare(session)
+    simulation = "resilient_store.testing.simulation"
+    run(session, "python", "-m", simulation, "--search", *session.posargs)
+
+
+# --- the shared environment ---------------------------------------------------------------
+
+
+def prepare(session: nox.Session) -> None:
+    """Build the shared environment, unless it is there and as the files ask."""
+    session.chdir(HERE)
+    stamp, key = SHARED / "built-from", environment_key()
+    if stamp.exists() and stamp.read_text() == key:
+        return
+    shutil.rmtree(SHARED, ignore_errors=True)
+    if uv := find_uv():
+        command(session, *uv, "venv", "--quiet", "--python", sys.executable, str(SHARED))
+        command(session, *uv, "pip", "install", "--quiet", "--python", PYTHON, *WANTED)
+    else:
+        command(session, sys.executable, "-m", "venv", str(SHARED))
+        install_without_uv(session)
+    stamp.write_text(key)
+
+
+def environment_key() -> str:
+    """Digest of what decides the environment's contents."""
+    digest = hashlib.sha256(f"{sys.version} {sys.base_prefix}".encode())
+    for name in DECIDES_CONTENTS:
+        digest.update((HERE / name).read_bytes())
+    return digest.hexdigest()
+
+
+def find_uv() -> list[str]:
+    """Return the command that starts uv, empty where there is none."""
+    if importlib.util.find_spec("uv"):
+        return [sys.executable, "-m", "uv"]
+    return [path] if (path := shutil.which("uv")) else []
+
+
+def install_without_uv(session: nox.Session) -> None:
+    """Fetch uv into the new environment first (16 s in all); do with pip (53 s) where it fails."""
+    pip = (PYTHON, "-m", "pip", "install", "--quiet")
+    try:
+        command(session, *pip, "uv")
+        command(session, PYTHON, "-m", "uv", "pip", "install", "--quiet", "-p", PYTHON, *WANTED)
+    except CommandFailed:
+        session.warn("uv could not install the environment; trying pip")
+        command(session, *pip, "--upgrade", "pip>=25.1")  # the first that knows --group
+        command(session, *pip, *WANTED)
+
+
+# --- small parts --------------------------------------------------------------------------
+
+
+def run(session: nox.Session, tool: str, *args: str, env: dict[str, str] | None = None) -> None:
+    """Start one of the shared environment's tools."""
+    command(session, str(BIN / tool), *args, env=env)
+
+
+def command(session: nox.Session, *args: str, env: dict[str, str] | None = None) -> None:
+    """Start a program whose path is known."""
+    session.run(*args, env=env, external=True)
+
+
+def measured(session: nox.Session, name: str, *args: str) -> None:
+    """Run a module under coverage, in this process and in those it starts."""
+    data = f"--data-file={data_file(name)}"
+    data_file(name).parent.mkdir(parents=True, exist_ok=True)
+    run(session, "coverage", "erase", data)
+    run(session, "coverage", "run", data, *args, *fixed_order())
+    run(session, "coverage", "combine", "--quiet", data)
+
+
+def data_file(name: str) -> Path:
+    """Name the file in which coverage keeps what it saw."""
+    return HERE / "build" / "coverage" / name
+
+
+def two_workers() -> tuple[str, ...]:
+    """Return what makes pytest use two cores."""
+    return ("-n", "2", "--dist", "worksteal")
+
+
+def fixed_order() -> tuple[str, ...]:
+    """Return what makes CI shuffle alike every time, while developers get ever new orders."""
+    return ("--randomly-seed=81172",) if os.environ.get("CI") else ()

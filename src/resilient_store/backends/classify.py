@@ -1,0 +1,70 @@
+"""Exception to outcome: the one place that looks at a backend's errors.
+
+Asks the families' tables in turn and ends in a pessimistic default: what nobody recognises
+is *unavailable* for a read and *timed out* (it may have happened) for a change. "Not found"
+is never a default.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from resilient_store.backends import contract
+from resilient_store.backends.families import builtin
+from resilient_store.model.outcome import Outcome
+
+logger = logging.getLogger("resilient_store")
+
+_OURS: dict[type[Exception], Outcome] = {
+    contract.RootMissingError: Outcome.UNAVAILABLE,
+    contract.CorruptBodyError: Outcome.CORRUPT,
+    contract.ChangedError: Outcome.EXISTS,
+    contract.RefusedError: Outcome.REFUSED,
+    contract.UnknownOutcomeError: Outcome.TIMED_OUT,
+}
+_DETAILS: dict[type[Exception], str] = {
+    contract.RootMissingError: "the root is not there",
+    contract.CorruptBodyError: "fewer bytes than the object has",
+    contract.ChangedError: "changed since it was looked at",
+    contract.UnknownOutcomeError: "it may have happened",
+}
+_FAMILIES = (builtin.classify,)
+_reported: set[str] = set()
+_lock = threading.Lock()
+
+
+def classify(error: BaseException, *, changing: bool) -> tuple[Outcome, str]:
+    """Say what an error means, and a detail that cannot hold a secret.
+
+    Parameters
+    ----------
+    error
+        What a family raised.
+    changing
+        Whether the call was a change, so that it may have happened all the same.
+
+    Returns
+    -------
+    tuple
+        The outcome, and the error's type, code and status: never its text.
+    """
+    for ours, outcome in _OURS.items():
+        if isinstance(error, ours):
+            said = str(error) if isinstance(error, contract.RefusedError) else ""
+            return outcome, said or _DETAILS.get(ours, "")
+    for family in _FAMILIES:
+        known = family(error, changing=changing)
+        if known is not None:
+            return known, builtin.describe(error)
+    _report_once(error)
+    return Outcome.TIMED_OUT if changing else Outcome.UNAVAILABLE, builtin.describe(error)
+
+
+def _report_once(error: BaseException) -> None:
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    with _lock:
+        if kind in _reported:
+            return
+        _reported.add(kind)
+    logger.warning("no table knows the error %s; the backend counts as unavailable", kind)

@@ -1,0 +1,293 @@
+"""BackendClient: one backend behind deadline, bulkhead, breaker and statistics.
+
+There is one right order, so it is one object: the deadline is outermost and covers the wait
+for a place; then the bulkhead; then the call; the outcome feeds breaker and statistics. There
+is no retry in here: whoever asks decides that, with everybody's answers in hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import attrs
+
+from resilient_store import runtime
+from resilient_store.backends.classify import classify
+from resilient_store.backends.contract import Family, Moves, Stored, Traits, Upload
+from resilient_store.backends.health import Health, Kind
+from resilient_store.model.info import Body, Headers, ObjectInfo
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.policies import Backend
+
+T = TypeVar("T")
+
+RATE_BYTES_PER_S = 1_000_000
+_SLOW_SHARE = 0.5
+
+
+@attrs.define
+class _Session:
+    """What belongs to one event loop: the opened family, and places for calls."""
+
+    bulkhead: asyncio.Semaphore
+    opening: asyncio.Lock
+    family: Family | None = None
+
+
+class BackendClient:
+    """What we talk through. Every call returns a `Reply`; none raises but `CancelledError`.
+
+    Parameters
+    ----------
+    backend
+        As configured.
+    name, domain
+        Resolved.
+    opener
+        Opens the family, in the running loop.
+    health
+        Shared by all loops of the process.
+
+    Attributes
+    ----------
+    traits
+        What the backend can do; None until it was first opened.
+    creates_exclusively
+        Whether a second creation of a key is refused; None until it was found out.
+
+    Notes
+    -----
+    Promises: P6. Source: design, section 7.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        name: str,
+        domain: str,
+        opener: Callable[[], Awaitable[Family]],
+        health: Health,
+    ) -> None:
+        self.backend = backend
+        self.name = name
+        self.domain = domain
+        self.health = health
+        self.traits: Traits | None = None
+        self.creates_exclusively: bool | None = None
+        self._opener = opener
+        self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Session]
+        self._sessions = weakref.WeakKeyDictionary()
+
+    async def info(self, key: str, *, kind: Kind = "read") -> Reply[ObjectInfo]:
+        """Look at a key. An empty object is marked blank."""
+        reply = await self._call(kind, key, lambda family, _: family.info(key))
+        return attrs.evolve(reply, blank=reply.value is not None and reply.value.blank)
+
+    async def get(self, key: str, start: int | None = None, end: int | None = None) -> Reply[Body]:
+        """Read an object or a range. An empty body is marked blank unless the object is not."""
+        size = end - (start or 0) if end is not None and end > (start or 0) >= 0 else 0
+        reply = await self._call(
+            "read", key, lambda family, moves: family.get(key, start, end, moves), size=size
+        )
+        body = reply.value
+        return attrs.evolve(reply, blank=body is not None and not body.data and not body.size)
+
+    async def probe(self, key: str) -> None:
+        """Try a backend that is left alone, with a small read of what was asked for."""
+        if not self.health.take_probe("read", runtime.now_s(), self.backend.timeout):
+            return
+        try:
+            await self.get(key, 0, 65536)
+        except asyncio.CancelledError:
+            self.health.give_probe_back("read", runtime.now_s())
+            raise
+
+    async def put(
+        self, key: str, data: bytes, *, exclusive: bool, headers: Headers
+    ) -> Reply[Stored]:
+        """Store an object whole."""
+        return await self._change(
+            key,
+            lambda family: family.put(key, data, exclusive=exclusive, headers=headers),
+            size=len(data),
+        )
+
+    async def upload(
+        self, key: str, *, exclusive: bool, headers: Headers
+    ) -> Reply[UploadClient]:
+        """Begin an object of unknown length."""
+        reply = await self._change(
+            key, lambda family: family.upload(key, exclusive=exclusive, headers=headers)
+        )
+        upload = None if reply.value is None else UploadClient(self, key, reply.value)
+        return Reply(self.name, reply.outcome, upload, reply.detail)
+
+    async def publish(self, staged: str, key: str, *, expected: str | None) -> Reply[Stored]:
+        """Bring a staged object to its own key."""
+        return await self._change(
+            key, lambda family: family.publish(staged, key, expected=expected)
+        )
+
+    async def delete(self, key: str, *, expected: str | None = None) -> Reply[None]:
+        """Delete an object."""
+        return await self._change(key, lambda family: family.delete(key, expected=expected))
+
+    async def list(
+        self, key: str, *, recursive: bool, kind: Kind = "read"
+    ) -> Reply[Sequence[ObjectInfo]]:
+        """List what lies under a key."""
+        return await self._call(
+            kind, key, lambda family, moves: family.list(key, recursive=recursive, moves=moves)
+        )
+
+    async def mkdir(self, key: str) -> Reply[None]:
+        """Make a directory."""
+        return await self._change(key, lambda family: family.mkdir(key))
+
+    async def rmdir(self, key: str) -> Reply[None]:
+        """Remove an empty directory."""
+        return await self._change(key, lambda family: family.rmdir(key))
+
+    async def sign(self, key: str, expiration: int) -> Reply[str]:
+        """Make a signed URL."""
+        return await self._call("read", key, lambda family, _: family.sign(key, expiration))
+
+    async def open(self) -> Reply[None]:
+        """Open the family, so that `traits` are known; no request is sent."""
+
+        async def nothing(_: Family, __: Moves) -> None:
+            return None
+
+        return await self._call("write", "", nothing)
+
+    async def close(self) -> None:
+        """Give back what belongs to the running loop."""
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None and session.family is not None:
+            await session.family.close()
+
+    async def _change(
+        self, key: str, run: Callable[[Family], Awaitable[T]], *, size: int = 0
+    ) -> Reply[T]:
+        if self.backend.read_only:
+            return Reply(self.name, Outcome.REFUSED, detail="it is read-only")
+        return await self._call("write", key, lambda family, _: run(family), size=size, changing=True)
+
+    async def step(
+        self, key: str, run: Callable[[], Awaitable[T]], *, deadline_s: float
+    ) -> Reply[T]:
+        """Carry out one step of a long change, with a deadline of its own."""
+        return await self._call(
+            "write", key, lambda *_: run(), deadline_s=deadline_s, changing=True
+        )
+
+    async def _call(  # noqa: PLR0913 - one place for all that every call has
+        self,
+        kind: Kind,
+        key: str,
+        run: Callable[[Family, Moves], Awaitable[T]],
+        *,
+        size: int = 0,
+        deadline_s: float | None = None,
+        changing: bool = False,
+    ) -> Reply[T]:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        timeout_s = deadline_s or self.backend.timeout
+        sent = False
+        self.health.earn()
+        reply: Reply[T]
+        try:
+            async with asyncio.timeout(timeout_s + size / RATE_BYTES_PER_S) as limit:
+                session = self._session(loop)
+                async with session.bulkhead:
+                    family = await self._opened(session)
+                    sent = True
+                    value = await run(family, _prolong(loop, limit, timeout_s))
+            reply = Reply(self.name, Outcome.OK, value)
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            reply = Reply(self.name, Outcome.UNAVAILABLE, detail="it cancelled the call itself")
+        except Exception as error:  # noqa: BLE001 - the boundary: every error becomes an outcome
+            if isinstance(error, TimeoutError) and limit.expired():
+                outcome = Outcome.TIMED_OUT if sent or not changing else Outcome.UNAVAILABLE
+                detail = f"no answer in {loop.time() - started_s:.3g} s"
+            else:
+                outcome, detail = classify(error, changing=changing and sent)
+            reply = Reply(self.name, outcome, detail=detail)
+        took_s = loop.time() - started_s
+        slow = reply.ok and took_s > _SLOW_SHARE * ((limit.when() or 0.0) - started_s)
+        self.health.record(kind, reply.outcome, loop.time(), key=key, slow=slow, took_s=took_s)
+        return reply
+
+    def _session(self, loop: asyncio.AbstractEventLoop) -> _Session:
+        session = self._sessions.get(loop)
+        if session is None:
+            places = asyncio.Semaphore(self.backend.max_concurrency)
+            session = self._sessions[loop] = _Session(places, asyncio.Lock())
+        return session
+
+    async def _opened(self, session: _Session) -> Family:
+        if session.family is None:
+            async with session.opening:
+                if session.family is None:
+                    session.family = await self._opener()
+                    self.traits = session.family.traits
+        return session.family
+
+
+@attrs.define
+class UploadClient:
+    """An upload behind its backend's deadlines: each part has the stall limit, the end its own."""
+
+    _client: BackendClient
+    _key: str
+    _upload: Upload
+    _size: int = 0
+
+    async def write(self, part: bytes) -> Reply[None]:
+        """Send the next bytes."""
+        self._size += len(part)
+        return await self._client.step(
+            self._key,
+            lambda: self._upload.write(part),
+            deadline_s=self._client.backend.stall_timeout + len(part) / RATE_BYTES_PER_S,
+        )
+
+    async def finish(self) -> Reply[Stored]:
+        """Make the object visible."""
+        deadline_s = self._client.backend.timeout + self._size / RATE_BYTES_PER_S
+        return await self._client.step(self._key, self._upload.finish, deadline_s=deadline_s)
+
+    async def abort(self) -> Reply[None]:
+        """Leave nothing behind."""
+        return await self._client.step(
+            self._key, self._upload.abort, deadline_s=self._client.backend.timeout
+        )
+
+
+def _prolong(
+    loop: asyncio.AbstractEventLoop, limit: asyncio.Timeout, timeout_s: float
+) -> Moves:
+    """Make the callback by which a call that moves on starts its deadline anew."""
+
+    def reschedule(size: int) -> None:
+        when_s = loop.time() + timeout_s + size / RATE_BYTES_PER_S
+        try:
+            limit.reschedule(when_s)
+        except RuntimeError:
+            return  # the call ended meanwhile
+
+    def moves(size: int) -> None:
+        loop.call_soon_threadsafe(reschedule, size)
+
+    return moves
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

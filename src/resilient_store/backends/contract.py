@@ -1,0 +1,119 @@
+"""What a family of backends must be able to do, and the few errors that it may raise.
+
+A family is the code for one kind of storage (disk, memory, S3, any other fsspec filesystem).
+It raises whatever its storage raises; `client` turns that into one of the ten outcomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+from resilient_store.model.info import Body, Headers, ObjectInfo
+
+
+class RootMissingError(Exception):
+    """The root is not there (an unmounted disk, a deleted bucket): unavailable, never "absent"."""
+
+
+class CorruptBodyError(Exception):
+    """The bytes are not what the answer says of itself."""
+
+
+class ChangedError(Exception):
+    """What lies at the key is not what was looked at, so it was left alone."""
+
+
+class RefusedError(Exception):
+    """The backend is well and will never do this; the text is of our own making."""
+
+
+class UnknownOutcomeError(Exception):
+    """A change may or may not have happened."""
+
+
+@attrs.frozen(kw_only=True)
+class Traits:
+    """What a family can do.
+
+    Attributes
+    ----------
+    exclusive_create
+        Whether two creations of one key can never both succeed. None: it must be tried out.
+    conditional_delete
+        Whether tags are unique per write, so that a deletion can be bound to our own bytes.
+    directories
+        Whether directories exist by themselves, and a file and something below it cannot both.
+    """
+
+    exclusive_create: bool | None
+    conditional_delete: bool
+    directories: bool
+
+
+@attrs.frozen
+class Stored:
+    """What a write left: the backend's tag for these bytes, and whether it keeps headers."""
+
+    tag: str | None = None
+    headers_kept: bool = False
+
+
+# Told that a long call moves on, and how many bytes it has still to bring, so that its
+# deadline starts anew from there. May be called from any thread.
+Moves = Callable[[int], None]
+
+
+class Upload(Protocol):
+    """An object under way: nothing is visible at its key until `finish`."""
+
+    async def write(self, part: bytes) -> None:
+        """Take the next bytes."""
+
+    async def finish(self) -> Stored:
+        """Make the object visible, whole."""
+
+    async def abort(self) -> None:
+        """Leave nothing behind."""
+
+
+class Family(Protocol):
+    """One kind of storage, opened at one root. Keys are relative to it; the root is ``""``."""
+
+    traits: Traits
+
+    async def info(self, key: str) -> ObjectInfo:
+        """Say what lies at the key."""
+
+    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
+        """Read an object, or a range of it as Python slices it. One request where it can be."""
+
+    async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:
+        """Store an object so that it appears whole."""
+
+    async def upload(self, key: str, *, exclusive: bool, headers: Headers) -> Upload:
+        """Begin to store an object of unknown length."""
+
+    async def publish(self, staged: str, key: str, *, expected: str | None) -> Stored:
+        """Bring a staged object to its own key, if nothing but `expected` lies there."""
+
+    async def delete(self, key: str, *, expected: str | None = None) -> None:
+        """Delete an object; with a tag, only if the object still has it."""
+
+    async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
+        """List what lies under the key: one level, or everything, directories included."""
+
+    async def mkdir(self, key: str) -> None:
+        """Make a directory, and those above it, where directories exist by themselves."""
+
+    async def rmdir(self, key: str) -> None:
+        """Remove an empty directory, where directories exist by themselves."""
+
+    async def sign(self, key: str, expiration: int) -> str:
+        """Return a URL that lets anybody read the object for `expiration` seconds."""
+
+    async def close(self) -> None:
+        """Give back threads and connections."""
+

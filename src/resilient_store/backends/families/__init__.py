@@ -1,0 +1,1 @@
+"""The kinds of storage, each with its own table of errors."""

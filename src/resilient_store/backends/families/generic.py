@@ -1,0 +1,307 @@
+"""Any other fsspec filesystem, asynchronous or not, taken at its weakest.
+
+Nothing is assumed but ``info``, ``cat_file``, ``ls``, ``pipe_file``, ``put_file``, ``rm_file``
+and a copy. ``exists``, ``isfile``, ``isdir`` and ``find`` are never called: in fsspec they turn
+an outage into "no" or into a shorter answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from resilient_store import runtime
+from resilient_store.backends.contract import (
+    ChangedError,
+    CorruptBodyError,
+    Moves,
+    RefusedError,
+    RootMissingError,
+    Stored,
+    Traits,
+    Upload,
+)
+from resilient_store.backends.threads import Abandonment, DaemonPool
+from resilient_store.model.info import Body, Headers, ObjectInfo
+from resilient_store.model.path import RESERVED, join, parent
+
+_SPOOL_BYTES = 8 * 1024 * 1024
+
+
+class GenericFamily:
+    """An fsspec filesystem of which nothing more is known.
+
+    Parameters
+    ----------
+    filesystem
+        Used as it is.
+    root
+        Where the objects lie in it.
+    name, threads
+        For the pool that carries a filesystem that is not asynchronous.
+    write_options
+        Given to every write.
+    """
+
+    traits = Traits(exclusive_create=None, conditional_delete=False, directories=True)
+
+    def __init__(
+        self,
+        filesystem: Any,  # noqa: ANN401 - fsspec is untyped
+        root: str,
+        name: str,
+        threads: int,
+        write_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._fs = filesystem
+        self._root = str(filesystem._strip_protocol(root) if root else root)  # noqa: SLF001
+        self._root = self._root.rstrip("/") or ("/" if root.startswith("/") else "")
+        self._pool = DaemonPool(name, threads)
+        self._options = dict(write_options or {})
+        self._root_seen = False
+
+    async def info(self, key: str) -> ObjectInfo:
+        """Say what lies at the key."""
+        try:
+            found = await self._call("info", self._path(key))
+        except FileNotFoundError:
+            await self._require_root()
+            raise
+        return self._object_info(key, found)
+
+    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
+        """Read an object, or a range of it.
+
+        A whole read asks for the size first: without it there is no telling a short body
+        from a whole one, nor how long it may take.
+        """
+        size = None
+        if start is None and end is None or (start or 0) < 0 or (end or 0) < 0:
+            info = await self.info(key)
+            if info.directory:
+                raise FileNotFoundError(key)
+            size = info.size
+        if size is not None:
+            first, last, _ = slice(start, end).indices(size)
+            start, end = (None, None) if last - first == size else (first, last)
+            moves(max(0, last - first))
+            if size and first >= last:
+                return Body(data=b"", size=size)
+        options = {} if start is None and end is None else {"start": start, "end": end}
+        try:
+            data = bytes(await self._call("cat_file", self._path(key), **options))
+        except FileNotFoundError:
+            await self._require_root()
+            raise
+        if not options and size is not None and len(data) != size:
+            raise CorruptBodyError
+        if end is not None and len(data) > end - (start or 0):
+            raise CorruptBodyError  # a server that ignores ranges hands out everything
+        return Body(data=data, size=size)
+
+    async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:  # noqa: ARG002
+        """Store an object: exclusively by the filesystem's own word, else by way of staging."""
+        if exclusive:
+            await self._make_parent(key)
+            await self._call("pipe_file", self._path(key), data, mode="create", **self._options)
+            return Stored()
+        if key.startswith(f"{RESERVED}/"):
+            await self._make_parent(key)
+            await self._call("pipe_file", self._path(key), data, **self._options)
+            return Stored()
+        staged = join(RESERVED, "staging", runtime.new_id())
+        await self.put(staged, data, exclusive=False, headers=Headers())
+        return await self._rename(staged, key)
+
+    async def upload(self, key: str, *, exclusive: bool, headers: Headers) -> Upload:  # noqa: ARG002
+        """Begin an object of unknown length: gathered on the local disk, then sent."""
+        return _SpooledUpload(self, key, exclusive=exclusive)
+
+    async def send_file(self, local: str, key: str, *, exclusive: bool) -> Stored:
+        """Send a local file, so that it appears whole where the filesystem can rename."""
+        options = {"mode": "create"} if exclusive else {}
+        staged = key
+        if not exclusive and not key.startswith(f"{RESERVED}/"):
+            staged = join(RESERVED, "staging", runtime.new_id())
+        await self._make_parent(staged)
+        await self._call("put_file", local, self._path(staged), **options, **self._options)
+        return Stored() if staged == key else await self._rename(staged, key)
+
+    async def publish(self, staged: str, key: str, *, expected: str | None) -> Stored:
+        """Bring a staged object to its own key; what lies there is looked at first."""
+        try:
+            found: str | None = (await self.info(key)).tag
+        except FileNotFoundError:
+            found = None
+        if found != expected:
+            raise ChangedError
+        return await self._rename(staged, key)
+
+    async def delete(self, key: str, *, expected: str | None = None) -> None:
+        """Delete an object; never on a condition, which nothing here can keep."""
+        if expected is not None:
+            raise RefusedError("it cannot delete on a condition")
+        try:
+            await self._call("rm_file", self._path(key))
+        except FileNotFoundError:
+            await self._require_root()
+            raise
+
+    async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
+        """List level by level, so that nothing is left out silently."""
+        found: list[ObjectInfo] = []
+        waiting = [key]
+        while waiting:
+            above = waiting.pop()
+            try:
+                entries = await self._call("ls", self._path(above), detail=True)
+            except FileNotFoundError:
+                await self._require_root()
+                if above == key:
+                    raise
+                continue  # a directory that was removed meanwhile
+            moves(0)
+            for entry in entries:
+                below = self._key(entry["name"])
+                if below in (above, "") and entry["type"] == "directory":
+                    continue  # a listing that begins with the directory itself
+                info = self._object_info(below, entry)
+                found.append(info)
+                if recursive and info.directory:
+                    waiting.append(below)
+        return found
+
+    async def mkdir(self, key: str) -> None:
+        """Make a directory and those above it."""
+        await self._require_root()
+        await self._call("makedirs", self._path(key), exist_ok=True)
+
+    async def rmdir(self, key: str) -> None:
+        """Remove an empty directory."""
+        await self._call("rmdir", self._path(key))
+
+    async def sign(self, key: str, expiration: int) -> str:
+        """Ask the filesystem for a signed URL."""
+        return str(await self._call("sign", self._path(key), expiration))
+
+    async def close(self) -> None:
+        """Let the threads end; the filesystem is its owner's to close."""
+        self._pool.close()
+
+    async def _rename(self, staged: str, key: str) -> Stored:
+        await self._make_parent(key)
+        source, target = self._path(staged), self._path(key)
+        if self._fs.async_impl:
+            await self._call("mv_file", source, target)
+        elif _overrides(self._fs, "mv"):
+            await self._call("mv", source, target)
+        else:
+            await self._call("cp_file", source, target)
+            await self._call("rm_file", source)
+        try:
+            return Stored((await self.info(key)).tag)
+        except FileNotFoundError:
+            raise ChangedError from None
+
+    async def _make_parent(self, key: str) -> None:
+        if above := parent(key):
+            await self._require_root()
+            await self._call("makedirs", self._path(above), exist_ok=True)
+
+    async def _require_root(self) -> None:
+        """Let "not found" count only where the root is known to be there."""
+        if self._root_seen or not self._root.strip("/"):
+            return
+        try:
+            await self._call("info", self._root)
+        except FileNotFoundError:
+            raise RootMissingError from None
+        self._root_seen = True
+
+    def _path(self, key: str) -> str:
+        return f"{self._root.rstrip('/')}/{key}" if key and self._root else key or self._root
+
+    def _key(self, name: str) -> str:
+        stripped = str(self._fs._strip_protocol(name)).strip("/")  # noqa: SLF001
+        return stripped.removeprefix(self._root.strip("/")).strip("/")
+
+    def _object_info(self, key: str, found: Mapping[str, Any]) -> ObjectInfo:
+        if found.get("type") == "directory":
+            return ObjectInfo(key=key, directory=True)
+        modified = _time(found, "LastModified", "last_modified", "modified", "mtime", "updated")
+        mark = found.get("ETag") or found.get("etag") or found.get("generation") or modified
+        size = found.get("size")
+        return ObjectInfo(
+            key=key,
+            size=size,
+            tag=f"{mark}-{size}" if mark else f"-{size}",
+            created=_time(found, "created", "timeCreated", "creation_time"),
+            modified=modified,
+        )
+
+    async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        if not self._fs.async_impl:
+            run = getattr(self._fs, method)
+            return await self._pool.run(lambda _: run(*arguments, **options))
+        coroutine = getattr(self._fs, f"_{method}", None)
+        if coroutine is None:
+            run = getattr(self._fs, method)
+            return await self._pool.run(lambda _: run(*arguments, **options))
+        home = None if self._fs.asynchronous else self._fs.loop
+        if home is None or home is asyncio.get_running_loop():
+            return await coroutine(*arguments, **options)
+        # An instance that belongs to another loop is only ever touched on that loop.
+        call = asyncio.run_coroutine_threadsafe(coroutine(*arguments, **options), home)
+        return await asyncio.wrap_future(call)
+
+    async def run(self, call: Any) -> Any:  # noqa: ANN401 - whatever it returns
+        """Run a blocking call in this backend's own threads."""
+        return await self._pool.run(call)
+
+
+class _SpooledUpload:
+    """Gathers an object in a temporary file, so that memory stays bounded."""
+
+    def __init__(self, family: GenericFamily, key: str, *, exclusive: bool) -> None:
+        self._family = family
+        self._key = key
+        self._exclusive = exclusive
+        self._file = tempfile.NamedTemporaryFile(prefix="resilient-", buffering=_SPOOL_BYTES)  # noqa: SIM115
+
+    async def write(self, part: bytes) -> None:
+        await self._family.run(lambda _: self._file.write(part))
+
+    async def finish(self) -> Stored:
+        def flush(abandonment: Abandonment) -> None:
+            self._file.flush()
+            abandonment.check()
+
+        await self._family.run(flush)
+        try:
+            return await self._family.send_file(
+                self._file.name, self._key, exclusive=self._exclusive
+            )
+        finally:
+            self._file.close()
+
+    async def abort(self) -> None:
+        self._file.close()
+
+
+def _overrides(filesystem: Any, method: str) -> bool:  # noqa: ANN401
+    from fsspec.spec import AbstractFileSystem  # noqa: PLC0415 - loaded by now, with the instance
+
+    return getattr(type(filesystem), method) is not getattr(AbstractFileSystem, method)
+
+
+def _time(found: Mapping[str, Any], *names: str) -> dt.datetime | None:
+    for name in names:
+        value = found.get(name)
+        if isinstance(value, dt.datetime):
+            return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return dt.datetime.fromtimestamp(value, dt.UTC)
+    return None

@@ -1,0 +1,143 @@
+"""A bounded pool of daemon threads for what is not async.
+
+The standard library's executors make process exit wait for their threads, so that one call
+that hangs in a dead mount keeps the process alive for ever. These threads do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import attrs
+
+T = TypeVar("T")
+
+
+@attrs.define
+class Abandonment:
+    """Told to a blocking call when its caller has given up: it must change nothing any more."""
+
+    abandoned: bool = False
+
+    def check(self) -> None:
+        """Stop here if the caller has given up.
+
+        Raises
+        ------
+        AbandonedError
+            It has.
+        """
+        if self.abandoned:
+            raise AbandonedError
+
+
+class AbandonedError(Exception):
+    """A blocking call noticed that nobody waits for it any more; nobody sees this."""
+
+
+_Job = tuple["Future[Any]", Callable[[Abandonment], Any], Abandonment]
+_Jobs = queue.SimpleQueue[_Job | None]
+
+
+class DaemonPool:
+    """At most `size` threads, started when needed; a call that is given up in the queue never runs.
+
+    Notes
+    -----
+    Promises: P6.
+    """
+
+    def __init__(self, name: str, size: int) -> None:
+        self._name = name
+        self._size = size
+        self._begin()
+        _pools.add(self)
+
+    def _begin(self) -> None:
+        self._jobs: _Jobs = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._finalizer = weakref.finalize(self, _dismiss, self._jobs, self._threads)
+
+    async def run(
+        self, call: Callable[[Abandonment], T], dispose: Callable[[T], None] | None = None
+    ) -> T:
+        """Run a blocking call in a thread.
+
+        Cancelling returns at once; a call that has begun goes on in its thread, told by its
+        `Abandonment`, and its result goes to `dispose`.
+        """
+        future: Future[T] = Future()
+        abandonment = Abandonment()
+        self._jobs.put((future, call, abandonment))
+        self._start_thread_if_needed()
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            abandonment.abandoned = True
+            if dispose is not None:
+                future.add_done_callback(lambda done: _dispose(done, dispose))
+            raise
+
+    def close(self) -> None:
+        """Let idle threads end; those that hang are left to themselves."""
+        self._finalizer()
+
+    def _start_thread_if_needed(self) -> None:
+        if self._idle.acquire(blocking=False):
+            return
+        with self._lock:
+            if len(self._threads) < self._size:
+                thread = threading.Thread(
+                    target=_work,
+                    args=(self._jobs, self._idle),
+                    name=f"resilient-{self._name}-{len(self._threads)}",
+                    daemon=True,
+                )
+                self._threads.append(thread)
+                thread.start()
+
+
+_pools: weakref.WeakSet[DaemonPool] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    """Forget the parent's threads, which do not exist in a forked child."""
+    for pool in list(_pools):
+        pool._begin()  # noqa: SLF001 - the same module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
+def _work(jobs: _Jobs, idle: threading.Semaphore) -> None:
+    while (job := jobs.get()) is not None:
+        future, call, abandonment = job
+        if future.set_running_or_notify_cancel():
+            try:
+                result = call(abandonment)
+            except BaseException as error:  # noqa: BLE001 - handed to whoever awaits it
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+        del job, future, call
+        idle.release()
+
+
+def _dispose(done: Future[T], dispose: Callable[[T], None]) -> None:
+    if not done.cancelled() and done.exception() is None:
+        dispose(done.result())
+
+
+def _dismiss(jobs: _Jobs, threads: list[threading.Thread]) -> None:
+    for _ in threads:
+        jobs.put(None)

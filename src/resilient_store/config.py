@@ -1,0 +1,259 @@
+"""From plain values (keyword arguments, mappings, a TOML file) to a configuration, and back."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from resilient_store.errors import ConfigurationError
+from resilient_store.policies import (
+    Backend,
+    DegradedRead,
+    ReadFromFirstHealthy,
+    WriteToAll,
+    as_mapping,
+    refuse_unknown,
+)
+from resilient_store.store import Configuration
+
+T = TypeVar("T")
+
+# Of the interface, and not in this version: refused by name instead of ignored.
+_NOT_YET = {
+    "catalog": "catalogs are not part of this version; leave catalog out",
+    "placements": "placements need a catalog, which is not part of this version; leave them out",
+}
+OPTIONS = (
+    "backends",
+    "catalog",
+    "write",
+    "read",
+    "degraded",
+    "placements",
+    "write_once",
+    "catalog_down",
+    "lock_timeout",
+    "lease",
+    "late_window",
+    "on_degraded",
+    "on_backend_state",
+    "asynchronous",
+    "loop",
+    "batch_size",
+)
+
+
+def configure(options: Mapping[str, Any]) -> Configuration:
+    """Make a configuration from the filesystem's keyword arguments.
+
+    Raises
+    ------
+    ConfigurationError
+        The text names what to change.
+    """
+    refuse_unknown("ResilientFileSystem", (n for n in options if n not in OPTIONS), OPTIONS)
+    for name, why in _NOT_YET.items():
+        if options.get(name):
+            raise ConfigurationError(f"ResilientFileSystem: {why}")
+    write_once = options.get("write_once", False)
+    if write_once not in (True, False, "unique-names"):
+        raise ConfigurationError(
+            f"write_once={write_once!r} must be True, False or 'unique-names'"
+        )
+    for name in ("on_degraded", "on_backend_state"):
+        if options.get(name) is not None and not callable(options[name]):
+            raise ConfigurationError(f"{name} must be callable, and is {options[name]!r}")
+    return Configuration(
+        backends=tuple(_backend(given) for given in _as_sequence(options.get("backends"))),
+        write=_policy(WriteToAll, options.get("write")) or WriteToAll(),
+        read=_policy(ReadFromFirstHealthy, options.get("read")) or ReadFromFirstHealthy(),
+        degraded=_degraded(options.get("degraded")),
+        write_once=write_once,
+        on_degraded=options.get("on_degraded"),
+        on_backend_state=options.get("on_backend_state"),
+    )
+
+
+def check_catalog_options(
+    catalog_down: str, lock_timeout: float, lease: float, late_window: float
+) -> None:
+    """Refuse values that no catalog could work with, though none is used yet.
+
+    Raises
+    ------
+    ConfigurationError
+        The text names the option.
+    """
+    if catalog_down not in ("raise", "read"):
+        raise ConfigurationError(f"catalog_down={catalog_down!r} must be 'raise' or 'read'")
+    seconds = {"lock_timeout": lock_timeout, "lease": lease, "late_window": late_window}
+    for name, value in seconds.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+            raise ConfigurationError(f"{name}={value!r} must be a number of seconds above 0")
+
+
+def identity(configuration: Configuration) -> bytes:
+    """Return what tells this configuration from every other, secrets included.
+
+    Two stores that differ only in a secret are two stores: they must never be taken for one.
+    """
+    parts: list[object] = []
+    for backend in configuration.backends:
+        plain = as_mapping(backend)
+        if not isinstance(backend.target, str):
+            plain["target"] = getattr(backend.target, "_fs_token", id(backend.target))
+        parts.append(sorted(plain.items()))
+    parts += [configuration.names, configuration.write, configuration.read]
+    parts += [configuration.degraded, configuration.write_once]
+    parts += [configuration.on_degraded, configuration.on_backend_state]
+    return repr(parts).encode()
+
+
+def from_config(path: str | os.PathLike[str], store: str | None = None, **options: Any) -> Any:
+    """Build a store from a TOML file; see `read_config`. Options given here win.
+
+    Returns
+    -------
+    ResilientFileSystem
+        The store.
+    """
+    from resilient_store.filesystem import ResilientFileSystem  # noqa: PLC0415 - it imports us
+
+    return ResilientFileSystem(**{**read_config(path, store), **options})
+
+
+def _as_sequence(backends: Any) -> Iterable[Any]:  # noqa: ANN401 - what the user gave
+    if backends is None:
+        return ()
+    if isinstance(backends, (str, Mapping, Backend)):
+        return (backends,)
+    return tuple(backends)
+
+
+def _backend(given: Any) -> Backend:  # noqa: ANN401
+    if isinstance(given, Backend):
+        return given
+    if isinstance(given, Mapping):
+        if "target" not in given:
+            raise ConfigurationError(
+                'a backend given as a mapping needs a target, such as {"target": "s3://bucket"}'
+            )
+        return Backend(**given)
+    return Backend(given)
+
+
+def _policy(kind: type[T], given: Any) -> T | None:  # noqa: ANN401
+    if given is None or isinstance(given, kind):
+        return given
+    if isinstance(given, Mapping):
+        names = [field.name for field in attrs.fields(kind)]  # type: ignore[arg-type]
+        refuse_unknown(kind.__name__, (name for name in given if name not in names), names)
+        return kind(**given)
+    raise ConfigurationError(
+        f"a policy is a {kind.__name__} or a mapping of its options, not a {type(given).__name__}"
+    )
+
+
+def _degraded(given: Any) -> DegradedRead | None:  # noqa: ANN401
+    if given is None or isinstance(given, DegradedRead):
+        return given
+    if isinstance(given, Mapping) or callable(given):
+        return DegradedRead(given)
+    raise ConfigurationError(
+        "degraded is a DegradedRead, a mapping of its rules, or None, "
+        f"not a {type(given).__name__}"
+    )
+
+
+def as_options(configuration: Configuration, *, include_secrets: bool) -> dict[str, Any]:
+    """Return the keyword arguments that build the store again, as JSON can hold them.
+
+    Raises
+    ------
+    ConfigurationError
+        A callable or a filesystem instance was given, which JSON cannot hold.
+    """
+    backends = []
+    for backend in configuration.backends:
+        if not isinstance(backend.target, str):
+            raise ConfigurationError(
+                f"a {type(backend.target).__name__} cannot be written as JSON; give the "
+                "backend as a URL, or pickle the store"
+            )
+        plain = {n: v for n, v in as_mapping(backend).items() if v not in (None, {}, "")}
+        if not include_secrets:
+            plain.pop("storage_options", None)
+            plain.pop("write_options", None)
+            plain["target"] = _without_userinfo(backend.target)
+        backends.append(plain)
+    options: dict[str, Any] = {
+        "backends": backends,
+        "write": {n: v for n, v in as_mapping(configuration.write).items() if v is not None},
+        "read": as_mapping(configuration.read),
+        "write_once": configuration.write_once,
+    }
+    if configuration.degraded is not None:
+        if callable(configuration.degraded.rules):
+            raise ConfigurationError(
+                "a callable cannot be written as JSON; give DegradedRead a mapping"
+            )
+        options["degraded"] = {o: list(d) for o, d in configuration.degraded.rules.items()}
+    for hook in ("on_degraded", "on_backend_state"):
+        if getattr(configuration, hook) is not None:
+            raise ConfigurationError(f"{hook} cannot be written as JSON; pickle the store")
+    return options
+
+
+def _without_userinfo(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def read_config(path: str | os.PathLike[str], store: str | None = None) -> dict[str, Any]:
+    """Read a store's options from a TOML file; secrets may be references to the environment.
+
+    ``{env = "NAME"}`` anywhere in the file stands for that environment variable.
+
+    Parameters
+    ----------
+    path
+        The file.
+    store
+        The name of a table under ``[stores]``; None where the file has just one.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read, names no such store, or an environment variable is not set.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        stores: dict[str, Any] = tomllib.loads(text).get("stores", {})
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{os.fspath(path)}: {type(error).__name__}") from None
+    name = store if store is not None else next(iter(stores), "")
+    if name not in stores or (store is None and len(stores) != 1):
+        raise ConfigurationError(
+            f"{os.fspath(path)}: say which store; it has {', '.join(stores) or 'no [stores.NAME]'}"
+        )
+    options: dict[str, Any] = _resolve(stores[name], f"stores.{name}")
+    return options
+
+
+def _resolve(value: Any, where: str) -> Any:  # noqa: ANN401 - whatever TOML holds
+    if isinstance(value, dict):
+        if set(value) == {"env"}:
+            variable = value["env"]
+            if variable not in os.environ:
+                raise ConfigurationError(f"{where}: the environment has no {variable}; set it")
+            return os.environ[variable]
+        return {name: _resolve(item, f"{where}.{name}") for name, item in value.items()}
+    if isinstance(value, list):
+        return [_resolve(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    return value

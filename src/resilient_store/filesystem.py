@@ -1,0 +1,499 @@
+"""ResilientFileSystem: fsspec's names, a few lines each; the work is done in `io`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from fsspec.asyn import get_loop, sync, sync_wrapper
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.core import get_compression
+from fsspec.utils import isfilelike, stringify_path
+
+from resilient_store import runtime
+from resilient_store.config import as_options, check_catalog_options, configure, identity
+from resilient_store.errors import InvalidPathError, OriginalMissingError, UnsupportedOperationError
+from resilient_store.files import (
+    AsyncObjectReader,
+    AsyncObjectWriter,
+    CompressedWriter,
+    ObjectReader,
+    ObjectWriter,
+    TextWriter,
+    decompressed,
+    text_reader,
+)
+from resilient_store.io import copy as copying
+from resilient_store.io import delete as deleting
+from resilient_store.io import read as reading
+from resilient_store.io.drive import all_of, end_all
+from resilient_store.io.entries import full_entry, missing_entry
+from resilient_store.io.get import get_file
+from resilient_store.io.stream import BLOCK_BYTES, PinnedReader
+from resilient_store.io.write import WriteSession
+from resilient_store.model import path as paths
+from resilient_store.model.info import Headers
+from resilient_store.model.result import BackendState, ReadResult, WriteReceipt
+from resilient_store.policies import (
+    Backend,
+    DegradedRead,
+    ReadFromFirstHealthy,
+    WriteOnce,
+    WriteToAll,
+)
+from resilient_store.store import Store, open_store
+from resilient_store.tree import TreeFileSystem
+
+_assembling = threading.Lock()
+
+
+def _new_lock() -> None:
+    global _assembling  # noqa: PLW0603 - a lock that another thread held does not survive a fork
+    _assembling = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
+
+
+class ResilientFileSystem(TreeFileSystem):
+    """One filesystem over several platforms, with honest degraded reads.
+
+    Parameters
+    ----------
+    backends
+        In the order of preference: `Backend`, URL, or mapping of a backend's options.
+    catalog, placements, catalog_down, lock_timeout, lease, late_window
+        Of stores with a catalog, which are not part of this version: `catalog` stays None.
+    write, read
+        Policies.
+    degraded
+        Which derivatives may stand in for a missing original: a `DegradedRead`, or its rules.
+    write_once
+        True: one path, one content, for ever. ``"unique-names"``: names are never used twice.
+    on_degraded
+        Called with the `ReadResult` of every read that ends in a derivative.
+    on_backend_state
+        Called with a `BackendState` when a backend is left alone or used again.
+    asynchronous, loop
+        As in every fsspec filesystem.
+
+    Raises
+    ------
+    ConfigurationError
+        The parts do not fit together; the text says what to change.
+
+    Notes
+    -----
+    Promises: P5, P6, P9. Building a store makes no network call.
+    """
+
+    protocol = paths.PROTOCOL
+    cachable = False  # two stores never share anything by accident
+
+    def __init__(
+        self,
+        backends: Sequence[Backend | str | Mapping[str, Any]] | None = None,
+        *,
+        catalog: str | None = None,
+        write: WriteToAll | Mapping[str, Any] | None = None,
+        read: ReadFromFirstHealthy | Mapping[str, Any] | None = None,
+        degraded: DegradedRead | Mapping[str, Sequence[str]] | None = None,
+        placements: Sequence[Any] = (),
+        write_once: WriteOnce = False,
+        catalog_down: str = "raise",
+        lock_timeout: float = 30.0,
+        lease: float = 60.0,
+        late_window: float = 900.0,
+        on_degraded: Callable[[ReadResult], object] | None = None,
+        on_backend_state: Callable[[BackendState], object] | None = None,
+        asynchronous: bool = False,
+        loop: Any = None,  # noqa: ANN401 - any event loop
+        batch_size: int | None = None,
+        **unknown: Any,
+    ) -> None:
+        given = {
+            "backends": backends,
+            "catalog": catalog,
+            "write": write,
+            "read": read,
+            "degraded": degraded,
+            "placements": placements,
+            "write_once": write_once,
+            "on_degraded": on_degraded,
+            "on_backend_state": on_backend_state,
+        }
+        check_catalog_options(catalog_down, lock_timeout, lease, late_window)
+        self._configuration = configure({**given, **unknown})
+        super().__init__(asynchronous=asynchronous, loop=loop, batch_size=batch_size)
+        self._store = open_store(self._configuration)
+
+    @property
+    def store(self) -> Store:
+        """The assembled store; assembled anew in a forked child."""
+        if self._pid != runtime.process_id():
+            with _assembling:
+                if self._pid != runtime.process_id():
+                    self._store = open_store(self._configuration)
+                    if not self.asynchronous:
+                        self._loop = get_loop()
+                    self._pid = runtime.process_id()
+        return self._store
+
+    @property
+    def loop(self) -> Any:  # noqa: ANN401
+        """The event loop that runs the blocking calls."""
+        return self.store and self._loop
+
+    @property
+    def _fs_token(self) -> str:
+        return hashlib.sha256(identity(self._configuration)).hexdigest()
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        text = stringify_path(path)
+        if not isinstance(text, str):
+            raise InvalidPathError(repr(path), note="a path is text")
+        stripped = paths.strip_protocol(text)
+        if wrong := paths.problem(stripped):
+            raise InvalidPathError(text, note=wrong)
+        return stripped
+
+    @classmethod
+    def _parent(cls, path: str) -> str:
+        return paths.parent(cls._strip_protocol(path))
+
+    def _object_path(self, path: str) -> str:
+        key: str = self._strip_protocol(path)
+        if not key:
+            raise InvalidPathError(str(path), note="it is empty; name an object")
+        return key
+
+    # Reading
+
+    async def _read(
+        self, path: str, *, degraded: bool | DegradedRead | None = None
+    ) -> ReadResult:
+        return await reading.read(self.store, self._object_path(path), degraded)
+
+    async def _cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **_: Any
+    ) -> bytes:
+        reply = await reading.read_original(self.store, self._object_path(path), start, end)
+        assert reply.value is not None, "only an OK is returned"
+        return reply.value.data
+
+    async def _get_file(
+        self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_: Any
+    ) -> None:
+        key = self._strip_protocol(rpath)
+        if isfilelike(lpath):
+            await get_file(self.store, key, lpath, callback)
+        elif await self._isdir(key):
+            await copying.run_local(lambda: os.makedirs(lpath, exist_ok=True))
+        else:
+            await get_file(self.store, key, os.fspath(lpath), callback)
+
+    # Writing
+
+    async def _write(
+        self, path: str, data: copying.Source, *, mode: str = "overwrite", **headers: Any
+    ) -> WriteReceipt:
+        return await copying.write(
+            self.store,
+            self._object_path(path),
+            data,
+            Headers.given(headers),
+            create=copying.creates(mode),
+        )
+
+    async def _pipe_file(
+        self, path: str, value: Any, mode: str = "overwrite", **headers: Any
+    ) -> WriteReceipt:
+        return await self._write(path, value, mode=mode, **headers)
+
+    async def _put_file(
+        self,
+        lpath: Any,
+        rpath: str,
+        callback: Any = DEFAULT_CALLBACK,
+        mode: str = "overwrite",
+        **headers: Any,
+    ) -> None:
+        if isinstance(lpath, (str, os.PathLike)):
+            if await copying.run_local(lambda: os.path.isdir(lpath)):
+                await self._makedirs(rpath, exist_ok=True)
+                return
+            callback.set_size(await copying.run_local(lambda: os.path.getsize(lpath)))
+            source = await copying.run_local(lambda: open(lpath, "rb"))
+        else:
+            source = lpath
+        try:
+            await copying.write(
+                self.store,
+                self._object_path(rpath),
+                source,
+                Headers.given(headers),
+                create=copying.creates(mode),
+                callback=callback,
+            )
+        finally:
+            if source is not lpath:
+                source.close()
+
+    async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        source = self._strip_protocol(path1)
+        if await self._isdir(source):
+            await self._makedirs(path2, exist_ok=True)
+        else:
+            await copying.copy(self.store, source, self._object_path(path2))
+
+    async def _mv_file(self, path1: str, path2: str) -> None:
+        source, target = self._object_path(path1), self._object_path(path2)
+        if source != target:
+            await copying.copy(self.store, source, target)
+            await deleting.delete(self.store, source)
+
+    async def _mv(self, path1: str, path2: str, recursive: bool = False, **kwargs: Any) -> None:
+        if self._strip_protocol(path1) != self._strip_protocol(path2):
+            await self._copy(path1, path2, recursive=recursive, **kwargs)
+            await self._rm(path1, recursive=recursive, **kwargs)
+
+    async def _touch(self, path: str, truncate: bool = True, **headers: Any) -> None:
+        if not truncate and await self._exists(path):
+            raise UnsupportedOperationError(
+                "touch(truncate=False) on an object that exists: platforms cannot set times; "
+                "write the object again instead"
+            )
+        await self._write(path, b"", **headers)
+
+    async def _rm_file(self, path: str, **_: Any) -> None:
+        await deleting.delete(self.store, self._object_path(path))
+
+    # Directories
+
+    async def _mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:
+        key = self._object_path(path)
+        if await self._exists(key):
+            raise FileExistsError(17, "the path exists", key)
+        above = paths.parent(key)
+        if not create_parents and above and not await self._isdir(above):
+            raise FileNotFoundError(2, "no such directory", above)
+        await deleting.make_directory(self.store, key)
+
+    async def _makedirs(self, path: str, exist_ok: bool = False) -> None:
+        key = self._strip_protocol(path)
+        if key and not (exist_ok and await self._isdir(key)):
+            await self._mkdir(key)
+
+    async def _rmdir(self, path: str) -> None:
+        key = self._object_path(path)
+        if await self._ls(key, detail=False):
+            raise OSError(39, "the directory is not empty", key)
+        await deleting.remove_directory(self.store, key)
+
+    # Looking
+
+    async def _info(self, path: str, **_: Any) -> dict[str, Any]:
+        key = self._strip_protocol(path)
+        if not key:
+            return {"name": "", "size": 0, "type": "directory", "original_missing": False}
+        try:
+            found = await reading.look(self.store, key)
+        except OriginalMissingError:
+            return missing_entry(key)
+        assert found.value is not None, "only an OK is returned"
+        return full_entry(key, found.backend, found.value)
+
+    async def _exists(self, path: str, **_: Any) -> bool:
+        return await self._type(path) is not None
+
+    async def _isfile(self, path: str) -> bool:
+        return await self._type(path) == "file"
+
+    async def _isdir(self, path: str) -> bool:
+        return await self._type(path) == "directory"
+
+    async def _type(self, path: str) -> str | None:
+        """Return what a path is, or None where it certainly is nothing; an outage raises."""
+        try:
+            return str((await self._info(path))["type"])
+        except FileNotFoundError:
+            return None
+
+    async def _created(self, path: str) -> dt.datetime:
+        return await self._time(path, "created")
+
+    async def _modified(self, path: str) -> dt.datetime:
+        return await self._time(path, "modified")
+
+    async def _time(self, path: str, which: str) -> dt.datetime:
+        found: dt.datetime | None = (await self._info(path)).get(which)
+        if found is None:
+            raise UnsupportedOperationError(f"no backend knows when {path!r} was {which}")
+        return found
+
+    async def _ukey(self, path: str) -> str:
+        found = await self._info(path)
+        known = [found.get(name) for name in ("name", "size", "tag", "version", "checksum")]
+        return hashlib.sha256(repr(known).encode()).hexdigest()
+
+    async def _checksum(self, path: str) -> int:
+        return int(await self._ukey(path), 16)
+
+    async def _sign(self, path: str, expiration: int = 100, **_: Any) -> str:
+        key = self._object_path(path)
+        found = await reading.look(self.store, key)
+        for name in (found.backend, *(n for n in self.store.clients if n != found.backend)):
+            client = self.store.clients[name]
+            if (await client.info(key)).ok and (url := (await client.sign(key, expiration)).value):
+                return url
+        raise UnsupportedOperationError(f"no backend that holds {key!r} can sign URLs")
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        """Do nothing: no listing is ever cached."""
+
+    # Files
+
+    def open(  # type: ignore[override]
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        cache_options: Any = None,  # noqa: ARG002 - every reader reads ahead by its block
+        compression: str | None = None,
+        *,
+        degraded: bool = False,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Open a file: ``rb``, ``wb``, ``xb`` or their text modes.
+
+        With ``degraded=True`` a derivative may be opened in a missing original's place; the
+        file then has ``original_missing`` set, and a `reason`.
+
+        Raises
+        ------
+        UnsupportedOperationError
+            Another mode, with what to use instead.
+        """
+        kind = mode.replace("t", "").replace("b", "")
+        if kind not in ("r", "w", "x"):
+            raise UnsupportedOperationError(
+                f"mode {mode!r}: an object is written whole. Read it, change it and write it "
+                "again with 'wb'; or write each addition under a path of its own"
+            )
+        codec = get_compression(path, compression)
+        text = {"encoding": encoding, "errors": errors, "newline": newline}
+        if kind == "r":
+            file: Any = self._open(path, "rb", block_size, degraded=degraded)
+            file = file if codec is None else decompressed(file, codec)
+            return file if "b" in mode else text_reader(file, text)
+        file = self._open(path, f"{kind}b", block_size, **options)
+        file = file if codec is None else CompressedWriter(file, codec)
+        return file if "b" in mode else TextWriter(file, **text)
+
+    def _open(  # type: ignore[override]
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        *,
+        degraded: bool = False,
+        **options: Any,
+    ) -> ObjectReader | ObjectWriter:
+        key = self._object_path(path)
+        if mode == "rb":
+            pinned = sync(self.loop, self._pinned, key, degraded)
+            return ObjectReader(self, key, pinned, block_size=block_size or BLOCK_BYTES)
+        for name in ("autocommit", "cache_type"):
+            options.pop(name, None)
+        return ObjectWriter(self, key, sync(self.loop, self._session, key, mode, options), mode)
+
+    async def _pinned(self, key: str, degraded: bool) -> PinnedReader:
+        opened = copying.open_degraded if degraded else copying.open_pinned
+        return (await opened(self.store, key))[0]
+
+    async def _session(self, key: str, mode: str, headers: dict[str, Any]) -> WriteSession:
+        session = WriteSession(self.store, key, Headers.given(headers), create=mode == "xb")
+        await session.begin()
+        return session
+
+    async def open_async(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        """Open a file whose ``read``, ``write`` and ``close`` are coroutines."""
+        key = self._object_path(path)
+        if mode == "rb":
+            return AsyncObjectReader(key, (await copying.open_pinned(self.store, key))[0])
+        if mode not in ("wb", "xb"):
+            raise UnsupportedOperationError(f"mode {mode!r}: use 'rb', 'wb' or 'xb'")
+        return AsyncObjectWriter(key, await self._session(key, mode, options), mode)
+
+    # Refused
+
+    @property
+    def transaction(self) -> NoReturn:
+        """Refused: several objects cannot appear at one instant on several platforms."""
+        raise UnsupportedOperationError(
+            "transactions: every write is all or nothing by itself; write an object that names "
+            "the others last, and read that one first"
+        )
+
+    def start_transaction(self) -> NoReturn:
+        """Refused, as `transaction`."""
+        return self.transaction
+
+    def end_transaction(self) -> NoReturn:
+        """Refused, as `transaction`."""
+        return self.transaction
+
+    # Itself
+
+    def to_dict(self, *, include_password: bool = False) -> dict[str, Any]:
+        """Return what builds the store again; without `include_password`, no storage options."""
+        options = as_options(self._configuration, include_secrets=include_password)
+        cls = f"{type(self).__module__}:{type(self).__name__}"
+        return {"cls": cls, "protocol": self.protocol, "args": [], **options}
+
+    def to_json(self, *, include_password: bool = False) -> str:
+        """Return `to_dict` as JSON; without `include_password`, no storage options."""
+        return str(super().to_json(include_password=include_password))
+
+    async def _close(self) -> None:
+        await end_all(self.store.tails)
+        await all_of([client.close() for client in self.store.clients.values()])
+
+    def __enter__(self) -> ResilientFileSystem:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> ResilientFileSystem:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._close()
+
+    def __repr__(self) -> str:
+        return f"<ResilientFileSystem over {', '.join(self._configuration.names)}>"
+
+    read = sync_wrapper(_read)
+    write = sync_wrapper(_write)
+    mv = sync_wrapper(_mv)
+    touch = sync_wrapper(_touch)
+    rmdir = sync_wrapper(_rmdir)
+    created = sync_wrapper(_created)
+    modified = sync_wrapper(_modified)
+    ukey = sync_wrapper(_ukey)
+    checksum = sync_wrapper(_checksum)
+    sign = sync_wrapper(_sign)
+    url = sync_wrapper(_sign)
+    close = sync_wrapper(_close)

@@ -1,0 +1,1 @@
+"""Carry out what was decided; asyncio lives here, and its tasks in `drive` alone."""

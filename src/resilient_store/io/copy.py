@@ -1,0 +1,133 @@
+"""Whole objects from here to there: into a write session, or into a local file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, BinaryIO
+
+from resilient_store.backends.threads import DaemonPool
+from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
+from resilient_store.io.read import ask, look, looker
+from resilient_store.io.stream import BLOCK_BYTES, PinnedReader
+from resilient_store.io.write import WriteSession
+from resilient_store.model.info import Headers, ObjectInfo
+from resilient_store.model.result import Reason, WriteReceipt
+from resilient_store.store import Store
+
+Source = bytes | bytearray | memoryview | BinaryIO | Iterable[bytes]
+
+# The application's own disk, which may be slow, must not hold up the event loop.
+_local_files = DaemonPool("local-files", 8)
+
+
+async def open_pinned(store: Store, path: str) -> tuple[PinnedReader, ObjectInfo]:
+    """Open an object for reading; raises as a read does."""
+    found = await look(store, path)
+    info = found.value
+    assert info is not None, "only an OK is found"
+    if info.directory:
+        raise IsADirectoryError(21, "is a directory", path)
+    return PinnedReader(store, path, found.backend, info), info
+
+
+async def open_degraded(store: Store, path: str) -> tuple[PinnedReader, ObjectInfo]:
+    """Open an object, or a derivative that stands in for it, flagged."""
+    try:
+        return await open_pinned(store, path)
+    except (OriginalMissingError, BackendsUnavailableError) as error:
+        reason: Reason = "lost" if isinstance(error, OriginalMissingError) else "unreachable"
+        for derivative in store.derivatives(path):
+            reading = await ask(store, derivative, looker(derivative))
+            found = reading.found
+            if found is not None and found.value is not None:
+                reader = PinnedReader(store, derivative, found.backend, found.value, reason)
+                return reader, found.value
+        raise
+
+
+def creates(mode: str) -> bool:
+    """Say whether a write's mode asks for a new path.
+
+    Raises
+    ------
+    ValueError
+        There is no such mode.
+    """
+    if mode not in ("overwrite", "create"):
+        raise ValueError(f"mode={mode!r} must be 'overwrite' or 'create'")
+    return mode == "create"
+
+
+async def blocks(reader: PinnedReader) -> AsyncIterator[bytes]:
+    """Read an object block by block."""
+    offset = 0
+    while offset < reader.size:
+        block = await reader.read(offset, offset + BLOCK_BYTES)
+        offset += len(block)
+        yield block
+
+
+async def write(
+    store: Store,
+    path: str,
+    data: Source,
+    headers: Headers | None = None,
+    *,
+    create: bool = False,
+    callback: Any = None,  # noqa: ANN401 - an fsspec callback
+) -> WriteReceipt:
+    """Write bytes, a binary file (from where it stands, left open), or an iterable of bytes."""
+    session = WriteSession(store, path, headers, create=create)
+    try:
+        await session.begin()
+        async for block in _source(data):
+            await session.send(block)
+            if callback is not None:
+                callback.relative_update(len(block))
+        return await session.commit()
+    except BaseException:
+        await session.abort()
+        raise
+
+
+async def _source(data: Source) -> AsyncIterator[bytes | memoryview]:
+    if isinstance(data, str):
+        raise TypeError("data is text; encode it to bytes")
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        view = memoryview(data).cast("B")
+        for offset in range(0, len(view), BLOCK_BYTES):
+            yield view[offset : offset + BLOCK_BYTES]
+        return
+    if hasattr(data, "read"):
+        source: BinaryIO = data  # type: ignore[assignment]
+        while block := await _local_files.run(lambda _: source.read(BLOCK_BYTES)):
+            if isinstance(block, str):
+                raise TypeError("the file is open in text mode; open it with 'rb'")
+            yield block
+        return
+    pieces = iter(data)
+    nothing = b""
+    while True:
+        piece = await _local_files.run(lambda _: next(pieces, None))
+        if piece is None:
+            return
+        yield piece or nothing
+
+
+async def copy(store: Store, source: str, target: str) -> WriteReceipt:
+    """Copy an object with its headers."""
+    reader, info = await open_pinned(store, source)
+    session = WriteSession(store, target, info.headers)
+    try:
+        await session.begin()
+        async for block in blocks(reader):
+            await session.send(block)
+        return await session.commit()
+    except BaseException:
+        await session.abort()
+        raise
+
+
+async def run_local(call: Any) -> Any:  # noqa: ANN401 - whatever it returns
+    """Run a blocking call on the application's own files."""
+    return await _local_files.run(lambda _: call())

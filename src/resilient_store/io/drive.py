@@ -1,0 +1,177 @@
+"""The driver: the only place that starts, awaits and cancels tasks.
+
+It knows nothing of outcomes: machines decide, it acts. Tasks are kept in lists and dicts, never
+in sets, so that a seed replays a run; for the same reason there are no task groups.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from resilient_store.model.outcome import Reply
+from resilient_store.protocol.machine import Ask, Done, Machine
+from resilient_store.runtime import Signal
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+logger = logging.getLogger("resilient_store")
+
+# How long a cancelled call may take to end; one that ignores it is left to itself.
+GRACE_S = 1.0
+
+_abandoned: dict[asyncio.Future[Any], None] = {}
+
+
+async def drive(
+    machine: Machine[T, V],
+    perform: Callable[[str], Coroutine[Any, Any, Reply[V]]],
+    signal: Signal | None = None,
+) -> T:
+    """Carry out what `machine` decides until it is done; leave no task behind.
+
+    Parameters
+    ----------
+    machine
+        Decides.
+    perform
+        Sends the request to one backend.
+    signal
+        Fired when any backend's state changes, for a machine that waits for it.
+
+    Notes
+    -----
+    Promises: P6.
+    """
+    clock = asyncio.get_running_loop().time
+    running: list[asyncio.Task[Reply[V]]] = []
+    try:
+        while True:
+            step = machine.decide(clock())
+            if isinstance(step, Done):
+                return step.value
+            if isinstance(step, Ask):
+                running.append(asyncio.create_task(perform(step.backend)))
+                continue
+            timeout_s = None if step.until_s == math.inf else max(0.0, step.until_s - clock())
+            await _wait(running, timeout_s, signal if step.wake else None)
+            for task in [task for task in running if task.done()]:
+                running.remove(task)
+                machine.observe(task.result(), clock())
+    finally:
+        await _end(running)
+
+
+async def _wait(
+    running: Sequence[asyncio.Task[Any]], timeout_s: float | None, signal: Signal | None
+) -> None:
+    woken = None if signal is None else signal.wait()
+    waited: list[asyncio.Future[Any]] = [*running, *([] if woken is None else [woken])]
+    try:
+        if waited:
+            await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        elif timeout_s is not None:
+            await asyncio.sleep(timeout_s)
+    finally:
+        if signal is not None and woken is not None:
+            signal.forget(woken)
+            woken.cancel()
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and see them end; one that will not is given up, and said so."""
+    for task in tasks:
+        task.cancel()
+    left = [task for task in tasks if not task.done()]
+    if left:
+        await asyncio.wait(left, timeout=GRACE_S)
+    for task in tasks:
+        if not task.done():
+            logger.warning("a cancelled call goes on: %s", task.get_name())
+            _abandoned[task] = None
+            task.add_done_callback(_forget)
+        elif not task.cancelled():
+            task.exception()  # retrieved: a loser's error is nobody's
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    _abandoned.pop(task, None)
+    if not task.cancelled():
+        task.exception()
+
+
+async def all_of(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run calls at once and return their results in order; the first error ends the others."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    try:
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task.done():
+                task.result()
+        return [task.result() for task in tasks]
+    finally:
+        await _end(tasks)
+
+
+async def each(
+    calls: Sequence[Callable[[], Coroutine[Any, Any, T]]], at_once: int
+) -> list[T | Exception]:
+    """Run many calls, so many at once, and return each one's result or its error, in order."""
+    results: list[T | Exception] = [RuntimeError("not run")] * len(calls)
+    waiting = iter(range(len(calls)))
+
+    async def work() -> None:
+        for index in waiting:
+            try:
+                results[index] = await calls[index]()
+            except Exception as error:  # noqa: BLE001 - each outcome is the caller's to judge
+                results[index] = error
+
+    await all_of([work() for _ in range(min(at_once, len(calls)))])
+    return results
+
+
+async def protected(call: Coroutine[Any, Any, T]) -> T:
+    """Finish a clean-up although the caller was cancelled; the cancellation follows it.
+
+    The clean-up is bounded by its own calls' deadlines.
+    """
+    task = asyncio.create_task(call)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        if not task.cancelled():
+            task.exception()
+        raise asyncio.CancelledError
+    return task.result()
+
+
+def leave_to_finish(
+    tails: dict[asyncio.Task[None], None], call: Coroutine[Any, Any, None]
+) -> None:
+    """Let a bounded call outlive the one that began it; `end_all` ends it with the store."""
+    task = asyncio.create_task(call)
+    tails[task] = None
+
+    def done(task: asyncio.Task[None]) -> None:
+        tails.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a call in the background failed: %s", type(error).__name__)
+
+    task.add_done_callback(done)
+
+
+async def end_all(tails: dict[asyncio.Task[None], None]) -> None:
+    """End what `leave_to_finish` left in this loop."""
+    loop = asyncio.get_running_loop()
+    await _end([task for task in tails if task.get_loop() is loop])
+

@@ -1,0 +1,54 @@
+"""Listings: the union of the backends, whole or refused; shorter only when the caller says so."""
+
+from __future__ import annotations
+
+from resilient_store import runtime
+from resilient_store.errors import BackendsUnavailableError
+from resilient_store.io.drive import drive
+from resilient_store.io.read import candidates
+from resilient_store.model.outcome import Outcome
+from resilient_store.protocol.listing import ListMachine, Merged, merge
+from resilient_store.store import Store
+
+
+async def list_union(store: Store, path: str, *, recursive: bool, partial: bool) -> Merged:
+    """List what all backends hold under a path.
+
+    Parameters
+    ----------
+    store, path
+        What to list.
+    recursive
+        Everything below, or one level.
+    partial
+        Whether backends that do not answer may be left out, named in ``missing``.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is certain that there is no such directory.
+    BackendsUnavailableError
+        A backend did not answer, and `partial` was not asked for; or none did.
+
+    Notes
+    -----
+    Promises: P5.
+    """
+    machine = ListMachine(candidates(store, path), store.configuration.read.hedge_after, partial)
+    replies = await drive(
+        machine, lambda name: store.clients[name].list(path, recursive=recursive), store.signal
+    )
+    for name in machine.given_up(replies):
+        health = store.clients[name].health
+        health.record("read", Outcome.TIMED_OUT, runtime.now_s(), key=path, slow=True)
+    merged = merge(tuple(store.clients), store.holds_all, replies)
+    nobody = len(merged.missing) == len(store.clients)
+    if nobody or (merged.missing and not partial):
+        raise BackendsUnavailableError(
+            path,
+            replies.values(),
+            "" if nobody else "Pass partial=True to list what the others hold",
+        )
+    if merged.absent and path:
+        raise FileNotFoundError(2, "no such directory", path)
+    return merged

@@ -1,0 +1,68 @@
+"""Exclusive creation with ``write_once``: is it kept, and what lies at a key that is taken?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from resilient_store import runtime
+from resilient_store.backends.client import BackendClient
+from resilient_store.errors import ConfigurationError
+from resilient_store.model.checksum import ChunkedChecksum
+from resilient_store.model.info import Headers
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.path import RESERVED, join
+from resilient_store.store import Store
+
+_BLOCK_BYTES = 4 * 1024 * 1024
+
+
+async def make_sure_of_exclusive_create(store: Store, names: Iterable[str]) -> None:
+    """Try out, once per backend, whether a second creation of one key is refused.
+
+    Raises
+    ------
+    ConfigurationError
+        A backend overwrites: ``write_once=True`` would lose one of two contents.
+    """
+    for name in names:
+        client = store.clients[name]
+        if client.creates_exclusively is None:
+            client.creates_exclusively = await _tries_it_out(client)
+        if client.creates_exclusively is False:
+            raise ConfigurationError(
+                f"backend {name} lets a second creation of one key overwrite the first, so "
+                'write_once=True cannot be kept there: set write_once="unique-names" where a '
+                "name is never used twice, or leave the backend out"
+            )
+
+
+async def _tries_it_out(client: BackendClient) -> bool | None:
+    """Say whether creation is exclusive; None where it could not be found out now."""
+    if client.traits is not None and client.traits.exclusive_create is not None:
+        return client.traits.exclusive_create
+    key = join(RESERVED, f"probe-{runtime.new_id()}")
+    first = await client.put(key, b"1", exclusive=True, headers=Headers())
+    if not first.ok:
+        return None
+    second = await client.put(key, b"2", exclusive=True, headers=Headers())
+    await client.delete(key)
+    if second.outcome is Outcome.EXISTS:
+        return True
+    return False if second.ok else None
+
+
+async def holds_these_bytes(client: BackendClient, path: str, checksum: str) -> Reply[bool]:
+    """Read what lies at a key that is taken, and say whether it has this checksum."""
+    looked = await client.info(path)
+    if looked.value is None or looked.value.size is None:
+        return Reply(client.name, looked.outcome, detail=looked.detail)
+    found = ChunkedChecksum()
+    while found.size < looked.value.size:
+        end = min(looked.value.size, found.size + _BLOCK_BYTES)
+        block = await client.get(path, found.size, end)
+        if block.value is None:
+            return Reply(client.name, block.outcome, detail=block.detail)
+        if not block.value.data:
+            return Reply(client.name, Outcome.CORRUPT, detail="a short body")
+        found.update(block.value.data)
+    return Reply(client.name, Outcome.OK, found.hexdigest() == checksum)

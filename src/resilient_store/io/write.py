@@ -1,0 +1,360 @@
+"""Writing without a catalog: all backends or an error that says what was left where.
+
+A new path is created exclusively on every backend. An overwrite is staged everywhere before it
+is published anywhere. Every backend is looked at first, so that a write which cannot succeed
+sends nothing. With ``write_once`` nothing is looked at and nothing is ever undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+from resilient_store import runtime
+from resilient_store.backends.client import BackendClient, UploadClient
+from resilient_store.backends.contract import Stored
+from resilient_store.errors import (
+    BlankObjectError,
+    ConcurrentWriteError,
+    InsufficientCopiesError,
+    InvalidPathError,
+    ObjectError,
+)
+from resilient_store.io.drive import drive, protected
+from resilient_store.io.taken import holds_these_bytes, make_sure_of_exclusive_create
+from resilient_store.model.checksum import ChunkedChecksum
+from resilient_store.model.info import Headers, ObjectInfo
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.path import RESERVED, join
+from resilient_store.model.result import WriteReceipt
+from resilient_store.protocol.write import Demand, FanOutMachine
+from resilient_store.store import Store
+
+T = TypeVar("T")
+
+PART_BYTES = 8 * 1024 * 1024
+
+
+async def fan_out(
+    store: Store,
+    names: Iterable[str],
+    call: Callable[[BackendClient], Coroutine[Any, Any, Reply[T]]],
+    demand: Demand | None = None,
+) -> dict[str, Reply[T]]:
+    """Ask these backends the same at once; without a demand, wait for each of them."""
+    domains = {name: store.domains[name] for name in names}
+    machine: FanOutMachine[T] = FanOutMachine(demand or Demand(len(domains) + 1), domains)
+    replies = await drive(machine, lambda name: call(store.clients[name]))
+    silent = {
+        name: Reply[T](name, Outcome.TIMED_OUT, detail="not waited for")
+        for name in domains
+        if name not in replies
+    }
+    return {name: (replies | silent)[name] for name in domains}
+
+
+class WriteSession:
+    """One write, from its first byte to its receipt.
+
+    Parameters
+    ----------
+    store, path
+        What to write.
+    create
+        Whether the path must be new.
+    headers
+        Content type and metadata; what is not given is kept from an earlier version.
+
+    Notes
+    -----
+    Promises: P1. Source: design, section 4.
+    """
+
+    def __init__(
+        self, store: Store, path: str, headers: Headers | None = None, *, create: bool = False
+    ) -> None:
+        self._store = store
+        self._path = path
+        self._create = create
+        self._given = headers or Headers()
+        self._headers = self._given
+        self._once = store.configuration.write_once
+        self._id = runtime.new_id()
+        self._names: tuple[str, ...] = ()
+        self._before: dict[str, ObjectInfo | None] = {}
+        self._failed: dict[str, Reply[Any]] = {}
+        self._uploads: dict[str, UploadClient] = {}
+        self._stored: dict[str, Stored] = {}
+        self._staged: set[str] = set()
+        self._buffer = bytearray()
+        self._checksum = ChunkedChecksum()
+        self._ended = False
+
+    @property
+    def _overwrites(self) -> bool:
+        return any(info is not None for info in self._before.values())
+
+    @property
+    def _key(self) -> str:
+        """Where the bytes go first."""
+        if self._overwrites:
+            return join(RESERVED, "staging", f"0-{self._id}", self._path)
+        return self._path
+
+    @property
+    def _live(self) -> list[str]:
+        return [name for name in self._names if name not in self._failed]
+
+    async def begin(self) -> None:
+        """Look at every backend; raises, with nothing sent, where the write cannot succeed."""
+        store, once = self._store, self._once
+        now_s = runtime.now_s()
+        self._names = store.writable
+        for name in self._names:
+            client = store.clients[name]
+            lease_s = client.backend.timeout
+            if not client.health.is_closed("write") and not client.health.take_probe(
+                "write", now_s, lease_s
+            ):
+                detail = f"left alone: {client.health.reason('write')}"
+                self._failed[name] = Reply(name, Outcome.UNAVAILABLE, detail=detail)
+        self._require_enough("Nothing was written")
+        if once:
+            self._headers = self._given.over(None, self._path)
+            await self._on_live(lambda client: client.open())
+            self._require_enough("Nothing was written")
+            if once is True:
+                await make_sure_of_exclusive_create(store, self._live)
+            return
+        looked = await fan_out(store, store.clients, lambda c: c.info(self._path, kind="write"))
+        for name, reply in looked.items():
+            self._note_look(name, reply)
+        self._require_enough("Nothing was written")
+        if self._create and self._overwrites:
+            raise FileExistsError(17, "the path exists", self._path)
+        earlier = next((info for info in self._before.values() if info is not None), None)
+        self._headers = self._given.over(earlier and earlier.headers, self._path)
+
+    def _note_look(self, name: str, reply: Reply[ObjectInfo]) -> None:
+        info = reply.value
+        if info is not None and info.directory:
+            reply = Reply(name, Outcome.REFUSED, detail="a directory has this name")
+        elif info is not None and self._store.clients[name].backend.read_only:
+            reply = Reply(name, Outcome.REFUSED, detail="it is read-only and holds the path")
+        if reply.ok or reply.outcome is Outcome.NOT_FOUND:
+            self._before[name] = info
+        else:
+            self._failed[name] = reply
+
+    async def send(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes, of any length; full parts travel to all backends at once."""
+        self._checksum.update(memoryview(data))
+        self._buffer += data
+        while len(self._buffer) > PART_BYTES:
+            part = bytes(memoryview(self._buffer)[:PART_BYTES])
+            del self._buffer[:PART_BYTES]
+            await self._send_part(part)
+
+    async def _send_part(self, part: bytes) -> None:
+        if not self._uploads:
+            begun = await self._on_live(
+                lambda client: client.upload(
+                    self._key, exclusive=self._exclusive_on(client), headers=self._headers
+                )
+            )
+            self._uploads = {n: r.value for n, r in begun.items() if r.value is not None}
+        await self._on_live(lambda client: self._uploads[client.name].write(part))
+        if not self._is_enough():
+            await self._give_up()
+
+    def _exclusive_on(self, client: BackendClient) -> bool:
+        """Whether to create exclusively: where it certainly can be, and where it must be."""
+        if self._overwrites:
+            return False
+        if client.traits is not None and client.traits.exclusive_create:
+            return True
+        return self._create or self._once is True
+
+    async def _on_live(
+        self,
+        call: Callable[[BackendClient], Coroutine[Any, Any, Reply[T]]],
+        names: Iterable[str] | None = None,
+        demand: Demand | None = None,
+    ) -> dict[str, Reply[T]]:
+        replies = await fan_out(self._store, names or self._live, call, demand)
+        self._failed |= {name: reply for name, reply in replies.items() if not reply.ok}
+        return replies
+
+    async def commit(self) -> WriteReceipt:
+        """Make the object visible everywhere; return the receipt, or raise.
+
+        Raises
+        ------
+        InsufficientCopiesError
+            Too few backends took it; the text says what was left where.
+        FileExistsError
+            The path had to be new, or is taken by other bytes.
+        ConcurrentWriteError
+            Somebody else wrote the path at the same time.
+        InvalidPathError
+            A backend can never hold this path.
+        """
+        if self._checksum.size == 0 and self._store.derivatives(self._path):
+            await self.abort()
+            raise BlankObjectError(self._path)
+        first = self._live[:1] if self._create and not self._once else []
+        for names in (first, [name for name in self._live if name not in first]):
+            if names:
+                await self._store_on(names)
+        if not self._is_enough():
+            await self._give_up()
+        if self._overwrites:
+            await self._publish()
+        self._ended = True
+        if self._failed:
+            await self.abort()
+        return self._receipt()
+
+    async def _store_on(self, names: list[str]) -> None:
+        if not self._is_enough():
+            return
+        demand = self._store.demand if self._once else None
+        last = bytes(self._buffer)
+        if self._uploads and last:
+            await self._on_live(lambda client: self._uploads[client.name].write(last), names)
+            names = [name for name in names if name not in self._failed]
+        self._staged |= set(names) if self._overwrites else set()
+        replies = await self._on_live(lambda client: self._finish(client, last), names, demand)
+        if self._once:
+            await self._count_those_taken(replies)
+
+    async def _finish(self, client: BackendClient, last: bytes) -> Reply[Stored]:
+        if self._uploads:
+            reply = await self._uploads.pop(client.name).finish()
+        else:
+            reply = await client.put(
+                self._key, last, exclusive=self._exclusive_on(client), headers=self._headers
+            )
+        if reply.value is not None:
+            self._stored[client.name] = reply.value
+        return reply
+
+    async def _count_those_taken(self, replies: Mapping[str, Reply[Stored]]) -> None:
+        """A key that is taken counts as a copy if it holds these very bytes."""
+        for name, reply in replies.items():
+            if reply.outcome is not Outcome.EXISTS:
+                continue
+            same = await holds_these_bytes(
+                self._store.clients[name], self._path, self._checksum.hexdigest()
+            )
+            if same.value is False:
+                await self._clean_up()
+                raise FileExistsError(17, "the path is taken by other bytes", self._path)
+            if same.ok:
+                del self._failed[name]
+                self._stored[name] = Stored(headers_kept=True)
+            else:
+                self._failed[name] = same
+
+    async def _publish(self) -> None:
+        staged = self._key
+
+        async def publish(client: BackendClient) -> Reply[Stored]:
+            info = self._before[client.name]
+            reply = await client.publish(staged, self._path, expected=info and info.tag)
+            if reply.ok:
+                self._staged.discard(client.name)
+            return reply
+
+        replies = await protected(fan_out(self._store, self._live, publish))
+        self._failed |= {name: reply for name, reply in replies.items() if not reply.ok}
+        if self._failed:
+            holders = [name for name, reply in replies.items() if reply.ok]
+            await self.abort()
+            self._raise(
+                f"{', '.join(holders) or 'no backend'} holds the new bytes already; the others "
+                "hold the old ones, unless they timed out. Calling again completes it"
+            )
+
+    def _is_enough(self) -> bool:
+        if not self._once:
+            return not self._failed
+        return self._store.demand.is_met(set(self._live), self._store.domains)
+
+    def _require_enough(self, note: str) -> None:
+        if not self._is_enough():
+            self._ended = True
+            self._raise(note)
+
+    async def _give_up(self) -> NoReturn:
+        left = await protected(self._clean_up())
+        if self._overwrites:
+            self._raise("The previous version still stands everywhere")
+        self._raise(left or "Nothing of it was left anywhere")
+
+    def _raise(self, note: str) -> NoReturn:
+        outcomes = {reply.outcome for reply in self._failed.values()}
+        holders = {} if self._staged else {name: Reply(name, Outcome.OK) for name in self._stored}
+        replies = (holders | self._failed).values()
+        kind: type[ObjectError] = InsufficientCopiesError
+        if Outcome.REFUSED in outcomes:
+            kind = InvalidPathError
+        elif Outcome.EXISTS in outcomes:
+            if self._create:
+                raise FileExistsError(17, "the path exists", self._path)
+            kind = ConcurrentWriteError
+        policy = self._store.configuration.write
+        if kind is InsufficientCopiesError and policy.min_copies is None:
+            note += (
+                ". All backends must hold a write here; with write_once=True or a catalog, "
+                "min_copies may be lower"
+            )
+        raise kind(self._path, replies, note) from None
+
+    async def abort(self) -> None:
+        """Give the write up: nothing of it becomes visible, and nothing is left in staging."""
+        await protected(self._clean_up())
+
+    async def _clean_up(self) -> str:
+        """Take back what certainly is ours; say what could not be taken back."""
+        uploads, self._uploads = self._uploads, {}
+        if uploads:
+            await fan_out(self._store, uploads, lambda client: uploads[client.name].abort())
+        if staged := sorted(self._staged):
+            staging = join(RESERVED, "staging", f"0-{self._id}", self._path)
+            await fan_out(self._store, staged, lambda client: client.delete(staging))
+            self._staged.clear()
+        if self._ended or self._overwrites or self._once:
+            return self._left_behind(list(self._stored) if self._once else [])
+        self._ended = True
+        created, self._stored = self._stored, {}
+        ours = {name: stored.tag for name, stored in created.items() if stored.tag}
+        undone = await fan_out(
+            self._store, ours, lambda c: c.delete(self._path, expected=ours[c.name])
+        )
+        return self._left_behind(
+            [name for name in created if name not in undone or not undone[name].ok]
+        )
+
+    def _left_behind(self, holders: list[str]) -> str:
+        unknown = [n for n, r in self._failed.items() if r.outcome is Outcome.TIMED_OUT]
+        parts = []
+        if holders:
+            parts.append(f"{', '.join(holders)} holds the new bytes")
+        if unknown:
+            parts.append(f"{', '.join(unknown)} may hold them now or later")
+        return "; ".join(parts)
+
+    def _receipt(self) -> WriteReceipt:
+        copies = tuple(name for name in self._names if name not in self._failed)
+        return WriteReceipt(
+            path=self._path,
+            checksum=f"blake3-1MiB:{self._checksum.hexdigest()}",
+            size=self._checksum.size,
+            copies=copies,
+            pending=tuple(name for name in self._names if name in self._failed),
+            domains=tuple(dict.fromkeys(self._store.domains[name] for name in copies)),
+            headers_not_kept=tuple(
+                name for name in copies if not self._stored[name].headers_kept
+            ),
+        )

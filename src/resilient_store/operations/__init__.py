@@ -1,0 +1,1 @@
+"""What an operator runs: functions over a store, none of which imports another."""

@@ -1,0 +1,92 @@
+"""Remove what killed processes left in staging."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Protocol
+
+import attrs
+from fsspec.asyn import sync
+
+from resilient_store import runtime
+from resilient_store.errors import ConfigurationError
+from resilient_store.io.write import fan_out
+from resilient_store.model.info import ObjectInfo
+from resilient_store.model.outcome import Reply
+from resilient_store.model.path import PRIVATE, RESERVED
+from resilient_store.store import Store
+
+
+class StoreOwner(Protocol):
+    """What an operation needs of a filesystem."""
+
+    @property
+    def store(self) -> Store:
+        """The assembled store."""
+
+    @property
+    def loop(self) -> Any:  # noqa: ANN401 - an event loop, or None
+        """The loop that runs it."""
+
+
+@attrs.frozen(kw_only=True)
+class SweepReport:
+    """What a sweep did.
+
+    Attributes
+    ----------
+    removed
+        Backend name to the keys removed there.
+    failed
+        Replies of backends that could not be listed, or where a removal failed.
+    """
+
+    removed: dict[str, tuple[str, ...]]
+    failed: tuple[Reply[Any], ...]
+
+
+def sweep(fs: StoreOwner, *, older_than: float = 3600.0) -> SweepReport:
+    """Remove staged and temporary files that killed processes left.
+
+    Parameters
+    ----------
+    fs
+        The store.
+    older_than
+        Seconds since a file was last touched; longer than any write may take.
+
+    Returns
+    -------
+    SweepReport
+        What was removed, and which backends could not be swept.
+    """
+    if not older_than >= 0:
+        raise ConfigurationError(f"sweep: older_than={older_than!r} must be at least 0 seconds")
+    report: SweepReport = sync(fs.loop, _sweep, fs.store, older_than)
+    return report
+
+
+async def _sweep(store: Store, older_than: float) -> SweepReport:
+    before = runtime.wall() - dt.timedelta(seconds=older_than)
+    listed = await fan_out(store, store.writable, lambda c: c.list("", recursive=True))
+    removed: dict[str, tuple[str, ...]] = {}
+    failed: list[Reply[Any]] = []
+    for name, reply in listed.items():
+        if not reply.ok:
+            failed.append(reply.bare())
+            continue
+        keys = []
+        for info in reply.value or ():
+            if _is_left_over(info, before):
+                answer = await store.clients[name].delete(info.key)
+                (keys.append(info.key) if answer.ok else failed.append(answer))
+        removed[name] = tuple(keys)
+    return SweepReport(removed=removed, failed=tuple(failed))
+
+
+def _is_left_over(info: ObjectInfo, before: dt.datetime) -> bool:
+    name = info.key.rpartition("/")[2]
+    ours = info.key.startswith((f"{RESERVED}/staging/", f"{RESERVED}/probe-"))
+    if info.directory or not (ours or name.startswith(PRIVATE)):
+        return False
+    return info.modified is not None and info.modified < before

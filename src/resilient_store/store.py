@@ -1,0 +1,211 @@
+"""The assembled parts: what was configured, checked as a whole, and one client per backend."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from resilient_store.backends.client import BackendClient
+from resilient_store.backends.health import Health
+from resilient_store.backends.opening import Spot, locate, opener
+from resilient_store.errors import ConfigurationError
+from resilient_store.model.domain import platforms
+from resilient_store.model.result import BackendState
+from resilient_store.policies import (
+    Backend,
+    DegradedRead,
+    ReadFromFirstHealthy,
+    WriteOnce,
+    WriteToAll,
+)
+from resilient_store.protocol.write import Demand
+from resilient_store.runtime import Signal
+
+logger = logging.getLogger("resilient_store")
+
+
+@attrs.frozen(kw_only=True)
+class Configuration:
+    """A store as configured: backends with their names and domains resolved, and policies.
+
+    Raises
+    ------
+    ConfigurationError
+        The parts do not fit together; the text says what to change.
+    """
+
+    backends: tuple[Backend, ...]
+    write: WriteToAll
+    read: ReadFromFirstHealthy
+    degraded: DegradedRead | None
+    write_once: WriteOnce
+    on_degraded: Callable[[Any], object] | None
+    on_backend_state: Callable[[BackendState], object] | None
+    spots: tuple[Spot, ...] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.backends:
+            raise ConfigurationError(
+                "no backend: give at least one, such as rs.Backend('s3://bucket')"
+            )
+        object.__setattr__(self, "spots", tuple(locate(backend) for backend in self.backends))
+        self._check_distinct()
+        check_copies(self.write, self.write_once, self.backends, self.domains)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The backends' names, in order."""
+        return tuple(
+            backend.name or spot.label
+            for backend, spot in zip(self.backends, self.spots, strict=True)
+        )
+
+    @property
+    def domains(self) -> dict[str, str]:
+        """Every backend's failure domain."""
+        return {
+            name: backend.domain or spot.domain
+            for name, backend, spot in zip(self.names, self.backends, self.spots, strict=True)
+        }
+
+    def _check_distinct(self) -> None:
+        seen: dict[str, str] = {}
+        for name, spot in zip(self.names, self.spots, strict=True):
+            if name in seen.values():
+                raise ConfigurationError(
+                    f"two backends have the name {name!r}; give each a name of its own: name=..."
+                )
+            for place, other in seen.items():
+                if _overlap(place, spot.place):
+                    raise ConfigurationError(
+                        f"backends {other!r} and {name!r} lie at one place or inside each other: "
+                        "two copies there are one; give each a root of its own"
+                    )
+            seen[spot.place] = name
+
+
+def _overlap(one: str, other: str) -> bool:
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+
+
+def check_copies(
+    write: WriteToAll, write_once: WriteOnce, backends: Sequence[Backend], domains: Mapping[str, str]
+) -> None:
+    """Refuse a write policy that these backends, without a catalog, cannot keep (P1).
+
+    Raises
+    ------
+    ConfigurationError
+        The text says what to change.
+    """
+    writable = [
+        name for name, backend in zip(domains, backends, strict=True) if not backend.read_only
+    ]
+    copies = write.min_copies
+    if not writable:
+        if copies is not None or write_once:
+            raise ConfigurationError(
+                "every backend is read-only, so nothing can be written: "
+                "leave min_copies and write_once out"
+            )
+        return
+    if copies is not None and copies > len(writable):
+        raise ConfigurationError(
+            f"WriteToAll: min_copies={copies}, and {len(writable)} backends can be written to: "
+            f"lower min_copies to {len(writable)}, or add backends"
+        )
+    spanned = platforms(writable, domains)
+    if write.min_domains > len(spanned):
+        raise ConfigurationError(
+            f"WriteToAll: min_domains={write.min_domains}, and the backends lie on "
+            f"{len(spanned)} ({', '.join(spanned)}): lower min_domains, add a backend on another "
+            "platform, or say domain=... where two backends share no fate"
+        )
+    fewer = copies is not None and copies < len(writable)
+    if fewer and not write_once:
+        raise ConfigurationError(
+            f"WriteToAll: min_copies={copies} of {len(writable)} without a catalog: nobody would "
+            "remember which backend missed a write. Add a catalog, leave min_copies out, "
+            "or set write_once=True where objects are never overwritten"
+        )
+    if fewer and any(backend.holds_all for backend in backends):
+        raise ConfigurationError(
+            "holds_all beside fewer copies than all: the backend that holds everything may be "
+            "the one that misses a write. Leave min_copies out, or remove holds_all"
+        )
+    if write_once is True and 2 * (copies or len(writable)) <= len(writable):
+        raise ConfigurationError(
+            f"write_once with min_copies={copies} of {len(writable)}: two different contents "
+            f"could both be acknowledged. Raise min_copies to {len(writable) // 2 + 1}, or set "
+            'write_once="unique-names" where a name is never used twice'
+        )
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Store:
+    """The assembled whole that `io` and `operations` work on.
+
+    Attributes
+    ----------
+    clients
+        By name, in the order of preference.
+    domains
+        Every backend's failure domain.
+    demand
+        What a write must reach.
+    tails
+        Calls that outlive the one that began them: at most one probe per backend.
+    """
+
+    configuration: Configuration
+    clients: dict[str, BackendClient]
+    domains: dict[str, str]
+    demand: Demand
+    signal: Signal
+    tails: dict[asyncio.Task[None], None] = attrs.field(factory=dict)
+
+    @property
+    def writable(self) -> tuple[str, ...]:
+        """Names of the backends that are written to."""
+        return tuple(n for n, c in self.clients.items() if not c.backend.read_only)
+
+    @property
+    def holds_all(self) -> tuple[str, ...]:
+        """Names of the backends whose "not found" is certain."""
+        return tuple(n for n, c in self.clients.items() if c.backend.holds_all)
+
+    def derivatives(self, path: str) -> tuple[str, ...]:
+        """Return what may stand in for a path; empty where no rule matches."""
+        degraded = self.configuration.degraded
+        return () if degraded is None else degraded.derivatives(path)
+
+
+def open_store(configuration: Configuration) -> Store:
+    """Assemble a store. Makes no network call."""
+    signal = Signal()
+    hook = configuration.on_backend_state
+
+    def on_change(state: BackendState) -> None:
+        signal.fire()
+        if hook is not None:
+            try:
+                hook(state)
+            except Exception:
+                logger.exception("the on_backend_state hook failed")
+
+    domains = configuration.domains
+    clients = {
+        name: BackendClient(
+            backend, name, domains[name], opener(backend, name), Health(name, on_change)
+        )
+        for name, backend in zip(configuration.names, configuration.backends, strict=True)
+    }
+    writable = sum(not backend.read_only for backend in configuration.backends)
+    demand = Demand(configuration.write.min_copies or writable, configuration.write.min_domains)
+    return Store(
+        configuration=configuration, clients=clients, domains=domains, demand=demand, signal=signal
+    )

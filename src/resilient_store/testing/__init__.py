@@ -1,0 +1,1 @@
+"""What tests use: the deterministic simulation of whole stores."""

@@ -1,0 +1,309 @@
+"""The part of the filesystem that works on many paths: listings, expansion, bulk calls.
+
+fsspec's own versions turn an outage into an empty directory; none of these does. A certain
+absence may be left out where fsspec leaves it out, an outage never.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import AsyncIterator, Sequence
+from glob import has_magic
+from typing import Any
+
+from fsspec.asyn import AsyncFileSystem
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.implementations.local import make_path_posix, trailing_sep
+
+from resilient_store.errors import ObjectError
+from resilient_store.io import delete as deleting
+from resilient_store.io.copy import run_local
+from resilient_store.io.drive import each
+from resilient_store.io.entries import entry
+from resilient_store.io.listing import list_union
+from resilient_store.model.path import is_hidden
+from resilient_store.model.result import DetailedListing, Listing
+from resilient_store.protocol.listing import Merged, best
+from resilient_store.store import Store
+
+AT_ONCE = 64
+
+
+class TreeFileSystem(AsyncFileSystem):
+    """Listings, patterns, and calls over many paths."""
+
+    store: Store
+
+    async def _ls(
+        self, path: str, detail: bool = True, *, partial: bool = False, **_: Any
+    ) -> Listing:
+        path = self._strip_protocol(path)
+        merged = await list_union(self.store, path, recursive=False, partial=partial)
+        found = _entries(merged)
+        return Listing(found.values() if detail else found, merged.missing)
+
+    async def _find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        *,
+        detail: bool = False,
+        partial: bool = False,
+        **_: Any,
+    ) -> Listing | DetailedListing:
+        if maxdepth is not None and maxdepth < 1:
+            raise ValueError("maxdepth must be at least 1")
+        path = self._strip_protocol(path)
+        try:
+            merged = await list_union(self.store, path, recursive=True, partial=partial)
+        except FileNotFoundError:
+            merged = Merged({}, absent=True, missing=())
+        found = _entries(merged)
+        if withdirs and path and not merged.absent and path not in found:
+            found[path] = {"name": path, "size": 0, "type": "directory", "backend": None}
+        depth = path.count("/") + 1 if path else 0
+        kept = {
+            name: info
+            for name, info in sorted(found.items())
+            if (withdirs or info["type"] == "file")
+            and (maxdepth is None or name.count("/") < depth + maxdepth)
+        }
+        if detail:
+            return DetailedListing(kept, merged.missing)
+        return Listing(kept, merged.missing)
+
+    async def _walk(  # noqa: PLR0913 - fsspec's signature
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        topdown: bool = True,
+        on_error: Any = "omit",
+        *,
+        detail: bool = False,
+        partial: bool = False,
+        **_: Any,
+    ) -> AsyncIterator[tuple[str, Any, Any]]:
+        if maxdepth is not None and maxdepth < 1:
+            raise ValueError("maxdepth must be at least 1")
+        path = self._strip_protocol(path)
+        try:
+            listing = await self._ls(path, detail=True, partial=partial)
+        except OSError as error:
+            if callable(on_error):
+                on_error(error)
+            elif on_error == "raise" or not isinstance(error, FileNotFoundError):
+                raise
+            listing = Listing()
+        named = {posixpath.basename(i["name"]) if i["name"] != path else "": i for i in listing}
+        missing = listing.missing_backends
+        kinds = [
+            DetailedListing({n: i for n, i in named.items() if i["type"] == kind}, missing)
+            for kind in ("directory", "file")
+        ]
+        dirs, files = kinds if detail else [Listing(names, missing) for names in kinds]
+        if topdown:
+            yield path, dirs, files
+        if maxdepth is None or maxdepth > 1:
+            for name in list(dirs):
+                below = f"{path}/{name}" if path else name
+                async for step in self._walk(
+                    below,
+                    maxdepth and maxdepth - 1,
+                    topdown,
+                    on_error,
+                    detail=detail,
+                    partial=partial,
+                ):
+                    yield step
+        if not topdown:
+            yield path, dirs, files
+
+    async def _glob(
+        self, path: str, maxdepth: int | None = None, *, partial: bool = False, **kwargs: Any
+    ) -> Listing | DetailedListing:
+        detail = kwargs.pop("detail", False)
+        if maxdepth is not None and maxdepth < 1:
+            raise ValueError("maxdepth must be at least 1")
+        missing: tuple[str, ...] = ()
+        if partial:  # who is missing there is missing here
+            root = path[: min((path.find(sign) % (len(path) + 1) for sign in "*?["))]
+            above = await self._find(posixpath.dirname(root), 1, withdirs=True, partial=True)
+            missing = above.missing_backends
+        found = await super()._glob(path, maxdepth, detail=True, partial=partial, **kwargs)
+        return DetailedListing(found, missing) if detail else Listing(found, missing)
+
+    async def _du(
+        self, path: str, total: bool = True, maxdepth: int | None = None, **kwargs: Any
+    ) -> int | dict[str, int]:
+        kwargs["withdirs"] = kwargs.get("withdirs", False)
+        found = await self._find(path, maxdepth, detail=True, **kwargs)
+        sizes = {name: info["size"] or 0 for name, info in found.items()}
+        return sum(sizes.values()) if total else sizes
+
+    async def _expand_path(
+        self,
+        path: str | Sequence[str],
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        assume_literal: bool = False,
+    ) -> list[str]:
+        """Expand patterns; a path that exists as it is written is that path and no pattern."""
+        if maxdepth is not None and maxdepth < 1:
+            raise ValueError("maxdepth must be at least 1")
+        given = [path] if isinstance(path, str) else list(path)
+        out: set[str] = set()
+        for pattern in (self._strip_protocol(one) for one in given):
+            found = [pattern]
+            is_pattern = not assume_literal and has_magic(pattern)
+            if is_pattern and not await self._exists(pattern):
+                found = list(await self._glob(pattern, maxdepth=maxdepth))
+                out.update(found)
+                depth = None if maxdepth is None else maxdepth - 1
+            else:
+                depth = maxdepth
+                if not recursive or await self._exists(pattern):
+                    out.add(pattern)
+            if recursive and depth != 0:
+                for one in found:
+                    out.update(await self._find(one, maxdepth=depth, withdirs=True))
+        if not out:
+            raise FileNotFoundError(2, "no such object", str(given[0]) if given else "")
+        return sorted(out)
+
+    async def _cat(
+        self,
+        path: str | Sequence[str],
+        recursive: bool = False,
+        on_error: str = "raise",
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Read many objects; with ``on_error="omit"`` only certain absences are left out."""
+        names = await self._expand_path(path, recursive=recursive)
+        if recursive:
+            names = [name for name in names if not await self._isdir(name)]
+        results = await each(
+            [lambda name=name: self._cat_file(name, **kwargs) for name in names],  # type: ignore[misc]
+            batch_size or AT_ONCE,
+        )
+        for result in results:
+            fatal = not isinstance(result, FileNotFoundError) if on_error == "omit" else True
+            if isinstance(result, Exception) and fatal and on_error != "return":
+                raise result
+        if isinstance(path, str) and names == [self._strip_protocol(path)]:
+            return results[0]
+        return {
+            name: result
+            for name, result in zip(names, results, strict=True)
+            if on_error != "omit" or not isinstance(result, Exception)
+        }
+
+    async def _cat_ranges(  # noqa: PLR0913 - fsspec's signature
+        self,
+        paths: list[str],
+        starts: Any,
+        ends: Any,
+        max_gap: int | None = None,  # noqa: ARG002 - a hint about speed only
+        batch_size: int | None = None,
+        on_error: str = "raise",
+        **kwargs: Any,
+    ) -> list[bytes | Exception]:
+        """Read ranges; unlike fsspec's, it raises by default: no error among the bytes."""
+        if not isinstance(paths, list):
+            raise TypeError("paths is a list")
+        starts = list(starts) if isinstance(starts, Sequence) else [starts] * len(paths)
+        ends = list(ends) if isinstance(ends, Sequence) else [ends] * len(paths)
+        if not len(paths) == len(starts) == len(ends):
+            raise ValueError("paths, starts and ends differ in length")
+        calls = [
+            lambda p=p, s=s, e=e: self._cat_file(p, start=s, end=e, **kwargs)  # type: ignore[misc]
+            for p, s, e in zip(paths, starts, ends, strict=True)
+        ]
+        results = await each(calls, batch_size or AT_ONCE)
+        for result in results:
+            if isinstance(result, Exception) and on_error != "return":
+                raise result
+        return results
+
+    async def _rm(
+        self,
+        path: str | Sequence[str],
+        recursive: bool = False,
+        batch_size: int | None = None,
+        maxdepth: int | None = None,
+        **_: Any,
+    ) -> None:
+        """Delete; an error names every path that failed, and only those."""
+        names = await self._expand_path(path, recursive=recursive, maxdepth=maxdepth)
+        folders: list[str] = []
+        if recursive:
+            kinds = {name: await self._isdir(name) for name in names}
+            folders = [name for name in reversed(names) if kinds[name]]
+            names = [name for name in names if not kinds[name]]
+        calls = [lambda name=name: deleting.delete(self.store, name) for name in names]  # type: ignore[misc]
+        raise_together(names, await each(calls, batch_size or AT_ONCE))
+        if maxdepth is None:
+            for folder in folders:
+                if folder:
+                    await deleting.remove_directory(self.store, folder)
+
+    async def _copy(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        on_error: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy; raises by default what fsspec's would leave out of a recursive copy."""
+        pair = await self._as_written(path1, path2, recursive=recursive)
+        await super()._copy(*pair, recursive=recursive, on_error=on_error or "raise", **kwargs)
+
+    async def _get(self, rpath: Any, lpath: Any, recursive: bool = False, **kwargs: Any) -> None:
+        if isinstance(rpath, str) and not recursive and has_magic(rpath):
+            if await self._exists(rpath):  # the name as it is written, not a pattern
+                lpath = make_path_posix(lpath)
+                if trailing_sep(lpath) or await run_local(lambda: posixpath.isdir(lpath)):
+                    lpath = posixpath.join(lpath, posixpath.basename(rpath))
+                rpath, lpath = [self._strip_protocol(rpath)], [lpath]
+        await super()._get(rpath, lpath, recursive=recursive, **kwargs)
+
+    async def _put(self, lpath: Any, rpath: Any, recursive: bool = False, **kwargs: Any) -> None:
+        if isinstance(lpath, str) and not recursive and has_magic(lpath):
+            if await run_local(lambda: posixpath.isfile(lpath)):
+                if trailing_sep(rpath) or await self._isdir(rpath):
+                    rpath = posixpath.join(rpath, posixpath.basename(lpath))
+                lpath, rpath = [lpath], [self._strip_protocol(rpath)]
+        kwargs.setdefault("callback", DEFAULT_CALLBACK)
+        await super()._put(lpath, rpath, recursive=recursive, **kwargs)
+
+    async def _as_written(self, path1: Any, path2: Any, *, recursive: bool) -> tuple[Any, Any]:
+        """Take a source that exists as it is written for itself, whatever signs it holds."""
+        if not isinstance(path1, str) or recursive or not has_magic(path1):
+            return path1, path2
+        if not await self._exists(path1):
+            return path1, path2
+        if trailing_sep(path2) or await self._isdir(path2):
+            path2 = posixpath.join(path2, posixpath.basename(path1))
+        return [self._strip_protocol(path1)], [self._strip_protocol(path2)]
+
+
+def _entries(merged: Merged) -> dict[str, dict[str, Any]]:
+    return {
+        key: entry(key, *best(words))
+        for key, words in merged.entries.items()
+        if key and not is_hidden(key)
+    }
+
+
+def raise_together(names: Sequence[str], results: Sequence[object]) -> None:
+    """Raise the first error, naming every path that failed."""
+    failed = {n: r for n, r in zip(names, results, strict=True) if isinstance(r, Exception)}
+    if not failed:
+        return
+    first = next(iter(failed.values()))
+    ours = next((error for error in failed.values() if isinstance(error, ObjectError)), None)
+    if len(failed) == 1 or ours is None:
+        raise first
+    raise type(ours)(ours.path, ours.replies, ours.note, tuple(failed))

@@ -1,0 +1,79 @@
+"""Stores over three directories and over three memory filesystems, and ways to lose one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+import resilient_store as rs
+from tests.conformance.trio import NAMES, DyingMemory, Trio, WithOneDead
+
+
+@pytest.fixture
+def over_directories(tmp_path: Path) -> Iterator[Trio]:
+    """Three directories; the first holds all."""
+    for name in NAMES:
+        (tmp_path / "platforms" / name).mkdir(parents=True)
+    folder = tmp_path / "platforms"
+    with rs.ResilientFileSystem(
+        [
+            rs.Backend(str(folder / name), name=name, domain=name, holds_all=name == "first")
+            for name in NAMES
+        ]
+    ) as fs:
+        yield Trio(fs, folder)
+
+
+@pytest.fixture
+def over_memory() -> Iterator[Trio]:
+    """Three memory filesystems as users open them."""
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+    with rs.ResilientFileSystem(
+        [
+            rs.Backend(f"memory://{name}", name=name, domain=name, holds_all=name == "first")
+            for name in NAMES
+        ]
+    ) as fs:
+        yield Trio(fs, None)
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def over_dying_memory() -> Iterator[Trio]:
+    """Three memory filesystems of which nothing is known, one of them mortal."""
+    with rs.ResilientFileSystem(
+        [
+            rs.Backend(
+                DyingMemory(name), root="/root", name=name, domain=name, holds_all=name == "first"
+            )
+            for name in NAMES
+        ]
+    ) as fs:
+        for client in fs.store.clients.values():
+            MemoryFileSystem.makedirs(client.backend.target, "/root", exist_ok=True)
+        yield Trio(fs, None)
+    DyingMemory.dead.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Take the second backend away for the body of a test alone; its fixtures are healthy."""
+    if not isinstance(pyfuncitem.instance, WithOneDead):
+        return (yield)
+    trio: Trio = pyfuncitem.funcargs["trio"]
+    changes = pyfuncitem.instance.changes
+    changing = changes is True or pyfuncitem.originalname in (changes or ())
+    trio.lose_second()
+    try:
+        if not changing:
+            return (yield)
+        with pytest.raises((rs.InsufficientCopiesError, rs.BackendsUnavailableError)):
+            yield
+    finally:
+        trio.bring_back()
+    return True
