@@ -70,8 +70,38 @@ _HOMES = {
     "policies": ("Backend", "DegradedRead", "ReadFromFirstHealthy", "WriteToAll"),
 }
 
-__all__ = [  # noqa: PLE0604 - the names of the table above
-    *(name for names in _HOMES.values() for name in names),
+__all__ = [
+    "Backend",
+    "BackendState",
+    "BackendsUnavailableError",
+    "BlankObjectError",
+    "CatalogUnavailableError",
+    "ConcurrentWriteError",
+    "ConfigurationError",
+    "DegradedRead",
+    "DetailedListing",
+    "InsufficientCopiesError",
+    "IntegrityError",
+    "InvalidPathError",
+    "Listing",
+    "MissingExtraError",
+    "ObjectChangedError",
+    "ObjectError",
+    "OriginalMissingError",
+    "Outcome",
+    "ReadFromFirstHealthy",
+    "ReadResult",
+    "Reply",
+    "ResilientFileSystem",
+    "ResilientStoreError",
+    "StoreFrozenError",
+    "StoreIdentityError",
+    "SweepReport",
+    "UnsupportedOperationError",
+    "WriteReceipt",
+    "WriteToAll",
+    "from_config",
+    "sweep",
 ]
 
 

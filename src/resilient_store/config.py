@@ -62,9 +62,7 @@ def configure(options: Mapping[str, Any]) -> Configuration:
             raise ConfigurationError(f"ResilientFileSystem: {why}")
     write_once = options.get("write_once", False)
     if write_once not in (True, False, "unique-names"):
-        raise ConfigurationError(
-            f"write_once={write_once!r} must be True, False or 'unique-names'"
-        )
+        raise ConfigurationError(f"write_once={write_once!r} must be True, False or 'unique-names'")
     for name in ("on_degraded", "on_backend_state"):
         if options.get(name) is not None and not callable(options[name]):
             raise ConfigurationError(f"{name} must be callable, and is {options[name]!r}")
@@ -92,6 +90,7 @@ def check_catalog_options(
     if catalog_down not in ("raise", "read"):
         raise ConfigurationError(f"catalog_down={catalog_down!r} must be 'raise' or 'read'")
     seconds = {"lock_timeout": lock_timeout, "lease": lease, "late_window": late_window}
+    value: Any
     for name, value in seconds.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
             raise ConfigurationError(f"{name}={value!r} must be a number of seconds above 0")
@@ -122,12 +121,12 @@ def from_config(path: str | os.PathLike[str], store: str | None = None, **option
     ResilientFileSystem
         The store.
     """
-    from resilient_store.filesystem import ResilientFileSystem  # noqa: PLC0415 - it imports us
+    from resilient_store.filesystem import ResilientFileSystem
 
     return ResilientFileSystem(**{**read_config(path, store), **options})
 
 
-def _as_sequence(backends: Any) -> Iterable[Any]:  # noqa: ANN401 - what the user gave
+def _as_sequence(backends: Any) -> Iterable[Any]:
     if backends is None:
         return ()
     if isinstance(backends, (str, Mapping, Backend)):
@@ -135,7 +134,7 @@ def _as_sequence(backends: Any) -> Iterable[Any]:  # noqa: ANN401 - what the use
     return tuple(backends)
 
 
-def _backend(given: Any) -> Backend:  # noqa: ANN401
+def _backend(given: Any) -> Backend:
     if isinstance(given, Backend):
         return given
     if isinstance(given, Mapping):
@@ -147,7 +146,7 @@ def _backend(given: Any) -> Backend:  # noqa: ANN401
     return Backend(given)
 
 
-def _policy(kind: type[T], given: Any) -> T | None:  # noqa: ANN401
+def _policy(kind: type[T], given: Any) -> T | None:
     if given is None or isinstance(given, kind):
         return given
     if isinstance(given, Mapping):
@@ -159,14 +158,13 @@ def _policy(kind: type[T], given: Any) -> T | None:  # noqa: ANN401
     )
 
 
-def _degraded(given: Any) -> DegradedRead | None:  # noqa: ANN401
+def _degraded(given: Any) -> DegradedRead | None:
     if given is None or isinstance(given, DegradedRead):
         return given
     if isinstance(given, Mapping) or callable(given):
         return DegradedRead(given)
     raise ConfigurationError(
-        "degraded is a DegradedRead, a mapping of its rules, or None, "
-        f"not a {type(given).__name__}"
+        f"degraded is a DegradedRead, a mapping of its rules, or None, not a {type(given).__name__}"
     )
 
 
@@ -246,7 +244,7 @@ def read_config(path: str | os.PathLike[str], store: str | None = None) -> dict[
     return options
 
 
-def _resolve(value: Any, where: str) -> Any:  # noqa: ANN401 - whatever TOML holds
+def _resolve(value: Any, where: str) -> Any:
     if isinstance(value, dict):
         if set(value) == {"env"}:
             variable = value["env"]

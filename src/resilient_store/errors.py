@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 from resilient_store.model.outcome import Reply
 
+_SHOWN = 5  # paths in a message; all are in `failed`
+
 
 class ResilientStoreError(Exception):
     """Root of everything that this library raises.
@@ -85,8 +87,8 @@ class ObjectError(ResilientStoreError, OSError):
         said = "; ".join(reply.words() for reply in self.replies)
         parts = [f"{self.path!r}: {self.summary}" + (f" ({said})" if said else "")]
         if len(self.failed) > 1:
-            shown = ", ".join(repr(path) for path in self.failed[:5])
-            more = f" and {len(self.failed) - 5} more" if len(self.failed) > 5 else ""  # noqa: PLR2004
+            shown = ", ".join(repr(path) for path in self.failed[:_SHOWN])
+            more = f" and {left} more" if (left := len(self.failed) - _SHOWN) > 0 else ""
             parts.append(f"{len(self.failed)} paths failed: {shown}{more}")
         parts += [text for text in (self.note, self.advice) if text]
         return ". ".join(part.rstrip(".") for part in parts) + "."

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from typing import Any
+from typing import Any, Self
 
 from fsspec.asyn import AbstractAsyncStreamedFile, sync
 from fsspec.compression import compr
@@ -28,7 +28,7 @@ class _RawReader(io.RawIOBase):
 
     mode = "rb"
 
-    def __init__(self, fs: Any, reader: PinnedReader) -> None:  # noqa: ANN401
+    def __init__(self, fs: Any, reader: PinnedReader) -> None:
         self._fs = fs
         self._reader = reader
         self._position = 0
@@ -51,7 +51,7 @@ class _RawReader(io.RawIOBase):
         self._position = base[whence] + offset
         return self._position
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+    def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         end = self._position + min(len(view), BLOCK_BYTES)
         data = sync(self._fs.loop, self._reader.read, self._position, end)
@@ -72,7 +72,7 @@ class ObjectReader(io.BufferedReader):
         ``open(..., degraded=True)``).
     """
 
-    def __init__(self, fs: Any, path: str, reader: PinnedReader, *, block_size: int) -> None:  # noqa: ANN401
+    def __init__(self, fs: Any, path: str, reader: PinnedReader, *, block_size: int) -> None:
         super().__init__(_RawReader(fs, reader), buffer_size=max(1, block_size))
         self.fs = fs
         self.path = path
@@ -109,7 +109,7 @@ class ObjectWriter(io.BufferedIOBase):
         The `WriteReceipt`, once the file is closed.
     """
 
-    def __init__(self, fs: Any, path: str, session: WriteSession, mode: str) -> None:  # noqa: ANN401
+    def __init__(self, fs: Any, path: str, session: WriteSession, mode: str) -> None:
         self.fs = fs
         self.path = path
         self.mode = mode
@@ -127,7 +127,7 @@ class ObjectWriter(io.BufferedIOBase):
         """Return how many bytes were written."""
         return self._position
 
-    def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
+    def write(self, data: Any) -> int:
         """Take bytes; full parts travel to all backends at once."""
         if self._ended:
             raise ValueError("the file is closed")
@@ -208,7 +208,7 @@ class CompressedWriter(io.BufferedIOBase):
         """Say yes."""
         return True
 
-    def write(self, data: Any) -> int:  # noqa: ANN401
+    def write(self, data: Any) -> int:
         """Take bytes to compress."""
         return int(self._compressor.write(data))
 
@@ -258,13 +258,13 @@ class TextWriter(io.TextIOWrapper):
         writer.discard()  # type: ignore[attr-defined]
 
 
-def decompressed(file: ObjectReader, compression: str) -> Any:  # noqa: ANN401 - a codec's own
+def decompressed(file: ObjectReader, compression: str) -> Any:
     """Read through a codec; the flags of a degraded read stay visible."""
     reader = compr[compression](file, mode="r")
     return _Flagged(reader, file)
 
 
-def text_reader(file: Any, options: dict[str, str | None]) -> io.TextIOWrapper:  # noqa: ANN401
+def text_reader(file: Any, options: dict[str, str | None]) -> io.TextIOWrapper:
     """Read text; the flags of a degraded read stay visible."""
     return _TextReader(file, **options)
 
@@ -272,7 +272,7 @@ def text_reader(file: Any, options: dict[str, str | None]) -> io.TextIOWrapper: 
 class _Flagged(io.BufferedReader):
     """A decompressing reader with the flags of the file under it."""
 
-    def __init__(self, reader: Any, file: ObjectReader) -> None:  # noqa: ANN401
+    def __init__(self, reader: Any, file: ObjectReader) -> None:
         super().__init__(reader)
         self.original_missing = file.original_missing
         self.reason = file.reason
@@ -324,7 +324,7 @@ class AsyncObjectReader(AbstractAsyncStreamedFile):
     def __del__(self) -> None:
         """Do nothing: nothing is held."""
 
-    async def __aenter__(self) -> AsyncObjectReader:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -354,7 +354,7 @@ class AsyncObjectWriter(AbstractAsyncStreamedFile):
         self.loc += len(data)
         return len(data)
 
-    async def flush(self, force: bool = False) -> None:  # noqa: FBT001, FBT002
+    async def flush(self, force: bool = False) -> None:
         """Do nothing: nothing is visible before the file is closed."""
 
     async def close(self) -> None:
@@ -377,7 +377,7 @@ class AsyncObjectWriter(AbstractAsyncStreamedFile):
         if not getattr(self, "_closed", True):
             logger.warning("%s was dropped without being closed, so it is discarded", self.path)
 
-    async def __aenter__(self) -> AsyncObjectWriter:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: object, *rest: object) -> None:

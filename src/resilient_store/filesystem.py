@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from fsspec.asyn import get_loop, sync, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
@@ -48,6 +48,10 @@ from resilient_store.policies import (
 from resilient_store.store import Store, open_store
 from resilient_store.tree import TreeFileSystem
 
+_NO_TRANSACTIONS = (
+    "transactions: every write is all or nothing by itself; write an object that names the "
+    "others last, and read that one first"
+)
 _assembling = threading.Lock()
 
 
@@ -112,7 +116,7 @@ class ResilientFileSystem(TreeFileSystem):
         on_degraded: Callable[[ReadResult], object] | None = None,
         on_backend_state: Callable[[BackendState], object] | None = None,
         asynchronous: bool = False,
-        loop: Any = None,  # noqa: ANN401 - any event loop
+        loop: Any = None,
         batch_size: int | None = None,
         **unknown: Any,
     ) -> None:
@@ -130,10 +134,11 @@ class ResilientFileSystem(TreeFileSystem):
         check_catalog_options(catalog_down, lock_timeout, lease, late_window)
         self._configuration = configure({**given, **unknown})
         super().__init__(asynchronous=asynchronous, loop=loop, batch_size=batch_size)
+        self._pid: int = runtime.process_id()
         self._store = open_store(self._configuration)
 
     @property
-    def store(self) -> Store:
+    def store(self) -> Store:  # type: ignore[override]
         """The assembled store; assembled anew in a forked child."""
         if self._pid != runtime.process_id():
             with _assembling:
@@ -145,9 +150,10 @@ class ResilientFileSystem(TreeFileSystem):
         return self._store
 
     @property
-    def loop(self) -> Any:  # noqa: ANN401
+    def loop(self) -> Any:
         """The event loop that runs the blocking calls."""
-        return self.store and self._loop
+        self.store  # noqa: B018 - renewed here after a fork
+        return self._loop
 
     @property
     def _fs_token(self) -> str:
@@ -177,10 +183,8 @@ class ResilientFileSystem(TreeFileSystem):
 
     # Reading
 
-    async def _read(
-        self, path: str, *, degraded: bool | DegradedRead | None = None
-    ) -> ReadResult:
-        return await reading.read(self.store, self._object_path(path), degraded)
+    async def _read(self, path: str, *, degraded: bool | DegradedRead | None = None) -> ReadResult:
+        return await reading.read(self.store, self._object_path(path), degraded=degraded)
 
     async def _cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **_: Any
@@ -231,7 +235,7 @@ class ResilientFileSystem(TreeFileSystem):
                 await self._makedirs(rpath, exist_ok=True)
                 return
             callback.set_size(await copying.run_local(lambda: os.path.getsize(lpath)))
-            source = await copying.run_local(lambda: open(lpath, "rb"))
+            source = await copying.run_local(lambda: open(lpath, "rb"))  # noqa: SIM115
         else:
             source = lpath
         try:
@@ -289,8 +293,11 @@ class ResilientFileSystem(TreeFileSystem):
 
     async def _makedirs(self, path: str, exist_ok: bool = False) -> None:
         key = self._strip_protocol(path)
-        if key and not (exist_ok and await self._isdir(key)):
-            await self._mkdir(key)
+        kind = await self._type(key) if key else "directory"
+        if kind is not None and not (exist_ok and kind == "directory"):
+            raise FileExistsError(17, "the path exists", key)
+        if kind is None:
+            await deleting.make_directory(self.store, key)
 
     async def _rmdir(self, path: str) -> None:
         key = self._object_path(path)
@@ -361,12 +368,12 @@ class ResilientFileSystem(TreeFileSystem):
 
     # Files
 
-    def open(  # type: ignore[override]
+    def open(
         self,
         path: str,
         mode: str = "rb",
         block_size: int | None = None,
-        cache_options: Any = None,  # noqa: ARG002 - every reader reads ahead by its block
+        cache_options: Any = None,
         compression: str | None = None,
         *,
         degraded: bool = False,
@@ -392,7 +399,7 @@ class ResilientFileSystem(TreeFileSystem):
                 "again with 'wb'; or write each addition under a path of its own"
             )
         codec = get_compression(path, compression)
-        text = {"encoding": encoding, "errors": errors, "newline": newline}
+        text: dict[str, Any] = {"encoding": encoding, "errors": errors, "newline": newline}
         if kind == "r":
             file: Any = self._open(path, "rb", block_size, degraded=degraded)
             file = file if codec is None else decompressed(file, codec)
@@ -401,7 +408,7 @@ class ResilientFileSystem(TreeFileSystem):
         file = file if codec is None else CompressedWriter(file, codec)
         return file if "b" in mode else TextWriter(file, **text)
 
-    def _open(  # type: ignore[override]
+    def _open(
         self,
         path: str,
         mode: str = "rb",
@@ -440,19 +447,16 @@ class ResilientFileSystem(TreeFileSystem):
 
     @property
     def transaction(self) -> NoReturn:
-        """Refused: several objects cannot appear at one instant on several platforms."""
-        raise UnsupportedOperationError(
-            "transactions: every write is all or nothing by itself; write an object that names "
-            "the others last, and read that one first"
-        )
+        """Is refused, for several objects cannot appear at one instant on several platforms."""
+        raise UnsupportedOperationError(_NO_TRANSACTIONS)
 
     def start_transaction(self) -> NoReturn:
-        """Refused, as `transaction`."""
-        return self.transaction
+        """Refuse, as `transaction`."""
+        raise UnsupportedOperationError(_NO_TRANSACTIONS)
 
     def end_transaction(self) -> NoReturn:
-        """Refused, as `transaction`."""
-        return self.transaction
+        """Refuse, as `transaction`."""
+        raise UnsupportedOperationError(_NO_TRANSACTIONS)
 
     # Itself
 
@@ -470,13 +474,13 @@ class ResilientFileSystem(TreeFileSystem):
         await end_all(self.store.tails)
         await all_of([client.close() for client in self.store.clients.values()])
 
-    def __enter__(self) -> ResilientFileSystem:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    async def __aenter__(self) -> ResilientFileSystem:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -485,8 +489,84 @@ class ResilientFileSystem(TreeFileSystem):
     def __repr__(self) -> str:
         return f"<ResilientFileSystem over {', '.join(self._configuration.names)}>"
 
-    read = sync_wrapper(_read)
-    write = sync_wrapper(_write)
+    def read(self, path: str, *, degraded: bool | DegradedRead | None = None) -> ReadResult:
+        """Return the original, or a derivative with the flag.
+
+        Parameters
+        ----------
+        path
+            The object.
+        degraded
+            False: originals only. A policy: instead of the store's.
+
+        Raises
+        ------
+        FileNotFoundError
+            It is certain that there is no such object.
+        OriginalMissingError
+            The original is lost, and nothing can stand in for it.
+        BackendsUnavailableError
+            Nothing can be had or known now.
+
+        Notes
+        -----
+        Promises: P5, P6.
+        """
+        found: ReadResult = sync(self.loop, self._read, path, degraded=degraded)
+        return found
+
+    def write(
+        self,
+        path: str,
+        data: copying.Source,
+        *,
+        mode: str = "overwrite",
+        content_type: str | None = None,
+        cache_control: str | None = None,
+        content_disposition: str | None = None,
+        content_encoding: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> WriteReceipt:
+        """Store bytes, a binary file or an iterable of bytes, on every backend or on none.
+
+        Parameters
+        ----------
+        path
+            The object.
+        data
+            A file is read from where it stands, and left open.
+        mode
+            ``"create"``: the path must be new.
+        content_type, cache_control, content_disposition, content_encoding, metadata
+            Travel with the object; what is not given is kept from an earlier version, and the
+            content type is guessed from the path's ending.
+
+        Returns
+        -------
+        WriteReceipt
+            Which backends hold it.
+
+        Raises
+        ------
+        InsufficientCopiesError
+            Too few backends took it; the text says what was left where.
+        FileExistsError, ConcurrentWriteError, InvalidPathError, BlankObjectError
+            As they say.
+
+        Notes
+        -----
+        Promises: P1.
+        """
+        headers = Headers(
+            content_type=content_type,
+            cache_control=cache_control,
+            content_disposition=content_disposition,
+            content_encoding=content_encoding,
+            metadata=metadata or {},
+        ).as_dict()
+        receipt: WriteReceipt = sync(self.loop, self._write, path, data, mode=mode, **headers)
+        return receipt
+
     mv = sync_wrapper(_mv)
     touch = sync_wrapper(_touch)
     rmdir = sync_wrapper(_rmdir)

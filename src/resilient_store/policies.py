@@ -20,7 +20,9 @@ _USERINFO = re.compile(r"(?<=://)[^/]*@")
 class FileSystemLike(Protocol):
     """An fsspec filesystem, as far as a `Backend` looks at it."""
 
-    protocol: str | tuple[str, ...]
+    @property
+    def protocol(self) -> str | tuple[str, ...]:
+        """The filesystem's protocol, or its names."""
 
 
 def _options(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -32,21 +34,21 @@ def _hidden(value: Mapping[str, Any]) -> str:
     return "{" + ", ".join(f"{name}: ..." for name in sorted(value)) + "}"
 
 
-def _target_words(target: Any) -> str:  # noqa: ANN401 - a URL or any filesystem
+def _target_words(target: Any) -> str:
     """Show a target without userinfo and without a query, which may hold a token."""
     if isinstance(target, str):
         return repr(_USERINFO.sub("***@", target.partition("?")[0]))
     return f"<{type(target).__name__}>"
 
 
-def _positive(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+def _positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise ConfigurationError(
             f"{type(instance).__name__}: {attribute.name}={value!r} must be a finite number above 0"
         )
 
 
-def _whole(instance: object, attribute: attrs.Attribute[Any], value: int) -> None:
+def _whole(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(
             f"{type(instance).__name__}: {attribute.name}={value!r} must be a whole number of "
@@ -54,7 +56,7 @@ def _whole(instance: object, attribute: attrs.Attribute[Any], value: int) -> Non
         )
 
 
-def _text(instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+def _text(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and not isinstance(value, str):
         raise ConfigurationError(
             f"{type(instance).__name__}: {attribute.name} must be text, "
@@ -112,7 +114,7 @@ class Backend:
     stall_timeout: float = attrs.field(default=5.0, validator=_positive)
     max_concurrency: int = attrs.field(default=32, validator=_whole)
 
-    def __init__(  # noqa: PLR0913 - the design fixes the options
+    def __init__(
         self,
         target: str | FileSystemLike,
         *,
@@ -123,13 +125,13 @@ class Backend:
         holds_all: bool = False,
         read_only: bool = False,
         write_options: Mapping[str, Any] | None = None,
-        timeout: float = 10.0,  # noqa: ASYNC109
+        timeout: float = 10.0,
         stall_timeout: float = 5.0,
         max_concurrency: int = 32,
         **unknown: object,
     ) -> None:
         refuse_unknown("Backend", unknown, [field.name for field in attrs.fields(Backend)])
-        self.__attrs_init__(  # type: ignore[attr-defined]
+        self.__attrs_init__(
             target,
             root,
             name,
@@ -184,7 +186,7 @@ class Backend:
         self.__init__(**state)  # type: ignore[misc]
 
 
-def as_mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any attrs value of this module
+def as_mapping(value: Any) -> dict[str, Any]:
     """Return a policy or backend as the mapping that builds it again."""
     plain = attrs.asdict(value, recurse=False)
     return {
@@ -202,7 +204,7 @@ def refuse_unknown(where: str, unknown: Iterable[str], known: Sequence[str]) -> 
         There is at least one.
     """
     for name in unknown:
-        import difflib  # noqa: PLC0415 - only on the way to an error
+        import difflib
 
         near = difflib.get_close_matches(str(name), known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
@@ -290,7 +292,8 @@ class DegradedRead:
     def __attrs_post_init__(self) -> None:
         if callable(self.rules):
             return
-        if not isinstance(self.rules, Mapping) or not self.rules:
+        given: Any = self.rules
+        if not isinstance(given, Mapping) or not given:
             raise ConfigurationError(
                 "DegradedRead: give a mapping such as "
                 '{"originals/{name}": ["previews/{name}"]}, or a callable'
@@ -316,7 +319,7 @@ class DegradedRead:
     def __getstate__(self) -> object:
         return self.rules
 
-    def __setstate__(self, state: Any) -> None:  # noqa: ANN401 - what rules was
+    def __setstate__(self, state: Any) -> None:
         self.__init__(state)  # type: ignore[misc]
 
     def derivatives(self, path: str) -> tuple[str, ...]:

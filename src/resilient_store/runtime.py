@@ -45,7 +45,7 @@ class RealRuntime:
         """Draw a number."""
         return random.uniform(low, high)
 
-    def rarely(self, what: str) -> bool:  # noqa: ARG002 - simulations look at it
+    def rarely(self, what: str) -> bool:
         """Return False: unlikely branches are taken on purpose in simulations only."""
         return False
 
@@ -90,7 +90,6 @@ def rarely(what: str) -> bool:
 def process_id() -> int:
     """Return the process's id, by which a fork is noticed."""
     return os.getpid()
-
 
 
 class Signal:

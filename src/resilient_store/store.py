@@ -93,7 +93,10 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def check_copies(
-    write: WriteToAll, write_once: WriteOnce, backends: Sequence[Backend], domains: Mapping[str, str]
+    write: WriteToAll,
+    write_once: WriteOnce,
+    backends: Sequence[Backend],
+    domains: Mapping[str, str],
 ) -> None:
     """Refuse a write policy that these backends, without a catalog, cannot keep (P1).
 

@@ -6,6 +6,7 @@ absence may be left out where fsspec leaves it out, an outage never.
 
 from __future__ import annotations
 
+import functools
 import posixpath
 from collections.abc import AsyncIterator, Sequence
 from glob import has_magic
@@ -50,6 +51,7 @@ class TreeFileSystem(AsyncFileSystem):
         *,
         detail: bool = False,
         partial: bool = False,
+        missing: list[str] | None = None,
         **_: Any,
     ) -> Listing | DetailedListing:
         if maxdepth is not None and maxdepth < 1:
@@ -59,6 +61,8 @@ class TreeFileSystem(AsyncFileSystem):
             merged = await list_union(self.store, path, recursive=True, partial=partial)
         except FileNotFoundError:
             merged = Merged({}, absent=True, missing=())
+        if missing is not None:
+            missing += merged.missing
         found = _entries(merged)
         if withdirs and path and not merged.absent and path not in found:
             found[path] = {"name": path, "size": 0, "type": "directory", "backend": None}
@@ -73,7 +77,7 @@ class TreeFileSystem(AsyncFileSystem):
             return DetailedListing(kept, merged.missing)
         return Listing(kept, merged.missing)
 
-    async def _walk(  # noqa: PLR0913 - fsspec's signature
+    async def _walk(
         self,
         path: str,
         maxdepth: int | None = None,
@@ -125,19 +129,17 @@ class TreeFileSystem(AsyncFileSystem):
         detail = kwargs.pop("detail", False)
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
-        missing: tuple[str, ...] = ()
-        if partial:  # who is missing there is missing here
-            root = path[: min((path.find(sign) % (len(path) + 1) for sign in "*?["))]
-            above = await self._find(posixpath.dirname(root), 1, withdirs=True, partial=True)
-            missing = above.missing_backends
-        found = await super()._glob(path, maxdepth, detail=True, partial=partial, **kwargs)
+        missing: list[str] = []  # filled by the `_find` that fsspec's version calls
+        found = await super()._glob(
+            path, maxdepth, detail=True, partial=partial, missing=missing, **kwargs
+        )
         return DetailedListing(found, missing) if detail else Listing(found, missing)
 
     async def _du(
         self, path: str, total: bool = True, maxdepth: int | None = None, **kwargs: Any
     ) -> int | dict[str, int]:
         kwargs["withdirs"] = kwargs.get("withdirs", False)
-        found = await self._find(path, maxdepth, detail=True, **kwargs)
+        found: Any = await self._find(path, maxdepth, detail=True, **kwargs)
         sizes = {name: info["size"] or 0 for name, info in found.items()}
         return sum(sizes.values()) if total else sizes
 
@@ -184,7 +186,7 @@ class TreeFileSystem(AsyncFileSystem):
         if recursive:
             names = [name for name in names if not await self._isdir(name)]
         results = await each(
-            [lambda name=name: self._cat_file(name, **kwargs) for name in names],  # type: ignore[misc]
+            [functools.partial(self._cat_file, name, **kwargs) for name in names],
             batch_size or AT_ONCE,
         )
         for result in results:
@@ -199,12 +201,12 @@ class TreeFileSystem(AsyncFileSystem):
             if on_error != "omit" or not isinstance(result, Exception)
         }
 
-    async def _cat_ranges(  # noqa: PLR0913 - fsspec's signature
+    async def _cat_ranges(
         self,
         paths: list[str],
         starts: Any,
         ends: Any,
-        max_gap: int | None = None,  # noqa: ARG002 - a hint about speed only
+        max_gap: int | None = None,
         batch_size: int | None = None,
         on_error: str = "raise",
         **kwargs: Any,
@@ -217,7 +219,7 @@ class TreeFileSystem(AsyncFileSystem):
         if not len(paths) == len(starts) == len(ends):
             raise ValueError("paths, starts and ends differ in length")
         calls = [
-            lambda p=p, s=s, e=e: self._cat_file(p, start=s, end=e, **kwargs)  # type: ignore[misc]
+            functools.partial(self._cat_file, p, start=s, end=e, **kwargs)
             for p, s, e in zip(paths, starts, ends, strict=True)
         ]
         results = await each(calls, batch_size or AT_ONCE)
@@ -241,7 +243,7 @@ class TreeFileSystem(AsyncFileSystem):
             kinds = {name: await self._isdir(name) for name in names}
             folders = [name for name in reversed(names) if kinds[name]]
             names = [name for name in names if not kinds[name]]
-        calls = [lambda name=name: deleting.delete(self.store, name) for name in names]  # type: ignore[misc]
+        calls = [functools.partial(deleting.delete, self.store, name) for name in names]
         raise_together(names, await each(calls, batch_size or AT_ONCE))
         if maxdepth is None:
             for folder in folders:
@@ -261,20 +263,20 @@ class TreeFileSystem(AsyncFileSystem):
         await super()._copy(*pair, recursive=recursive, on_error=on_error or "raise", **kwargs)
 
     async def _get(self, rpath: Any, lpath: Any, recursive: bool = False, **kwargs: Any) -> None:
-        if isinstance(rpath, str) and not recursive and has_magic(rpath):
-            if await self._exists(rpath):  # the name as it is written, not a pattern
-                lpath = make_path_posix(lpath)
-                if trailing_sep(lpath) or await run_local(lambda: posixpath.isdir(lpath)):
-                    lpath = posixpath.join(lpath, posixpath.basename(rpath))
-                rpath, lpath = [self._strip_protocol(rpath)], [lpath]
+        is_one = isinstance(rpath, str) and not recursive and has_magic(rpath)
+        if is_one and await self._exists(rpath):  # the name as it is written, not a pattern
+            lpath = make_path_posix(lpath)
+            if trailing_sep(lpath) or await run_local(lambda: posixpath.isdir(lpath)):
+                lpath = posixpath.join(lpath, posixpath.basename(rpath))
+            rpath, lpath = [self._strip_protocol(rpath)], [lpath]
         await super()._get(rpath, lpath, recursive=recursive, **kwargs)
 
     async def _put(self, lpath: Any, rpath: Any, recursive: bool = False, **kwargs: Any) -> None:
-        if isinstance(lpath, str) and not recursive and has_magic(lpath):
-            if await run_local(lambda: posixpath.isfile(lpath)):
-                if trailing_sep(rpath) or await self._isdir(rpath):
-                    rpath = posixpath.join(rpath, posixpath.basename(lpath))
-                lpath, rpath = [lpath], [self._strip_protocol(rpath)]
+        is_one = isinstance(lpath, str) and not recursive and has_magic(lpath)
+        if is_one and await run_local(lambda: posixpath.isfile(lpath)):
+            if trailing_sep(rpath) or await self._isdir(rpath):
+                rpath = posixpath.join(rpath, posixpath.basename(lpath))
+            lpath, rpath = [lpath], [self._strip_protocol(rpath)]
         kwargs.setdefault("callback", DEFAULT_CALLBACK)
         await super()._put(lpath, rpath, recursive=recursive, **kwargs)
 

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from resilient_store.model.outcome import Outcome, Reply
-from resilient_store.protocol.machine import Ask, Done, Wait
+from resilient_store.protocol.machine import Ask, Done
 from resilient_store.protocol.read import Candidate, ReadMachine
 
 # More steps than any machine may need for the few backends of a law.
@@ -84,7 +84,9 @@ def play(
             continue
         assert step.until_s > now_s, "a wait that is over would spin"
         assert under_way or step.until_s < math.inf, "nothing could ever end this wait"
-        woken_s = min((w for w in wakes_s if w > now_s), default=math.inf) if step.wake else math.inf
+        woken_s = (
+            min((w for w in wakes_s if w > now_s), default=math.inf) if step.wake else math.inf
+        )
         now_s = min(step.until_s, woken_s, under_way[0][0] if under_way else math.inf)
         assert now_s < math.inf, "it waits for ever"
         while under_way and under_way[0][0] <= now_s:

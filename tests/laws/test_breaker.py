@@ -80,14 +80,6 @@ def test_fewer_than_half_of_the_last_twenty_do_not_open_it():
     assert breaker.state is CLOSED
 
 
-def test_a_200_whose_body_dies_counts_as_success():
-    """It is recorded by how it ended: nothing before the end of the body is told to a breaker."""
-    breaker = Breaker()
-    for _ in range(5):
-        breaker.record(Outcome.UNAVAILABLE, 0.0)
-    assert breaker.state is OPEN
-
-
 def test_a_wrong_body_says_nothing_of_the_backend():
     breaker = Breaker()
     for index in range(100):
@@ -220,6 +212,16 @@ def test_the_probe_slot_leaks_and_the_breaker_never_closes(end):
     assert breaker.state is CLOSED
 
 
+@pytest.mark.parametrize("slow", [True, False])
+def test_a_probe_that_brings_wrong_bytes_is_over_and_waits_no_longer_than_before(slow):
+    breaker = opened()
+    assert breaker.take_probe(5.0, LEASE_S)
+    breaker.record(Outcome.CORRUPT, 6.0, slow=slow)
+    assert breaker.state is OPEN
+    assert not breaker.may_probe(10.9)
+    assert breaker.may_probe(11.0)
+
+
 def test_a_probe_holds_its_place_for_its_lease_and_not_longer():
     breaker = opened()
     assert breaker.take_probe(5.0, LEASE_S)
@@ -265,7 +267,10 @@ class Ward(RuleBasedStateMachine):
             return
         self.times_open = 1 if self.state is CLOSED else self.times_open + 1
         self.state, self.reason = OPEN, reason
-        self.due_s = self.now_s + min(60.0, 5.0 * 2 ** (self.times_open - 1))
+        self.due_s = self.now_s + self.interval_s()
+
+    def interval_s(self):
+        return min(60.0, 5.0 * 2 ** (self.times_open - 1))
 
     def closes(self):
         self.state, self.reason, self.answers = CLOSED, "", []
@@ -312,6 +317,8 @@ class Ward(RuleBasedStateMachine):
     @rule()
     def brings_wrong_bytes(self):
         self.breaker.record(Outcome.CORRUPT, self.now_s, key="k")
+        if self.state is HALF_OPEN:
+            self.state, self.due_s = OPEN, self.now_s + self.interval_s()
 
     @rule(lease_s=st.sampled_from([1.0, 10.0]))
     def is_probed(self, lease_s):

@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 RATE_BYTES_PER_S = 1_000_000
 _SLOW_SHARE = 0.5
+_PROBE_BYTES = 65536
+# A probe's place is kept beyond its deadline, so that two never overlap.
+_LEASE_MARGIN_S = 1.0
 
 
 @attrs.define
@@ -93,14 +96,18 @@ class BackendClient:
             "read", key, lambda family, moves: family.get(key, start, end, moves), size=size
         )
         body = reply.value
+        if body is not None and _is_short(body, start, end):
+            self.health.record("read", Outcome.CORRUPT, runtime.now_s(), key=key)
+            return Reply(self.name, Outcome.CORRUPT, detail="fewer bytes than the object has")
         return attrs.evolve(reply, blank=body is not None and not body.data and not body.size)
 
     async def probe(self, key: str) -> None:
         """Try a backend that is left alone, with a small read of what was asked for."""
-        if not self.health.take_probe("read", runtime.now_s(), self.backend.timeout):
+        lease_s = self.backend.timeout + _PROBE_BYTES / RATE_BYTES_PER_S + _LEASE_MARGIN_S
+        if not self.health.take_probe("read", runtime.now_s(), lease_s):
             return
         try:
-            await self.get(key, 0, 65536)
+            await self.get(key, 0, _PROBE_BYTES)
         except asyncio.CancelledError:
             self.health.give_probe_back("read", runtime.now_s())
             raise
@@ -115,9 +122,7 @@ class BackendClient:
             size=len(data),
         )
 
-    async def upload(
-        self, key: str, *, exclusive: bool, headers: Headers
-    ) -> Reply[UploadClient]:
+    async def upload(self, key: str, *, exclusive: bool, headers: Headers) -> Reply[UploadClient]:
         """Begin an object of unknown length."""
         reply = await self._change(
             key, lambda family: family.upload(key, exclusive=exclusive, headers=headers)
@@ -156,12 +161,15 @@ class BackendClient:
         return await self._call("read", key, lambda family, _: family.sign(key, expiration))
 
     async def open(self) -> Reply[None]:
-        """Open the family, so that `traits` are known; no request is sent."""
+        """Open the family, so that `traits` are known.
+
+        No request is sent, so it says nothing of the backend's health.
+        """
 
         async def nothing(_: Family, __: Moves) -> None:
             return None
 
-        return await self._call("write", "", nothing)
+        return await self._call("write", "", nothing, counted=False)
 
     async def close(self) -> None:
         """Give back what belongs to the running loop."""
@@ -174,7 +182,9 @@ class BackendClient:
     ) -> Reply[T]:
         if self.backend.read_only:
             return Reply(self.name, Outcome.REFUSED, detail="it is read-only")
-        return await self._call("write", key, lambda family, _: run(family), size=size, changing=True)
+        return await self._call(
+            "write", key, lambda family, _: run(family), size=size, changing=True
+        )
 
     async def step(
         self, key: str, run: Callable[[], Awaitable[T]], *, deadline_s: float
@@ -184,7 +194,7 @@ class BackendClient:
             "write", key, lambda *_: run(), deadline_s=deadline_s, changing=True
         )
 
-    async def _call(  # noqa: PLR0913 - one place for all that every call has
+    async def _call(
         self,
         kind: Kind,
         key: str,
@@ -193,12 +203,14 @@ class BackendClient:
         size: int = 0,
         deadline_s: float | None = None,
         changing: bool = False,
+        counted: bool = True,
     ) -> Reply[T]:
         loop = asyncio.get_running_loop()
-        started_s = loop.time()
+        started_s = runtime.now_s()
         timeout_s = deadline_s or self.backend.timeout
         sent = False
-        self.health.earn()
+        if counted:
+            self.health.earn()
         reply: Reply[T]
         try:
             async with asyncio.timeout(timeout_s + size / RATE_BYTES_PER_S) as limit:
@@ -211,17 +223,21 @@ class BackendClient:
         except asyncio.CancelledError:
             if _is_cancelled():
                 raise
-            reply = Reply(self.name, Outcome.UNAVAILABLE, detail="it cancelled the call itself")
-        except Exception as error:  # noqa: BLE001 - the boundary: every error becomes an outcome
+            outcome = Outcome.TIMED_OUT if changing and sent else Outcome.UNAVAILABLE
+            reply = Reply(self.name, outcome, detail="it cancelled the call itself")
+        except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
                 outcome = Outcome.TIMED_OUT if sent or not changing else Outcome.UNAVAILABLE
-                detail = f"no answer in {loop.time() - started_s:.3g} s"
+                detail = f"no answer in {runtime.now_s() - started_s:.3g} s"
             else:
                 outcome, detail = classify(error, changing=changing and sent)
             reply = Reply(self.name, outcome, detail=detail)
-        took_s = loop.time() - started_s
+        took_s = runtime.now_s() - started_s
         slow = reply.ok and took_s > _SLOW_SHARE * ((limit.when() or 0.0) - started_s)
-        self.health.record(kind, reply.outcome, loop.time(), key=key, slow=slow, took_s=took_s)
+        if counted or not reply.ok:
+            self.health.record(
+                kind, reply.outcome, runtime.now_s(), key=key, slow=slow, took_s=took_s
+            )
         return reply
 
     def _session(self, loop: asyncio.AbstractEventLoop) -> _Session:
@@ -270,13 +286,11 @@ class UploadClient:
         )
 
 
-def _prolong(
-    loop: asyncio.AbstractEventLoop, limit: asyncio.Timeout, timeout_s: float
-) -> Moves:
+def _prolong(loop: asyncio.AbstractEventLoop, limit: asyncio.Timeout, timeout_s: float) -> Moves:
     """Make the callback by which a call that moves on starts its deadline anew."""
 
     def reschedule(size: int) -> None:
-        when_s = loop.time() + timeout_s + size / RATE_BYTES_PER_S
+        when_s = runtime.now_s() + timeout_s + size / RATE_BYTES_PER_S
         try:
             limit.reschedule(when_s)
         except RuntimeError:
@@ -286,6 +300,11 @@ def _prolong(
         loop.call_soon_threadsafe(reschedule, size)
 
     return moves
+
+
+def _is_short(body: Body, start: int | None, end: int | None) -> bool:
+    """Say whether an answer brought fewer bytes than its own word on the size promises."""
+    return body.size is not None and len(body.data) < len(range(body.size)[start:end])
 
 
 def _is_cancelled() -> bool:

@@ -116,4 +116,3 @@ class Family(Protocol):
 
     async def close(self) -> None:
         """Give back threads and connections."""
-

@@ -124,7 +124,7 @@ def _refuse_options(backend: Backend, what: str) -> None:
 
 
 def _require_class(protocol: str) -> None:
-    from fsspec.registry import known_implementations, registry  # noqa: PLC0415 - build time only
+    from fsspec.registry import known_implementations, registry
 
     if protocol in registry:
         return
@@ -157,7 +157,7 @@ def opener(backend: Backend, name: str) -> Callable[[], Awaitable[Family]]:
 
 async def _open_url(backend: Backend, spot: Spot, name: str) -> Family:
     if spot.protocol == "file":
-        from resilient_store.backends.families.local import LocalFamily  # noqa: PLC0415 - by need
+        from resilient_store.backends.families.local import LocalFamily
 
         assert isinstance(backend.target, str)
         return LocalFamily(local_path(backend.target), name, backend.max_concurrency)
@@ -170,34 +170,32 @@ async def _open_url(backend: Backend, spot: Spot, name: str) -> Family:
 
 
 def _instantiate(backend: Backend, protocol: str) -> tuple[Any, str]:
-    from fsspec import get_filesystem_class  # noqa: PLC0415 - by need
+    from fsspec import get_filesystem_class
 
     cls = get_filesystem_class(protocol)
-    options = {**cls._get_kwargs_from_urls(backend.target), **backend.storage_options}  # noqa: SLF001
+    options = {**cls._get_kwargs_from_urls(backend.target), **backend.storage_options}
     private = {"skip_instance_cache": True, "use_listings_cache": False}
     if cls.async_impl:
         private["asynchronous"] = True
-    return cls(**options, **private), cls._strip_protocol(backend.target)  # noqa: SLF001
+    return cls(**options, **private), cls._strip_protocol(backend.target)
 
 
-def _wrap(backend: Backend, filesystem: Any, root: str, name: str) -> Family:  # noqa: ANN401
+def _wrap(backend: Backend, filesystem: Any, root: str, name: str) -> Family:
     own = getattr(filesystem, "resilient_family", None)
     if own is not None:  # a filesystem that brings a family of its own
         family: Family = own(root)
         return family
-    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - by need
-    from fsspec.implementations.memory import MemoryFileSystem  # noqa: PLC0415
+    from fsspec.implementations.local import LocalFileSystem
+    from fsspec.implementations.memory import MemoryFileSystem
 
     if type(filesystem) is LocalFileSystem:
-        from resilient_store.backends.families.local import LocalFamily  # noqa: PLC0415
+        from resilient_store.backends.families.local import LocalFamily
 
         return LocalFamily(root or os.sep, name, backend.max_concurrency)
     if type(filesystem) is MemoryFileSystem:
-        from resilient_store.backends.families.memory import MemoryFamily  # noqa: PLC0415
+        from resilient_store.backends.families.memory import MemoryFamily
 
         return MemoryFamily(filesystem, root)
-    from resilient_store.backends.families.generic import GenericFamily  # noqa: PLC0415
+    from resilient_store.backends.families.generic import GenericFamily
 
-    return GenericFamily(
-        filesystem, root, name, backend.max_concurrency, backend.write_options
-    )
+    return GenericFamily(filesystem, root, name, backend.max_concurrency, backend.write_options)

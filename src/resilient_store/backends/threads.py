@@ -112,7 +112,7 @@ _pools: weakref.WeakSet[DaemonPool] = weakref.WeakSet()
 def _begin_anew() -> None:
     """Forget the parent's threads, which do not exist in a forked child."""
     for pool in list(_pools):
-        pool._begin()  # noqa: SLF001 - the same module
+        pool._begin()
 
 
 if hasattr(os, "register_at_fork"):
@@ -125,7 +125,7 @@ def _work(jobs: _Jobs, idle: threading.Semaphore) -> None:
         if future.set_running_or_notify_cancel():
             try:
                 result = call(abandonment)
-            except BaseException as error:  # noqa: BLE001 - handed to whoever awaits it
+            except BaseException as error:
                 future.set_exception(error)
             else:
                 future.set_result(result)

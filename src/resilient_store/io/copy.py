@@ -15,6 +15,7 @@ from resilient_store.model.result import Reason, WriteReceipt
 from resilient_store.store import Store
 
 Source = bytes | bytearray | memoryview | BinaryIO | Iterable[bytes]
+_TEXT: tuple[type, ...] = (str,)  # to be told apart from what has the right type
 
 # The application's own disk, which may be slow, must not hold up the event loop.
 _local_files = DaemonPool("local-files", 8)
@@ -74,7 +75,7 @@ async def write(
     headers: Headers | None = None,
     *,
     create: bool = False,
-    callback: Any = None,  # noqa: ANN401 - an fsspec callback
+    callback: Any = None,
 ) -> WriteReceipt:
     """Write bytes, a binary file (from where it stands, left open), or an iterable of bytes."""
     session = WriteSession(store, path, headers, create=create)
@@ -91,7 +92,7 @@ async def write(
 
 
 async def _source(data: Source) -> AsyncIterator[bytes | memoryview]:
-    if isinstance(data, str):
+    if isinstance(data, _TEXT):
         raise TypeError("data is text; encode it to bytes")
     if isinstance(data, (bytes, bytearray, memoryview)):
         view = memoryview(data).cast("B")
@@ -101,7 +102,7 @@ async def _source(data: Source) -> AsyncIterator[bytes | memoryview]:
     if hasattr(data, "read"):
         source: BinaryIO = data  # type: ignore[assignment]
         while block := await _local_files.run(lambda _: source.read(BLOCK_BYTES)):
-            if isinstance(block, str):
+            if isinstance(block, _TEXT):
                 raise TypeError("the file is open in text mode; open it with 'rb'")
             yield block
         return
@@ -128,6 +129,6 @@ async def copy(store: Store, source: str, target: str) -> WriteReceipt:
         raise
 
 
-async def run_local(call: Any) -> Any:  # noqa: ANN401 - whatever it returns
+async def run_local(call: Any) -> Any:
     """Run a blocking call on the application's own files."""
     return await _local_files.run(lambda _: call())

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from resilient_store import runtime
 from resilient_store.errors import BackendsUnavailableError
 from resilient_store.io.drive import protected
-from resilient_store.io.write import fan_out
+from resilient_store.io.write import fan_out, left_alone, take_probes
 from resilient_store.model.info import ObjectInfo
-from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.outcome import Outcome
 from resilient_store.store import Store
-
-
-def left_alone(store: Store) -> list[Reply[None]]:
-    """Take the place of due probes; return a reply for every backend that is left alone."""
-    now_s = runtime.now_s()
-    replies = []
-    for name in store.writable:
-        client = store.clients[name]
-        if client.health.is_closed("write"):
-            continue
-        if not client.health.take_probe("write", now_s, client.backend.timeout):
-            detail = f"left alone: {client.health.reason('write')}"
-            replies.append(Reply[None](name, Outcome.UNAVAILABLE, detail=detail))
-    return replies
 
 
 async def look_everywhere(store: Store, path: str) -> dict[str, ObjectInfo | None]:
@@ -33,8 +18,8 @@ async def look_everywhere(store: Store, path: str) -> dict[str, ObjectInfo | Non
     BackendsUnavailableError
         One of them did not answer, so nothing may be changed.
     """
-    if away := left_alone(store):
-        raise BackendsUnavailableError(path, away, "Nothing was changed")
+    if away := left_alone(store) or take_probes(store):
+        raise BackendsUnavailableError(path, away.values(), "Nothing was changed")
     replies = await fan_out(store, store.clients, lambda c: c.info(path, kind="write"))
     if not all(r.ok or r.outcome is Outcome.NOT_FOUND for r in replies.values()):
         raise BackendsUnavailableError(path, replies.values(), "Nothing was changed")
@@ -93,8 +78,6 @@ async def _on_all(store: Store, path: str, verb: str) -> None:
     if any(info is not None and not info.directory for info in found.values()):
         raise NotADirectoryError(20, "not a directory", path)
     names = [n for n in store.writable if verb == "mkdir" or found[n] is not None]
-    replies = await protected(
-        fan_out(store, names, lambda client: getattr(client, verb)(path))
-    )
+    replies = await protected(fan_out(store, names, lambda client: getattr(client, verb)(path)))
     if not all(reply.ok for reply in replies.values()):
         raise BackendsUnavailableError(path, replies.values(), "Calling again completes it")

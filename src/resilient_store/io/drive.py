@@ -129,7 +129,7 @@ async def each(
         for index in waiting:
             try:
                 results[index] = await calls[index]()
-            except Exception as error:  # noqa: BLE001 - each outcome is the caller's to judge
+            except Exception as error:
                 results[index] = error
 
     await all_of([work() for _ in range(min(at_once, len(calls)))])
@@ -155,9 +155,7 @@ async def protected(call: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-def leave_to_finish(
-    tails: dict[asyncio.Task[None], None], call: Coroutine[Any, Any, None]
-) -> None:
+def leave_to_finish(tails: dict[asyncio.Task[None], None], call: Coroutine[Any, Any, None]) -> None:
     """Let a bounded call outlive the one that began it; `end_all` ends it with the store."""
     task = asyncio.create_task(call)
     tails[task] = None
@@ -174,4 +172,3 @@ async def end_all(tails: dict[asyncio.Task[None], None]) -> None:
     """End what `leave_to_finish` left in this loop."""
     loop = asyncio.get_running_loop()
     await _end([task for task in tails if task.get_loop() is loop])
-

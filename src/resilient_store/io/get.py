@@ -12,9 +12,7 @@ from resilient_store.io.drive import protected
 from resilient_store.store import Store
 
 
-async def get_file(
-    store: Store, path: str, target: str | BinaryIO, callback: Any  # noqa: ANN401 - fsspec's
-) -> None:
+async def get_file(store: Store, path: str, target: str | BinaryIO, callback: Any) -> None:
     """Copy an object into a local file, or into an open one.
 
     The bytes go to a temporary file beside the target, which takes its name when it is whole.
@@ -26,7 +24,7 @@ async def get_file(
             await run_local(lambda block=block: target.write(block))
             callback.relative_update(len(block))
         return
-    directory, name = os.path.split(os.path.abspath(target))
+    directory, name = os.path.split(target)
     temporary = os.path.join(directory, f".{name[:100]}.{runtime.new_id()}.part")
 
     def discard() -> None:

@@ -141,7 +141,7 @@ def refusal(path: str, end: End, *readings: Reading[Any]) -> Exception:
 
 
 async def read(
-    store: Store, path: str, degraded: bool | DegradedRead | None = None
+    store: Store, path: str, *, degraded: bool | DegradedRead | None = None
 ) -> ReadResult:
     """Return the original, or a derivative with the flag; raises as `read_original` otherwise.
 
@@ -212,4 +212,3 @@ def _tell(store: Store, result: ReadResult) -> None:
 def headers_of(info: ObjectInfo) -> Headers:
     """Return an object's headers, guessed from its name where the backend holds none."""
     return (info.headers or Headers()).over(None, info.key)
-

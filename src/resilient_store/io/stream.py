@@ -80,16 +80,17 @@ class PinnedReader:
             lambda client: self._verified(client, start, end),
             (self._first, *others),
         )
+        if self._changed:
+            raise ObjectChangedError(self._path, reading.replies)
         if reading.found is not None and reading.found.value is not None:
             self._first = reading.found.backend
             return reading.found.value.data
-        if self._changed:
-            raise ObjectChangedError(self._path, reading.replies)
         raise BackendsUnavailableError(
             self._path, reading.replies, f"The file was being read at byte {start}"
         )
 
     async def _verified(self, client: BackendClient, start: int, end: int) -> Reply[Body]:
+        """Read a block, and take only what belongs to the object that was opened."""
         if client.name not in self._tags:
             looked = await client.info(self._path)
             if looked.value is None:
@@ -98,16 +99,18 @@ class PinnedReader:
                 return Reply(client.name, Outcome.CORRUPT, detail="another size")
             self._tags[client.name] = looked.value.tag
         reply = await client.get(self._path, start, end)
-        body = reply.value
+        wrong = self._wrong_with(reply, end - start)
+        if wrong:
+            return Reply(client.name, Outcome.CORRUPT, detail=wrong)
+        return attrs.evolve(reply, blank=False)
+
+    def _wrong_with(self, reply: Reply[Body], wanted: int) -> str:
+        body, tag = reply.value, self._tags[reply.backend]
         if reply.outcome is Outcome.NOT_FOUND:
-            self._changed = True
-            return attrs.evolve(reply, outcome=Outcome.CORRUPT, detail="it is gone")
+            return "it is gone"
         if body is None:
-            return reply
-        tag = self._tags[client.name]
+            return ""
         if (body.size or self.size) != self.size or (body.tag or tag) != tag:
             self._changed = True
-            return Reply(client.name, Outcome.CORRUPT, detail="changed since it was opened")
-        if len(body.data) != end - start:
-            return Reply(client.name, Outcome.CORRUPT, detail="a short body")
-        return attrs.evolve(reply, blank=False)
+            return "changed since it was opened"
+        return "" if len(body.data) == wanted else "a short body"

@@ -1,4 +1,4 @@
-"""Exclusive creation with ``write_once``: is it kept, and what lies at a key that is taken?"""
+"""Exclusive creation with ``write_once``: is it kept, and what lies at a taken key."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
 from resilient_store.errors import ConfigurationError
+from resilient_store.io.drive import protected
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome, Reply
@@ -27,7 +28,7 @@ async def make_sure_of_exclusive_create(store: Store, names: Iterable[str]) -> N
     for name in names:
         client = store.clients[name]
         if client.creates_exclusively is None:
-            client.creates_exclusively = await _tries_it_out(client)
+            client.creates_exclusively = await protected(_tries_it_out(client))
         if client.creates_exclusively is False:
             raise ConfigurationError(
                 f"backend {name} lets a second creation of one key overwrite the first, so "

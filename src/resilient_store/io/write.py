@@ -50,7 +50,42 @@ async def fan_out(
         for name in domains
         if name not in replies
     }
+    for name in silent:  # given up: without this a backend that hangs would never be left alone
+        store.clients[name].health.record("write", Outcome.TIMED_OUT, runtime.now_s(), slow=True)
     return {name: (replies | silent)[name] for name in domains}
+
+
+def left_alone(store: Store) -> dict[str, Reply[Any]]:
+    """Return a reply for every backend that nobody may write to now, not even as a probe.
+
+    Nobody's place is taken: a change that another backend prevents must not use up this one's
+    probe, or two backends whose probes fall due in turn would keep every change waiting.
+    """
+    now_s = runtime.now_s()
+    return {
+        name: _away(store, name)
+        for name in store.writable
+        if not store.clients[name].health.is_closed("write")
+        and not store.clients[name].health.may_probe("write", now_s)
+    }
+
+
+def take_probes(store: Store) -> dict[str, Reply[Any]]:
+    """Take the place of every due probe; return a reply where another call was quicker."""
+    now_s = runtime.now_s()
+    return {
+        name: _away(store, name)
+        for name in store.writable
+        if not store.clients[name].health.is_closed("write")
+        and not store.clients[name].health.take_probe(
+            "write", now_s, store.clients[name].backend.timeout
+        )
+    }
+
+
+def _away(store: Store, name: str) -> Reply[Any]:
+    detail = f"left alone: {store.clients[name].health.reason('write')}"
+    return Reply(name, Outcome.UNAVAILABLE, detail=detail)
 
 
 class WriteSession:
@@ -108,16 +143,10 @@ class WriteSession:
     async def begin(self) -> None:
         """Look at every backend; raises, with nothing sent, where the write cannot succeed."""
         store, once = self._store, self._once
-        now_s = runtime.now_s()
         self._names = store.writable
-        for name in self._names:
-            client = store.clients[name]
-            lease_s = client.backend.timeout
-            if not client.health.is_closed("write") and not client.health.take_probe(
-                "write", now_s, lease_s
-            ):
-                detail = f"left alone: {client.health.reason('write')}"
-                self._failed[name] = Reply(name, Outcome.UNAVAILABLE, detail=detail)
+        self._failed |= left_alone(store)
+        self._require_enough("Nothing was written")
+        self._failed |= take_probes(store)
         self._require_enough("Nothing was written")
         if once:
             self._headers = self._given.over(None, self._path)
@@ -133,7 +162,7 @@ class WriteSession:
         if self._create and self._overwrites:
             raise FileExistsError(17, "the path exists", self._path)
         earlier = next((info for info in self._before.values() if info is not None), None)
-        self._headers = self._given.over(earlier and earlier.headers, self._path)
+        self._headers = self._given.over(None if earlier is None else earlier.headers, self._path)
 
     def _note_look(self, name: str, reply: Reply[ObjectInfo]) -> None:
         info = reply.value
@@ -157,15 +186,18 @@ class WriteSession:
 
     async def _send_part(self, part: bytes) -> None:
         if not self._uploads:
-            begun = await self._on_live(
-                lambda client: client.upload(
-                    self._key, exclusive=self._exclusive_on(client), headers=self._headers
-                )
-            )
-            self._uploads = {n: r.value for n, r in begun.items() if r.value is not None}
+            await self._on_live(self._begin_upload)
         await self._on_live(lambda client: self._uploads[client.name].write(part))
         if not self._is_enough():
             await self._give_up()
+
+    async def _begin_upload(self, client: BackendClient) -> Reply[UploadClient]:
+        reply = await client.upload(
+            self._key, exclusive=self._exclusive_on(client), headers=self._headers
+        )
+        if reply.value is not None:  # known at once, so that a cancelled write can abort it
+            self._uploads[client.name] = reply.value
+        return reply
 
     def _exclusive_on(self, client: BackendClient) -> bool:
         """Whether to create exclusively: where it certainly can be, and where it must be."""
@@ -229,8 +261,11 @@ class WriteSession:
             await self._count_those_taken(replies)
 
     async def _finish(self, client: BackendClient, last: bytes) -> Reply[Stored]:
-        if self._uploads:
-            reply = await self._uploads.pop(client.name).finish()
+        upload = self._uploads.get(client.name)
+        if upload is not None:
+            reply = await upload.finish()
+            if reply.ok:  # else it is aborted in the end
+                del self._uploads[client.name]
         else:
             reply = await client.put(
                 self._key, last, exclusive=self._exclusive_on(client), headers=self._headers
@@ -240,7 +275,7 @@ class WriteSession:
         return reply
 
     async def _count_those_taken(self, replies: Mapping[str, Reply[Stored]]) -> None:
-        """A key that is taken counts as a copy if it holds these very bytes."""
+        """Count a key that is taken as a copy if it holds these very bytes."""
         for name, reply in replies.items():
             if reply.outcome is not Outcome.EXISTS:
                 continue
@@ -261,7 +296,9 @@ class WriteSession:
 
         async def publish(client: BackendClient) -> Reply[Stored]:
             info = self._before[client.name]
-            reply = await client.publish(staged, self._path, expected=info and info.tag)
+            reply = await client.publish(
+                staged, self._path, expected=None if info is None else info.tag
+            )
             if reply.ok:
                 self._staged.discard(client.name)
             return reply
@@ -289,12 +326,15 @@ class WriteSession:
     async def _give_up(self) -> NoReturn:
         left = await protected(self._clean_up())
         if self._overwrites:
+            self._stored.clear()  # it was in staging only
             self._raise("The previous version still stands everywhere")
         self._raise(left or "Nothing of it was left anywhere")
 
     def _raise(self, note: str) -> NoReturn:
         outcomes = {reply.outcome for reply in self._failed.values()}
-        holders = {} if self._staged else {name: Reply(name, Outcome.OK) for name in self._stored}
+        holders: dict[str, Reply[Any]] = {}
+        if not self._staged:
+            holders = {name: Reply(name, Outcome.OK) for name in self._stored}
         replies = (holders | self._failed).values()
         kind: type[ObjectError] = InsufficientCopiesError
         if Outcome.REFUSED in outcomes:
@@ -354,7 +394,5 @@ class WriteSession:
             copies=copies,
             pending=tuple(name for name in self._names if name in self._failed),
             domains=tuple(dict.fromkeys(self._store.domains[name] for name in copies)),
-            headers_not_kept=tuple(
-                name for name in copies if not self._stored[name].headers_kept
-            ),
+            headers_not_kept=tuple(name for name in copies if not self._stored[name].headers_kept),
         )

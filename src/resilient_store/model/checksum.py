@@ -14,7 +14,7 @@ class ChunkedChecksum:
     """
 
     def __init__(self) -> None:
-        from blake3 import blake3  # noqa: PLC0415 - only a store that hashes needs it
+        from blake3 import blake3
 
         self._new = blake3
         self._whole = blake3()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-
 _ENDPOINT = re.compile(r"([a-z0-9+.-]+://[^/]+)(?:/(.*))?")
 
 

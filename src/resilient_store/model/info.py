@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt  # noqa: TC003
+import datetime as dt
 import mimetypes
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -35,7 +35,7 @@ class Headers:
         return self.as_dict()
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        self.__init__(**state)  # type: ignore[misc, arg-type]
+        self.__init__(**state)  # type: ignore[misc]
 
     def as_dict(self) -> dict[str, object]:
         """Return the headers as plain values, metadata as a dict."""

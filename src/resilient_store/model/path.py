@@ -1,4 +1,4 @@
-"""The normal form of a key: one spelling for one object, and what is refused (design, section 7)."""
+"""The normal form of a key: one spelling for one object, and what is refused."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ class Pattern:
                 f"pattern {self.text!r}: write a field as {{name}} or {{path...}}, "
                 "with letters, digits and '_'"
             )
-        names, regex, last = [], "", 0
+        names: list[str] = []
+        regex, last = "", 0
         for found in _FIELD.finditer(self.text):
             name, spans = found.groups()
             literal = self.text[last : found.start()]

@@ -32,9 +32,10 @@ class ReadResult:
         nothing is known of versions (no catalog).
     backend
         Which backend the bytes came from.
-    version, verified
-        The object's version, and whether the bytes were held against its checksum; None and
-        False without a catalog.
+    version
+        The object's version; None without a catalog.
+    verified
+        Whether the bytes were held against the object's checksum; False without a catalog.
     content_type
         As stored with the bytes in `data`, or guessed from the path's ending.
     """

@@ -25,7 +25,7 @@ class StoreOwner(Protocol):
         """The assembled store."""
 
     @property
-    def loop(self) -> Any:  # noqa: ANN401 - an event loop, or None
+    def loop(self) -> Any:
         """The loop that runs it."""
 
 

@@ -86,6 +86,9 @@ class Breaker:
             Whether it took so long that the caller had better asked elsewhere.
         """
         if outcome in _SILENT:
+            if self.state is BreakerState.HALF_OPEN:  # the probe is over, and said nothing
+                self.state = BreakerState.OPEN
+                self._probe_at_s = now_s + self._interval_s
             return
         if outcome is Outcome.DENIED:
             if len(self._denied) < IN_A_ROW:  # more would say nothing new, and fill the memory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
+from typing import Any
 
 from resilient_store.model.outcome import Outcome
 from resilient_store.protocol.read import Reading
@@ -18,7 +19,7 @@ class End(enum.Enum):
     UNREACHABLE = "unreachable"  # BackendsUnavailableError, or a derivative with this reason
 
 
-def end_of_original(reading: Reading[object], *, has_rule: bool) -> End:
+def end_of_original(reading: Reading[Any], *, has_rule: bool) -> End:
     """Say how a read ends whose original nobody brought, before derivatives are looked at.
 
     Parameters
@@ -47,11 +48,11 @@ def end_of_original(reading: Reading[object], *, has_rule: bool) -> End:
     return End.LOST if _everybody_lacks_it(reading) else End.UNREACHABLE
 
 
-def _everybody_lacks_it(reading: Reading[object]) -> bool:
+def _everybody_lacks_it(reading: Reading[Any]) -> bool:
     return all(reply.blank or reply.outcome is Outcome.NOT_FOUND for reply in reading.replies)
 
 
-def end_after_derivatives(original: End, derivatives: Sequence[Reading[object]]) -> End:
+def end_after_derivatives(original: End, derivatives: Sequence[Reading[Any]]) -> End:
     """Say how a read ends, its derivatives having been looked for.
 
     A derivative that exists proves that its original once did; one that cannot be asked for

@@ -91,7 +91,7 @@ class ListMachine:
     _asked: list[str] = attrs.field(factory=list, init=False)
     _replies: dict[str, Reply[Sequence[ObjectInfo]]] = attrs.field(factory=dict, init=False)
 
-    def observe(self, reply: Reply[Sequence[ObjectInfo]], now_s: float) -> None:  # noqa: ARG002
+    def observe(self, reply: Reply[Sequence[ObjectInfo]], _now_s: float) -> None:
         """Take note of one reply."""
         self._replies[reply.backend] = reply
 

@@ -9,9 +9,8 @@ import attrs
 
 from resilient_store.model.outcome import Reply
 
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-V = TypeVar("V")
+V_contra = TypeVar("V_contra", contravariant=True)
 
 
 @attrs.frozen
@@ -39,15 +38,15 @@ class Done(Generic[T_co]):
     value: T_co
 
 
-class Machine(Protocol[T, V]):
+class Machine(Protocol[T_co, V_contra]):
     """Decide, be told, decide again.
 
     ``decide`` is called until it returns `Wait` or `Done`; it never asks for a wait when
     nothing is under way and no time is given.
     """
 
-    def decide(self, now_s: float) -> Ask | Wait | Done[T]:
+    def decide(self, now_s: float) -> Ask | Wait | Done[T_co]:
         """Say what to do now."""
 
-    def observe(self, reply: Reply[V], now_s: float) -> None:
+    def observe(self, reply: Reply[V_contra], now_s: float, /) -> None:
         """Take note of one backend's reply."""

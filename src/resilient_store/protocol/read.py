@@ -53,7 +53,8 @@ class Reading(Generic[V]):
     replies
         What everybody said, in the order they said it.
     slow
-        Backends that were asked before the one that won, and had not answered.
+        Backends that had not answered, though they were asked the hedge delay before the one
+        that won.
     """
 
     found: Reply[V] | None
@@ -179,5 +180,10 @@ class ReadMachine(Generic[V]):
         sure = any(c.holds_all and c.name in nowhere for c in self.candidates)
         absent = found is None and (sure or nowhere == {c.name for c in self.candidates})
         won_at_s = self._asked_at_s[found.backend] if found else -math.inf
-        slow = tuple(name for name in self._running if self._asked_at_s[name] < won_at_s)
+        # Only who was silent for the whole delay: others may have been asked a moment apart.
+        slow = tuple(
+            name
+            for name in self._running
+            if self._asked_at_s[name] + self.hedge_after_s <= won_at_s
+        )
         return Reading(found, blank, absent, tuple(self._replies), slow)

@@ -49,9 +49,7 @@ class Demand:
         )
 
 
-def judge(
-    demand: Demand, domains: Mapping[str, str], answers: Mapping[str, bool]
-) -> Verdict:
+def judge(demand: Demand, domains: Mapping[str, str], answers: Mapping[str, bool]) -> Verdict:
     """Say whether a write may be acknowledged, can still become so, or is lost.
 
     Only an ``OK`` counts as a copy. ``TIMED_OUT`` counts for nothing: the bytes may be

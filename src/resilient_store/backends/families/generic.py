@@ -50,14 +50,14 @@ class GenericFamily:
 
     def __init__(
         self,
-        filesystem: Any,  # noqa: ANN401 - fsspec is untyped
+        filesystem: Any,
         root: str,
         name: str,
         threads: int,
         write_options: Mapping[str, Any] | None = None,
     ) -> None:
         self._fs = filesystem
-        self._root = str(filesystem._strip_protocol(root) if root else root)  # noqa: SLF001
+        self._root = str(filesystem._strip_protocol(root) if root else root)
         self._root = self._root.rstrip("/") or ("/" if root.startswith("/") else "")
         self._pool = DaemonPool(name, threads)
         self._options = dict(write_options or {})
@@ -79,7 +79,7 @@ class GenericFamily:
         from a whole one, nor how long it may take.
         """
         size = None
-        if start is None and end is None or (start or 0) < 0 or (end or 0) < 0:
+        if (start is None and end is None) or (start or 0) < 0 or (end or 0) < 0:
             info = await self.info(key)
             if info.directory:
                 raise FileNotFoundError(key)
@@ -102,7 +102,7 @@ class GenericFamily:
             raise CorruptBodyError  # a server that ignores ranges hands out everything
         return Body(data=data, size=size)
 
-    async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:  # noqa: ARG002
+    async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:
         """Store an object: exclusively by the filesystem's own word, else by way of staging."""
         if exclusive:
             await self._make_parent(key)
@@ -116,7 +116,7 @@ class GenericFamily:
         await self.put(staged, data, exclusive=False, headers=Headers())
         return await self._rename(staged, key)
 
-    async def upload(self, key: str, *, exclusive: bool, headers: Headers) -> Upload:  # noqa: ARG002
+    async def upload(self, key: str, *, exclusive: bool, headers: Headers) -> Upload:
         """Begin an object of unknown length: gathered on the local disk, then sent."""
         return _SpooledUpload(self, key, exclusive=exclusive)
 
@@ -225,7 +225,7 @@ class GenericFamily:
         return f"{self._root.rstrip('/')}/{key}" if key and self._root else key or self._root
 
     def _key(self, name: str) -> str:
-        stripped = str(self._fs._strip_protocol(name)).strip("/")  # noqa: SLF001
+        stripped = str(self._fs._strip_protocol(name)).strip("/")
         return stripped.removeprefix(self._root.strip("/")).strip("/")
 
     def _object_info(self, key: str, found: Mapping[str, Any]) -> ObjectInfo:
@@ -242,7 +242,7 @@ class GenericFamily:
             modified=modified,
         )
 
-    async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+    async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         if not self._fs.async_impl:
             run = getattr(self._fs, method)
             return await self._pool.run(lambda _: run(*arguments, **options))
@@ -257,7 +257,7 @@ class GenericFamily:
         call = asyncio.run_coroutine_threadsafe(coroutine(*arguments, **options), home)
         return await asyncio.wrap_future(call)
 
-    async def run(self, call: Any) -> Any:  # noqa: ANN401 - whatever it returns
+    async def run(self, call: Any) -> Any:
         """Run a blocking call in this backend's own threads."""
         return await self._pool.run(call)
 
@@ -269,7 +269,7 @@ class _SpooledUpload:
         self._family = family
         self._key = key
         self._exclusive = exclusive
-        self._file = tempfile.NamedTemporaryFile(prefix="resilient-", buffering=_SPOOL_BYTES)  # noqa: SIM115
+        self._file = tempfile.NamedTemporaryFile(prefix="resilient-", buffering=_SPOOL_BYTES)
 
     async def write(self, part: bytes) -> None:
         await self._family.run(lambda _: self._file.write(part))
@@ -291,8 +291,8 @@ class _SpooledUpload:
         self._file.close()
 
 
-def _overrides(filesystem: Any, method: str) -> bool:  # noqa: ANN401
-    from fsspec.spec import AbstractFileSystem  # noqa: PLC0415 - loaded by now, with the instance
+def _overrides(filesystem: Any, method: str) -> bool:
+    from fsspec.spec import AbstractFileSystem
 
     return getattr(type(filesystem), method) is not getattr(AbstractFileSystem, method)
 

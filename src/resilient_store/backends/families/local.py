@@ -15,7 +15,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import attrs
 
@@ -43,9 +43,7 @@ _READ_BYTES = 4 * 1024 * 1024
 class LocalFamily:
     """Objects as plain files below a root directory."""
 
-    traits = Traits(
-        exclusive_create=True, conditional_delete=True, directories=True
-    )
+    traits = Traits(exclusive_create=True, conditional_delete=True, directories=True)
 
     def __init__(self, root: str, name: str, threads: int) -> None:
         self._disk = Disk(root)
@@ -79,9 +77,9 @@ class LocalFamily:
 
     async def publish(self, staged: str, key: str, *, expected: str | None) -> Stored:
         """Give a staged file its own name, if nothing but `expected` lies there."""
-        return await self._run(lambda abandonment: self._disk.publish(
-            staged, key, expected, abandonment
-        ))
+        return await self._run(
+            lambda abandonment: self._disk.publish(staged, key, expected, abandonment)
+        )
 
     async def delete(self, key: str, *, expected: str | None = None) -> None:
         """Delete a file; with a tag, only if it is still the file that was written."""
@@ -108,7 +106,7 @@ class LocalFamily:
         """Remove an empty directory."""
         await self._run(lambda _: self._disk.remove_directory(key))
 
-    async def sign(self, key: str, expiration: int) -> str:  # noqa: ARG002 - the contract
+    async def sign(self, key: str, expiration: int) -> str:
         """Refuse: a file has no URL that a stranger could use."""
         raise RefusedError("a disk cannot sign URLs")
 
@@ -234,7 +232,9 @@ class Disk:
         while waiting:
             above, directory = waiting.pop()
             with os.scandir(directory) as entries:
-                listed = [(self._listed(join(above, entry.name), entry), entry) for entry in entries]
+                listed = [
+                    (self._listed(join(above, entry.name), entry), entry) for entry in entries
+                ]
             yield [info for info, _ in listed if info is not None]
             if recursive:
                 waiting += [
@@ -296,7 +296,7 @@ class NewFile:
         self._exclusive = exclusive
         self._headers = headers
         self._temporary: str | None = _beside(target)
-        self._file = open(self._temporary, "xb", buffering=0)  # noqa: SIM115 - lives on
+        self._file = open(self._temporary, "xb", buffering=0)
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -323,7 +323,7 @@ class NewFile:
                 os.unlink(self._temporary)
             self._temporary = None
 
-    def __enter__(self) -> NewFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -28,7 +28,7 @@ class MemoryFamily:
 
     traits = Traits(exclusive_create=True, conditional_delete=True, directories=True)
 
-    def __init__(self, filesystem: Any, root: str) -> None:  # noqa: ANN401 - fsspec is untyped
+    def __init__(self, filesystem: Any, root: str) -> None:
         self._fs = filesystem
         self._root = "/" + root.strip("/") if root.strip("/") else ""
 
@@ -39,7 +39,7 @@ class MemoryFamily:
                 return ObjectInfo(key="", directory=True)
             return self._info(key)
 
-    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:  # noqa: ARG002
+    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
         """Read an object, or a slice of it."""
         with _lock:
             file = self._file(key)
@@ -80,9 +80,7 @@ class MemoryFamily:
             found = self._fs.store.get(self._path(key))
             if (None if found is None else _tag(found)) != expected:
                 raise ChangedError
-            stored = await self.put(
-                key, file.getvalue(), exclusive=False, headers=_headers(file)
-            )
+            stored = await self.put(key, file.getvalue(), exclusive=False, headers=_headers(file))
             await self.delete(staged)
             return stored
 
@@ -94,7 +92,7 @@ class MemoryFamily:
             self._file(key)
             del self._fs.store[self._path(key)]
 
-    async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:  # noqa: ARG002
+    async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
         """List one level, or everything below."""
         with _lock:
             found: list[ObjectInfo] = []
@@ -125,7 +123,7 @@ class MemoryFamily:
         with _lock:
             self._fs.rmdir(self._path(key))
 
-    async def sign(self, key: str, expiration: int) -> str:  # noqa: ARG002 - the contract
+    async def sign(self, key: str, expiration: int) -> str:
         """Refuse: nobody else can see this process's memory."""
         raise RefusedError("memory cannot sign URLs")
 
@@ -135,7 +133,7 @@ class MemoryFamily:
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}" if key else self._root
 
-    def _file(self, key: str) -> Any:  # noqa: ANN401 - fsspec's MemoryFile
+    def _file(self, key: str) -> Any:
         file = self._fs.store.get(self._path(key))
         if file is None:
             raise FileNotFoundError(key)
@@ -178,10 +176,10 @@ class _MemoryUpload:
         self._parts.clear()
 
 
-def _tag(file: Any) -> str:  # noqa: ANN401
+def _tag(file: Any) -> str:
     return f"{id(file):x}-{file.modified.timestamp()}"
 
 
-def _headers(file: Any) -> Headers:  # noqa: ANN401
+def _headers(file: Any) -> Headers:
     headers = getattr(file, _HEADERS, None)
     return headers if isinstance(headers, Headers) else Headers()

@@ -61,7 +61,7 @@ class SimulatedRuntime:
         """Draw a number."""
         return self._random.uniform(low, high)
 
-    def rarely(self, what: str) -> bool:  # noqa: ARG002 - each is as rare as any other
+    def rarely(self, what: str) -> bool:
         """Take the unlikely branch, now and then."""
         return self._random.random() < RARELY
 
@@ -207,7 +207,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 return
             try:
                 future.set_result(func(*args))
-            except Exception as error:  # noqa: BLE001 - handed to whoever awaits it
+            except Exception as error:
                 future.set_exception(error)
 
         self.call_later(self._random.uniform(0.0, EXECUTOR_S), run)
@@ -361,7 +361,7 @@ def waits_for(task: asyncio.Task[Any]) -> str:
     """Say where a task stands: the functions it is in, outermost first."""
     where: list[str] = []
     awaited: Any = task.get_coro()
-    while awaited is not None and len(where) < 20:  # noqa: PLR2004 - a bound, as for any loop
+    while awaited is not None and len(where) < 20:
         frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
         if frame is not None:
             where.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")

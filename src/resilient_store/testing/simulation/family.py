@@ -1,0 +1,314 @@
+"""How a simulated disk is asked: every verb takes its time and meets the fault of its moment."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import random
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import attrs
+
+from resilient_store.backends.contract import (
+    ChangedError,
+    CorruptBodyError,
+    Moves,
+    RefusedError,
+    RootMissingError,
+    Stored,
+    Upload,
+)
+from resilient_store.model.info import Body, Headers, ObjectInfo
+from resilient_store.testing.simulation.world import (
+    CALL,
+    CHANGING,
+    Fault,
+    Request,
+    SimulatedDisk,
+    StoredObject,
+)
+
+T = TypeVar("T")
+
+BYTES_PER_S = 200_000_000
+
+
+class SimulatedFamily:
+    """A disk, asked over a network that takes its time and fails as it is told."""
+
+    def __init__(self, disk: SimulatedDisk) -> None:
+        self._disk = disk
+        self.traits = disk.traits
+
+    async def request(
+        self,
+        verb: str,
+        key: str,
+        work: Callable[[], T],
+        *,
+        size: int = 0,
+        span: tuple[int | None, int | None] = (None, None),
+    ) -> T:
+        """Send one request: it takes its time, meets its fault, and is written down."""
+        loop = asyncio.get_running_loop()
+        world = self._disk.world
+        number = len(world.requests) + 1
+        request = Request(number, self._disk.name, verb, key, CALL.get(), loop.time(), span)
+        world.requests.append(request)
+        try:
+            fault = self._disk.fault_for(request)
+            if fault is None:
+                result = await self._answer(work, size)
+            else:
+                request.fault = fault.kind
+                world.injected[fault.kind] = world.injected.get(fault.kind, 0) + 1
+                result = await self._fail(fault, verb, work, size)
+            request.outcome = "ok"
+        except asyncio.CancelledError:
+            request.outcome = "cancelled"
+            raise
+        except Exception as error:
+            request.outcome = type(error).__name__
+            raise
+        finally:
+            request.ended_s = loop.time()
+        return result
+
+    async def _answer(self, work: Callable[[], T], size: int, extra_s: float = 0.0) -> T:
+        latency_s = self._disk.world.random.uniform(*self._disk.latency_s) + extra_s
+        await asyncio.sleep(latency_s / 2)
+        result = work()
+        await asyncio.sleep(latency_s / 2 + size / BYTES_PER_S)
+        return result
+
+    async def _fail(self, fault: Fault, verb: str, work: Callable[[], T], size: int) -> T:
+        kind, changes = fault.kind, verb in CHANGING
+        if kind in _ERRORS:
+            await asyncio.sleep(self._disk.latency_s[0] / 2)
+            raise _ERRORS[kind]()
+        if kind == "slow":
+            return await self._answer(work, size, fault.delay_s)
+        if kind == "unknown":
+            await self._answer(work, size)
+            raise ConnectionResetError(errno.ECONNRESET, "the connection broke")
+        if kind in ("cut", "blank"):
+            return _spoilt(kind, await self._answer(work, size), self._disk.world.random)
+        assert kind in ("hang", "late"), kind
+        try:
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+        finally:
+            if kind == "late" and changes:
+                asyncio.get_running_loop().call_later(fault.delay_s, _land, work)
+
+    # The verbs
+
+    async def info(self, key: str) -> ObjectInfo:
+        """Say what lies at the key."""
+        return await self.request("info", key, lambda: self._info(key))
+
+    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
+        """Read an object, or a slice of it."""
+
+        def work() -> Body:
+            found = self._found(key)
+            return Body(data=found.data[start:end], size=len(found.data), tag=found.tag)
+
+        return await self.request("get", key, work, span=(start, end))
+
+    async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:
+        """Store an object."""
+
+        def work() -> Stored:
+            return self.store(key, data, headers, exclusive=exclusive, cause="put")
+
+        return await self.request("put", key, work, size=len(data))
+
+    async def upload(self, key: str, *, exclusive: bool, headers: Headers) -> Upload:
+        """Begin an object of unknown length."""
+
+        def work() -> SimulatedUpload:
+            upload = SimulatedUpload(self, key, exclusive, headers, len(self._disk.world.requests))
+            self._disk.uploads[upload.number] = (key, CALL.get())
+            return upload
+
+        return await self.request("upload", key, work)
+
+    async def publish(self, staged: str, key: str, *, expected: str | None) -> Stored:
+        """Bring a staged object to its own key, if nothing but `expected` lies there."""
+
+        def work() -> Stored:
+            found = self._found(staged)
+            there = self._disk.objects.get(key)
+            if (there and there.tag) != expected:
+                raise ChangedError
+            stored = self.store(key, found.data, found.headers, exclusive=False, cause="publish")
+            self._disk.remove(staged, "published")
+            return stored
+
+        return await self.request("publish", key, work)
+
+    async def delete(self, key: str, *, expected: str | None = None) -> None:
+        """Delete an object; with a tag, only the one that has it."""
+        if expected is not None and not self.traits.conditional_delete:
+            raise RefusedError("it cannot delete on a condition")
+
+        def work() -> None:
+            if expected is not None and self._found(key).tag != expected:
+                raise ChangedError
+            self._found(key)
+            self._disk.remove(key, "undo" if expected else "delete")
+
+        await self.request("delete", key, work)
+
+    async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
+        """List one level, or everything below."""
+        return await self.request("list", key, lambda: self._list(key, recursive=recursive))
+
+    async def mkdir(self, key: str) -> None:
+        """Make a directory, where there are any."""
+
+        def work() -> None:
+            if self.traits.directories:
+                self._disk.directories[key] = None
+
+        await self.request("mkdir", key, work)
+
+    async def rmdir(self, key: str) -> None:
+        """Remove an empty directory, where there are any."""
+        await self.request("rmdir", key, lambda: self._disk.directories.pop(key, None))
+
+    async def sign(self, key: str, expiration: int) -> str:
+        """Refuse."""
+        raise RefusedError("a simulated disk signs nothing")
+
+    async def close(self) -> None:
+        """Give back nothing."""
+
+    # What the disk does
+
+    def store(
+        self, key: str, data: bytes, headers: Headers, *, exclusive: bool, cause: str
+    ) -> Stored:
+        """Put an object on the disk."""
+        objects = self._disk.objects
+        if exclusive and key in objects and self.traits.exclusive_create is not False:
+            raise FileExistsError(errno.EEXIST, "it exists")
+        if self.traits.directories:
+            if any(above in objects for above in _above(key)):
+                raise NotADirectoryError(errno.ENOTDIR, "a file lies above it")
+            if key in self._disk.directories or _is_prefix(key, objects):
+                raise IsADirectoryError(errno.EISDIR, "it is a directory")
+        tag = self._disk.set(key, data, headers, cause)
+        return Stored(tag if self.traits.conditional_delete else None, headers_kept=True)
+
+    def _found(self, key: str) -> StoredObject:
+        found = self._disk.objects.get(key)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "no such object")
+        return found
+
+    def _info(self, key: str) -> ObjectInfo:
+        found = self._disk.objects.get(key)
+        if found is not None:
+            size = len(found.data)
+            return ObjectInfo(
+                key=key, size=size, tag=found.tag, modified=found.modified, headers=found.headers
+            )
+        if not key or key in self._disk.directories or _is_prefix(key, self._disk.objects):
+            return ObjectInfo(key=key, directory=True)
+        raise FileNotFoundError(errno.ENOENT, "no such object")
+
+    def _list(self, key: str, *, recursive: bool) -> list[ObjectInfo]:
+        prefix = f"{key}/" if key else ""
+        below = [k for k in (*self._disk.objects, *self._disk.directories) if k.startswith(prefix)]
+        if not below and key and key not in self._disk.directories:
+            raise FileNotFoundError(errno.ENOENT, "no such directory")
+        names: dict[str, None] = {}
+        for name in below:
+            above = [part for part in _above(name) if part.startswith(prefix)]
+            names |= dict.fromkeys([*above, name])
+        depth = prefix.count("/")
+        return [self._info(n) for n in names if recursive or n.count("/") == depth]
+
+
+@attrs.define
+class SimulatedUpload:
+    """An object under way, remembered by its disk until it is finished or aborted."""
+
+    _family: SimulatedFamily
+    _key: str
+    _exclusive: bool
+    _headers: Headers
+    number: int
+    _parts: list[bytes] = attrs.field(factory=list, init=False)
+
+    async def write(self, part: bytes) -> None:
+        """Take the next bytes."""
+        await self._family.request(
+            "write", self._key, lambda: self._parts.append(part), size=len(part)
+        )
+
+    async def finish(self) -> Stored:
+        """Make the object visible."""
+
+        def work() -> Stored:
+            uploads = self._family._disk.uploads
+            if self.number not in uploads:
+                raise FileNotFoundError(errno.ENOENT, "no such upload")
+            stored = self._family.store(
+                self._key,
+                b"".join(self._parts),
+                self._headers,
+                exclusive=self._exclusive,
+                cause="put",
+            )
+            del uploads[self.number]
+            return stored
+
+        return await self._family.request("finish", self._key, work)
+
+    async def abort(self) -> None:
+        """Leave nothing behind."""
+        uploads = self._family._disk.uploads
+        await self._family.request("abort", self._key, lambda: uploads.pop(self.number, None))
+
+
+def _above(key: str) -> Iterable[str]:
+    parts = key.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _is_prefix(key: str, names: Iterable[str]) -> bool:
+    return any(name.startswith(f"{key}/") for name in names)
+
+
+def _spoilt(kind: str, answer: T, chance: random.Random) -> T:
+    """Make a body short, or an object empty."""
+    if kind == "cut" and chance.random() < 0.5:
+        raise CorruptBodyError
+    if isinstance(answer, Body):
+        if kind == "cut":
+            return attrs.evolve(answer, data=answer.data[: len(answer.data) // 2])
+        return attrs.evolve(answer, data=b"", size=0)
+    if isinstance(answer, ObjectInfo) and not answer.directory:
+        return attrs.evolve(answer, size=0)
+    return answer
+
+
+def _land(work: Callable[[], object]) -> None:
+    """Carry out what nobody waits for any more."""
+    try:
+        work()
+    except (OSError, ChangedError):
+        return  # refused, and nobody hears of it
+
+
+_ERRORS: dict[str, Callable[[], Exception]] = {
+    "down": lambda: ConnectionRefusedError(errno.ECONNREFUSED, "refused"),
+    "throttled": lambda: OSError(errno.EBUSY, "slow down"),
+    "denied": lambda: PermissionError(errno.EACCES, "denied"),
+    "full": lambda: OSError(errno.ENOSPC, "full"),
+    "no-root": RootMissingError,
+    "garbled": CorruptBodyError,
+}

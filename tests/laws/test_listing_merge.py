@@ -1,0 +1,72 @@
+"""Several listings become one: nothing is left out unsaid, and nothing of the store's own shown."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resilient_store.model.info import ObjectInfo
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.protocol.listing import best, merge
+
+KEYS = ["b", "a", "d/c", ".resilient", ".resilient/x", "d/.resilient-1", ".resilientx"]
+HIDDEN = {".resilient", ".resilient/x", "d/.resilient-1"}
+NAMES = ["gcp", "aws", "disk"]
+
+
+@st.composite
+def infos(draw):
+    return ObjectInfo(
+        key=draw(st.sampled_from(KEYS)),
+        size=draw(st.none() | st.integers(0, 2)),
+        directory=draw(st.booleans()),
+    )
+
+
+@st.composite
+def listings(draw):
+    order = draw(st.permutations(NAMES))[: draw(st.integers(1, 3))]
+    replies = {}
+    for name in order:
+        outcome = draw(st.sampled_from(Outcome))
+        listed = draw(st.lists(infos(), max_size=4, unique_by=lambda info: info.key))
+        replies[name] = Reply(name, outcome, listed if outcome is Outcome.OK else None)
+    return order, draw(st.lists(st.sampled_from(NAMES), unique=True)), replies
+
+
+@given(listings())
+def test_the_union_of_what_is_not_hidden_sorted_and_in_order(listing):
+    order, holds_all, replies = listing
+    merged = merge(order, holds_all, replies)
+    listed = [(info.key, n, info) for n in order for info in replies[n].value or ()]
+    assert list(merged.entries) == sorted({key for key, _, _ in listed} - HIDDEN)
+    for key, words in merged.entries.items():
+        assert list(words.items()) == [(n, info) for k, n, info in listed if k == key]
+
+
+@given(listings())
+def test_p5_exactly_who_could_hold_more_is_missing(listing):
+    order, holds_all, replies = listing
+    merged = merge(order, holds_all, replies)
+    spoke = {n for n in order if replies[n].outcome in (Outcome.OK, Outcome.NOT_FOUND)}
+    silent = tuple(n for n in order if n not in spoke)
+    assert merged.missing == (() if spoke & set(holds_all) else silent)
+
+
+@given(listings())
+def test_p5_a_directory_is_absent_exactly_when_nobody_can_have_it(listing):
+    order, holds_all, replies = listing
+    said = {n: replies[n].outcome for n in order}
+    somebody = Outcome.OK in said.values()
+    certain = set(said.values()) == {Outcome.NOT_FOUND} or any(
+        said.get(n) is Outcome.NOT_FOUND for n in holds_all
+    )
+    assert merge(order, holds_all, replies).absent is (certain and not somebody)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), infos(), min_size=1))
+def test_an_empty_word_counts_only_where_nobody_has_bytes(words):
+    name, info = best(words)
+    assert words[name] is info
+    full = [n for n, said in words.items() if said.directory or said.size != 0]
+    assert name == (full or list(words))[0]
