@@ -70,3 +70,11 @@ def test_an_empty_word_counts_only_where_nobody_has_bytes(words):
     assert words[name] is info
     full = [n for n, said in words.items() if said.directory or said.size != 0]
     assert name == (full or list(words))[0]
+
+
+@given(listings(), st.sampled_from(NAMES))
+def test_p5_who_was_not_waited_for_is_as_one_that_did_not_answer(listing, name):
+    order, holds_all, replies = listing
+    timed_out = {name: Reply(name, Outcome.TIMED_OUT)}
+    without = {n: reply for n, reply in replies.items() if n != name}
+    assert merge(order, holds_all, without) == merge(order, holds_all, replies | timed_out)

@@ -18,11 +18,10 @@ from resilient_store.model.path import (
 )
 
 # Texts in which everything that matters is likely, lone surrogates included.
-pieces = st.sampled_from(
-    ["a", "b.jpg", ".", "..", "...", "", " ", "é", "e\u0301", "\\", "\x00", "\x1f", "\x7f", "\x9f"]
-    + ["\ud800", "😀", "C:", "x::$DATA", "%2e%2e", "file:", "http://h", ".resilient", "\u2028"]
-    + [".resilient-x", ".resilientx", ".Resilient", "x.resilient-", "resilient::", "resilient:"]
-)
+LOOKS = ["a", "b.jpg", ".", "..", "...", "", " ", "C:", "x::$DATA", "%2e%2e", "file:", "http://h"]
+SIGNS = ["é", "e\u0301", "😀", "\u2028", "\ud800", "\\", "\x00", "\x1f", "\x7f", "\x9f"]
+OURS = [".resilient", ".resilient-x", ".resilientx", ".Resilient", "x.resilient-", "resilient::"]
+pieces = st.sampled_from([*LOOKS, *SIGNS, *OURS, "resilient:"])
 signs = st.characters(codec=None, categories=None)
 paths = st.lists(pieces, max_size=5).map("/".join) | st.text(signs, max_size=8)
 urls = st.tuples(

@@ -186,7 +186,8 @@ class WriteSession:
 
     async def _send_part(self, part: bytes) -> None:
         if not self._uploads:
-            await self._on_live(self._begin_upload)
+            # An upload whose beginning was given up has no name by which to abort it.
+            await protected(self._on_live(self._begin_upload))
         await self._on_live(lambda client: self._uploads[client.name].write(part))
         if not self._is_enough():
             await self._give_up()

@@ -66,8 +66,8 @@ class ListMachine:
     """Ask every healthy backend at once; stop when the union is certain to be whole.
 
     A listing needs everybody, unless one that holds everything has answered: then the others
-    get what is left of the hedge delay. Backends that are left alone are asked last, and only
-    where the answer would be uncertain without them.
+    get what is left of the hedge delay. Backends that are left alone are asked last, all at
+    once, and only where the answer would be uncertain without them.
 
     Parameters
     ----------
@@ -88,6 +88,7 @@ class ListMachine:
     hedge_after_s: float
     partial: bool
     _started_s: float | None = attrs.field(default=None, init=False)
+    _everybody: bool = attrs.field(default=False, init=False)
     _asked: list[str] = attrs.field(factory=list, init=False)
     _replies: dict[str, Reply[Sequence[ObjectInfo]]] = attrs.field(factory=dict, init=False)
 
@@ -105,7 +106,8 @@ class ListMachine:
         if self._is_whole():
             until_s = self._started_s + self.hedge_after_s
             return Done(self._replies) if self._is_quiet() or now_s >= until_s else Wait(until_s)
-        if self._needs_everybody():
+        self._everybody = self._everybody or self._needs_everybody()
+        if self._everybody:
             for candidate in self.candidates:
                 if candidate.name not in self._asked:
                     return self._ask(candidate)

@@ -229,7 +229,7 @@ def _judge_write(truth: Truth, call: Call) -> Iterator[str]:
         if not truth.everything(call.path, call) and not truth.ever_empty(call.path, call):
             yield "FileExistsError, and nothing was ever there"
     elif isinstance(error, rs.ObjectError):
-        if truth.nothing_was_wrong(call) and not blank:
+        if truth.nothing_changed_it(call) and not blank:
             yield f"P1: a write was refused though nothing was ever wrong: {error}"
         yield from _what_was_left(truth, call, error)
 

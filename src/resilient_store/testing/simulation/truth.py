@@ -137,6 +137,15 @@ class Truth:
             for disk in self._disks.values()
         )
 
+    def nothing_changed_it(self, call: Call) -> bool:
+        """Say whether nothing was wrong, and no object at the path got lost meanwhile."""
+        lost = any(
+            change.cause in OF_FAULTS and call.started_s <= change.at_s <= call.ended_s
+            for name in self.names
+            for change in self._changes(name, call.path)
+        )
+        return not lost and self.nothing_was_wrong(call)
+
     def certainly_listed(self, path: str, call: Call) -> bool:
         """Say whether a listing must show a path: somebody held it all the time."""
         sure = self.history.setup.holds_all

@@ -1,0 +1,197 @@
+"""What a hung backend, a large object and an import may cost: time, threads, memory (P6)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import resilient_store as rs
+
+HEDGE_S = 0.25
+PLACES = 32
+
+
+def make_hung(folder: Path, paths: list[str]) -> None:
+    """Put FIFOs that nobody writes to in place of objects: opening one blocks for ever."""
+    for path in paths:
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        os.mkfifo(target)
+
+
+def three(tmp_path: Path, **options: object) -> list[rs.Backend]:
+    for name in "abc":
+        (tmp_path / name).mkdir(exist_ok=True)
+    return [rs.Backend(str(tmp_path / name), name=name, domain=name, **options) for name in "abc"]
+
+
+def ours() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("resilient")]
+
+
+def test_a_thousand_reads_in_turn_with_a_hung_backend(tmp_path):
+    with rs.ResilientFileSystem(three(tmp_path)) as fs:
+        fs.pipe("photo", b"bytes")
+        make_hung(tmp_path / "a", ["photo"])
+        took_s = []
+        for _ in range(1000):
+            began_s = time.monotonic()
+            assert fs.cat_file("photo") == b"bytes"
+            took_s.append(time.monotonic() - began_s)
+        assert max(took_s) < HEDGE_S + 0.5
+        assert sum(t > HEDGE_S / 2 for t in took_s) <= 5, "after the breaker opened it costs nothing"
+        assert len(ours()) <= 3 * PLACES + 8
+
+
+def test_a_thousand_reads_at_once_with_a_hung_backend(tmp_path):
+    async def read_all() -> list[float]:
+        fs = rs.ResilientFileSystem(three(tmp_path), asynchronous=True)
+        await fs._pipe_file("photo", b"bytes")
+        make_hung(tmp_path / "a", ["photo"])
+        took_s = []
+
+        async def read() -> None:
+            began_s = time.monotonic()
+            assert await fs._cat_file("photo") == b"bytes"
+            took_s.append(time.monotonic() - began_s)
+
+        await asyncio.gather(*(read() for _ in range(1000)))
+        await fs._close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return took_s
+
+    took_s = asyncio.run(read_all())
+    assert len(took_s) == 1000
+    assert max(took_s) < HEDGE_S + 0.5
+    assert len(ours()) <= 3 * PLACES + 8
+
+
+def test_a_process_whose_threads_hang_exits_at_once(tmp_path):
+    script = """
+import os, sys, time
+import resilient_store as rs
+root = sys.argv[1]
+fs = rs.ResilientFileSystem([rs.Backend(f"{root}/{n}", name=n, domain=n) for n in "abc"])
+fs.pipe("photo", b"bytes")
+os.unlink(f"{root}/a/photo"); os.mkfifo(f"{root}/a/photo")
+assert fs.cat_file("photo") == b"bytes"
+print(time.monotonic(), flush=True)
+"""
+    three(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert time.monotonic() - float(done.stdout) < 2.0
+    assert done.stderr == ""
+
+
+def test_reads_with_a_hung_backend_leave_no_file_open(tmp_path):
+    with rs.ResilientFileSystem(three(tmp_path)) as fs:
+        fs.pipe("photo", b"bytes")
+        fs.cat_file("photo")
+        before = len(os.listdir("/proc/self/fd"))
+        make_hung(tmp_path / "a", ["photo"])
+        for _ in range(1000):
+            fs.cat_file("photo")
+        assert len(os.listdir("/proc/self/fd")) <= before
+        assert not fs.store.tails or len(fs.store.tails) <= 3
+
+
+STREAM = """
+import os, resource, sys
+import resilient_store as rs
+root, what, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
+fs = rs.ResilientFileSystem([rs.Backend(f"{root}/{n}", name=n, domain=n) for n in "abc"])
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+block = os.urandom(1 << 20)
+fs.pipe("warm", block * 2); fs.cat_file("warm")
+with fs.open("warm2", "wb") as file:
+    for _ in range(20): file.write(block)
+with fs.open("warm2") as file:
+    while file.read(1 << 20): pass
+before = peak()
+if what == "out":
+    with fs.open("big", "wb") as file:
+        for _ in range(size >> 20): file.write(block)
+elif what == "write":
+    fs.write("big", (block for _ in range(size >> 20)))
+elif what == "in":
+    with fs.open("big") as file:
+        while file.read(1 << 20): pass
+elif what == "get":
+    fs.get_file("big", f"{root}/got")
+    assert os.path.getsize(f"{root}/got") == size
+else:
+    fs.cp_file("big", "copied")
+print(peak() - before)
+"""
+
+
+def growth(tmp_path: Path, what: str, size: int) -> int:
+    three(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", STREAM, str(tmp_path), what, str(size)],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.parametrize("what", ["in", "get", "copy"])
+def test_streaming_in_and_across_holds_a_few_blocks(tmp_path, what):
+    assert growth(tmp_path, "out", 96 << 20) <= 64 << 20
+    assert growth(tmp_path, what, 96 << 20) <= 64 << 20
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("how", ["out", "write"])
+def test_streaming_half_a_gigabyte_adds_at_most_64_mb(tmp_path, how):
+    assert growth(tmp_path, how, 512 << 20) <= 64 << 20
+    assert growth(tmp_path, "in", 512 << 20) <= 64 << 20
+    assert growth(tmp_path, "get", 512 << 20) <= 64 << 20
+
+
+IMPORT = """
+import sys, time
+began = time.perf_counter()
+import {what}
+print(time.perf_counter() - began)
+heavy = {{"s3fs", "gcsfs", "adlfs", "botocore", "boto3", "aiobotocore", "aiohttp", "google", "azure", "sqlalchemy"}}
+print(sorted(heavy & set(sys.modules)))
+"""
+
+
+def imported(what: str) -> tuple[float, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT.format(what=what)], capture_output=True, text=True, check=True
+    )
+    seconds, heavy = done.stdout.splitlines()
+    return float(seconds), heavy
+
+
+def test_the_import_is_light():
+    ours_s, base_s = [], []
+    for _ in range(5):
+        base_s.append(imported("fsspec.asyn, attrs")[0])
+        took_s, heavy = imported("fsspec.asyn, attrs, resilient_store")
+        ours_s.append(took_s)
+        assert heavy == "[]"
+    assert min(ours_s) - min(base_s) < 0.030
+    took_s, heavy = imported("fsspec.asyn, attrs, resilient_store, resilient_store.filesystem")
+    assert heavy == "[]"
