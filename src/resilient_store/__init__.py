@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from resilient_store.model.outcome import Outcome, Reply
     from resilient_store.model.result import (
         BackendState,
+        DegradedEvent,
         DetailedListing,
         Listing,
         ReadResult,
@@ -65,7 +66,14 @@ _HOMES = {
     ),
     "filesystem": ("ResilientFileSystem",),
     "model.outcome": ("Outcome", "Reply"),
-    "model.result": ("BackendState", "DetailedListing", "Listing", "ReadResult", "WriteReceipt"),
+    "model.result": (
+        "BackendState",
+        "DegradedEvent",
+        "DetailedListing",
+        "Listing",
+        "ReadResult",
+        "WriteReceipt",
+    ),
     "operations.sweep": ("SweepReport", "sweep"),
     "policies": ("Backend", "DegradedRead", "ReadFromFirstHealthy", "WriteToAll"),
 }
@@ -78,6 +86,7 @@ __all__ = [
     "CatalogUnavailableError",
     "ConcurrentWriteError",
     "ConfigurationError",
+    "DegradedEvent",
     "DegradedRead",
     "DetailedListing",
     "InsufficientCopiesError",

@@ -37,7 +37,12 @@ from resilient_store.io.stream import BLOCK_BYTES, PinnedReader
 from resilient_store.io.write import WriteSession
 from resilient_store.model import path as paths
 from resilient_store.model.info import Headers
-from resilient_store.model.result import BackendState, ReadResult, WriteReceipt
+from resilient_store.model.result import (
+    BackendState,
+    DegradedEvent,
+    ReadResult,
+    WriteReceipt,
+)
 from resilient_store.policies import (
     Backend,
     DegradedRead,
@@ -80,7 +85,7 @@ class ResilientFileSystem(TreeFileSystem):
     write_once
         True: one path, one content, for ever. ``"unique-names"``: names are never used twice.
     on_degraded
-        Called with the `ReadResult` of every read that ends in a derivative.
+        Called with a `DegradedEvent` whenever a derivative stands in for its original.
     on_backend_state
         Called with a `BackendState` when a backend is left alone or used again.
     asynchronous, loop
@@ -113,7 +118,7 @@ class ResilientFileSystem(TreeFileSystem):
         lock_timeout: float = 30.0,
         lease: float = 60.0,
         late_window: float = 900.0,
-        on_degraded: Callable[[ReadResult], object] | None = None,
+        on_degraded: Callable[[DegradedEvent], object] | None = None,
         on_backend_state: Callable[[BackendState], object] | None = None,
         asynchronous: bool = False,
         loop: Any = None,
@@ -197,12 +202,13 @@ class ResilientFileSystem(TreeFileSystem):
         self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_: Any
     ) -> None:
         key = self._strip_protocol(rpath)
-        if isfilelike(lpath):
-            await get_file(self.store, key, lpath, callback)
-        elif await self._isdir(key):
-            await copying.run_local(lambda: os.makedirs(lpath, exist_ok=True))
-        else:
-            await get_file(self.store, key, os.fspath(lpath), callback)
+        target = lpath if isfilelike(lpath) else os.fspath(lpath)
+        try:
+            await get_file(self.store, key, target, callback)
+        except IsADirectoryError:
+            if target is lpath and not isinstance(lpath, str):
+                raise
+            await copying.run_local(lambda: os.makedirs(target, exist_ok=True))
 
     # Writing
 
@@ -253,10 +259,10 @@ class ResilientFileSystem(TreeFileSystem):
 
     async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
         source = self._strip_protocol(path1)
-        if await self._isdir(source):
-            await self._makedirs(path2, exist_ok=True)
-        else:
+        try:
             await copying.copy(self.store, source, self._object_path(path2))
+        except IsADirectoryError:
+            await self._makedirs(path2, exist_ok=True)
 
     async def _mv_file(self, path1: str, path2: str) -> None:
         source, target = self._object_path(path1), self._object_path(path2)
@@ -326,13 +332,6 @@ class ResilientFileSystem(TreeFileSystem):
 
     async def _isdir(self, path: str) -> bool:
         return await self._type(path) == "directory"
-
-    async def _type(self, path: str) -> str | None:
-        """Return what a path is, or None where it certainly is nothing; an outage raises."""
-        try:
-            return str((await self._info(path))["type"])
-        except FileNotFoundError:
-            return None
 
     async def _created(self, path: str) -> dt.datetime:
         return await self._time(path, "created")

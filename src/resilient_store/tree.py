@@ -35,6 +35,13 @@ class TreeFileSystem(AsyncFileSystem):
 
     store: Store
 
+    async def _type(self, path: str) -> str | None:
+        """Return what a path is, or None where it certainly is nothing; an outage raises."""
+        try:
+            return str((await self._info(path))["type"])
+        except FileNotFoundError:
+            return None
+
     async def _ls(
         self, path: str, detail: bool = True, *, partial: bool = False, **_: Any
     ) -> Listing:
@@ -151,27 +158,39 @@ class TreeFileSystem(AsyncFileSystem):
         assume_literal: bool = False,
     ) -> list[str]:
         """Expand patterns; a path that exists as it is written is that path and no pattern."""
+        found = await self._expand(path, recursive, maxdepth, assume_literal=assume_literal)
+        return sorted(found)
+
+    async def _expand(
+        self,
+        path: str | Sequence[str],
+        recursive: bool,
+        maxdepth: int | None,
+        *,
+        assume_literal: bool = False,
+    ) -> dict[str, str | None]:
+        """Expand patterns into paths and their types, where the expansion tells the type."""
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
         given = [path] if isinstance(path, str) else list(path)
-        out: set[str] = set()
+        out: dict[str, str | None] = {}
         for pattern in (self._strip_protocol(one) for one in given):
-            found = [pattern]
+            depth, roots = maxdepth, {pattern: None}
             is_pattern = not assume_literal and has_magic(pattern)
             if is_pattern and not await self._exists(pattern):
-                found = list(await self._glob(pattern, maxdepth=maxdepth))
-                out.update(found)
-                depth = None if maxdepth is None else maxdepth - 1
-            else:
-                depth = maxdepth
-                if not recursive or await self._exists(pattern):
-                    out.add(pattern)
-            if recursive and depth != 0:
-                for one in found:
-                    out.update(await self._find(one, maxdepth=depth, withdirs=True))
+                matches: Any = await self._glob(pattern, maxdepth=maxdepth, detail=True)
+                out |= {name: info["type"] for name, info in matches.items()}
+                depth, roots = None if maxdepth is None else maxdepth - 1, matches
+            elif not recursive:
+                out.setdefault(pattern, None)
+            elif (kind := await self._type(pattern)) is not None:
+                out[pattern] = kind
+            for root in roots if recursive and depth != 0 else ():
+                below: Any = await self._find(root, depth, withdirs=True, detail=True)
+                out |= {name: info["type"] for name, info in below.items()}
         if not out:
             raise FileNotFoundError(2, "no such object", str(given[0]) if given else "")
-        return sorted(out)
+        return out
 
     async def _cat(
         self,
@@ -182,9 +201,8 @@ class TreeFileSystem(AsyncFileSystem):
         **kwargs: Any,
     ) -> Any:
         """Read many objects; with ``on_error="omit"`` only certain absences are left out."""
-        names = await self._expand_path(path, recursive=recursive)
-        if recursive:
-            names = [name for name in names if not await self._isdir(name)]
+        kinds = await self._expand(path, recursive, None)
+        names = sorted(n for n, kind in kinds.items() if not recursive or kind != "directory")
         results = await each(
             [functools.partial(self._cat_file, name, **kwargs) for name in names],
             batch_size or AT_ONCE,
@@ -237,15 +255,12 @@ class TreeFileSystem(AsyncFileSystem):
         **_: Any,
     ) -> None:
         """Delete; an error names every path that failed, and only those."""
-        names = await self._expand_path(path, recursive=recursive, maxdepth=maxdepth)
-        folders: list[str] = []
-        if recursive:
-            kinds = {name: await self._isdir(name) for name in names}
-            folders = [name for name in reversed(names) if kinds[name]]
-            names = [name for name in names if not kinds[name]]
+        kinds = await self._expand(path, recursive, maxdepth)
+        folders = sorted((n for n, kind in kinds.items() if kind == "directory"), reverse=True)
+        names = sorted(kinds.keys() - set(folders)) if recursive else sorted(kinds)
         calls = [functools.partial(deleting.delete, self.store, name) for name in names]
         raise_together(names, await each(calls, batch_size or AT_ONCE))
-        if maxdepth is None:
+        if recursive and maxdepth is None:
             for folder in folders:
                 if folder:
                     await deleting.remove_directory(self.store, folder)

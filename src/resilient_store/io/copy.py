@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from resilient_store.backends.threads import DaemonPool
 from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
-from resilient_store.io.read import ask, look, looker
+from resilient_store.io.read import ask, look, looker, tell
 from resilient_store.io.stream import BLOCK_BYTES, PinnedReader
 from resilient_store.io.write import WriteSession
 from resilient_store.model.info import Headers, ObjectInfo
@@ -41,6 +41,7 @@ async def open_degraded(store: Store, path: str) -> tuple[PinnedReader, ObjectIn
             reading = await ask(store, derivative, looker(derivative))
             found = reading.found
             if found is not None and found.value is not None:
+                tell(store, path, derivative, reason, found.backend)
                 reader = PinnedReader(store, derivative, found.backend, found.value, reason)
                 return reader, found.value
         raise

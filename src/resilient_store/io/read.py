@@ -12,7 +12,7 @@ from resilient_store.errors import BackendsUnavailableError, OriginalMissingErro
 from resilient_store.io.drive import drive, leave_to_finish
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
-from resilient_store.model.result import ReadResult, Reason
+from resilient_store.model.result import DegradedEvent, ReadResult, Reason
 from resilient_store.policies import DegradedRead
 from resilient_store.protocol.degrade import End, end_after_derivatives, end_of_original
 from resilient_store.protocol.read import Candidate, Reading, ReadMachine
@@ -172,9 +172,8 @@ async def read(
             after = end_after_derivatives(end, tried)
             reason: Reason = "lost" if after is End.LOST else "unreachable"
             error = refusal(path, after, reading)
-            result = _result(path, derivative, found, reason=reason, refusal=error)
-            _tell(store, result)
-            return result
+            tell(store, path, derivative, reason, found.backend)
+            return _result(path, derivative, found, reason=reason, refusal=error)
     raise refusal(path, end_after_derivatives(end, tried), reading, *tried) from None
 
 
@@ -200,11 +199,12 @@ def _result(
     )
 
 
-def _tell(store: Store, result: ReadResult) -> None:
+def tell(store: Store, path: str, derivative: str, reason: Reason, backend: str) -> None:
+    """Call the ``on_degraded`` hook; what it raises is its own affair."""
     hook = store.configuration.on_degraded
     if hook is not None:
         try:
-            hook(result)
+            hook(DegradedEvent(path=path, derivative=derivative, reason=reason, backend=backend))
         except Exception:
             logger.exception("the on_degraded hook failed")
 

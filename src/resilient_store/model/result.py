@@ -135,6 +135,28 @@ class DetailedListing(dict[str, Any]):
 
 
 @attrs.frozen(kw_only=True)
+class DegradedEvent:
+    """A derivative stood in for its original; given to the ``on_degraded`` hook.
+
+    Attributes
+    ----------
+    path
+        The original that was asked for.
+    derivative
+        What was handed out, flagged.
+    reason
+        ``"lost"`` or ``"unreachable"``.
+    backend
+        Where the derivative came from.
+    """
+
+    path: str
+    derivative: str
+    reason: Reason
+    backend: str
+
+
+@attrs.frozen(kw_only=True)
 class BackendState:
     """A change in how a backend is judged, given to the ``on_backend_state`` hook.
 
