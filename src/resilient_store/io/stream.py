@@ -52,6 +52,7 @@ class PinnedReader:
         self._tags: dict[str, str | None] = {backend: info.tag}
         self._first = backend
         self._changed = False
+        self._gone: dict[str, None] = {}
         self.size = info.size or 0
 
     async def read(self, start: int, end: int) -> bytes:
@@ -85,6 +86,8 @@ class PinnedReader:
         if reading.found is not None and reading.found.value is not None:
             self._first = reading.found.backend
             return reading.found.value.data
+        if reading.absent or all(self._lacks(reply) for reply in reading.replies):
+            raise ObjectChangedError(self._path, reading.replies)
         raise BackendsUnavailableError(
             self._path, reading.replies, f"The file was being read at byte {start}"
         )
@@ -104,9 +107,13 @@ class PinnedReader:
             return Reply(client.name, Outcome.CORRUPT, detail=wrong)
         return attrs.evolve(reply, blank=False)
 
+    def _lacks(self, reply: Reply[Body]) -> bool:
+        return reply.outcome is Outcome.NOT_FOUND or reply.backend in self._gone
+
     def _wrong_with(self, reply: Reply[Body], wanted: int) -> str:
         body, tag = reply.value, self._tags[reply.backend]
         if reply.outcome is Outcome.NOT_FOUND:
+            self._gone[reply.backend] = None
             return "it is gone"
         if body is None:
             return ""

@@ -64,7 +64,7 @@ def run_seed(seed: int) -> tuple[History | None, list[str]]:
         history = play(seed)
     except SimulationError as error:
         return None, [f"{type(error).__name__}: {error}"]
-    except Exception as error:  # noqa: BLE001 - whatever it is, the seed is worth printing
+    except Exception as error:
         return None, [f"the run itself ended in {type(error).__name__}: {error}"]
     finally:
         gc.collect(0)

@@ -93,7 +93,7 @@ def _judge_read(truth: Truth, call: Call) -> Iterator[str]:
     elif truth.nothing_was_wrong(call):
         yield f"P5: {error} though nothing was ever wrong"
     if holder := truth.intact_holder(call):
-        if not isinstance(error, rs.ObjectChangedError):
+        if call.kind != "stream" or truth.is_steady(call):
             yield f"liveness: {holder} held it and was well, and the read ended in {error!r}"
 
 

@@ -1,0 +1,311 @@
+"""A directory on a disk: files appear whole, survive a power cut, and never lead out of the root.
+
+A write goes to a temporary file beside its target, is synced, and takes its name in one step:
+``os.link`` for an exclusive creation, ``os.replace`` otherwise; then the directory is synced
+(fsspec's own local filesystem writes in place and syncs nothing). These are the blocking
+calls; `local` runs them in threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from typing import Self
+
+import attrs
+
+from resilient_store import runtime
+from resilient_store.backends.contract import (
+    ChangedError,
+    CorruptBodyError,
+    Moves,
+    RefusedError,
+    RootMissingError,
+    Stored,
+)
+from resilient_store.backends.threads import Abandonment
+from resilient_store.model.info import Body, Headers, ObjectInfo
+from resilient_store.model.path import PRIVATE, RESERVED, join
+
+_ATTRIBUTE = "user.resilient.headers"
+_READ_BYTES = 4 * 1024 * 1024
+
+
+class Disk:
+    """The blocking calls of `LocalFamily`. Run in threads only."""
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(root)
+
+    def place(self, key: str) -> str:
+        """Return the file of a key, having made sure that no link leads out of the root.
+
+        Raises
+        ------
+        RootMissingError
+            The root is not there.
+        RefusedError
+            A symbolic link leads out of the root.
+        """
+        root = os.path.realpath(self.root)
+        if not os.path.isdir(root):
+            raise RootMissingError
+        full = os.path.join(root, key) if key else root
+        real = os.path.realpath(full)
+        if real != root and not real.startswith(root.rstrip(os.sep) + os.sep):
+            raise RefusedError("a symbolic link leads out of the root")
+        return full
+
+    def existing(self, key: str) -> str:
+        """As `place`; what a link leads out of the root to is no object."""
+        try:
+            return self.place(key)
+        except RefusedError:
+            raise FileNotFoundError(errno.ENOENT, "a link out of the root") from None
+
+    def info(self, key: str) -> ObjectInfo:
+        full = self.existing(key)
+        info = _describe(key, os.stat(full))
+        return info if info.directory else attrs.evolve(info, headers=_headers(full))
+
+    def read(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
+        full = self.existing(key)
+        with open(full, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            first, last, _ = slice(start, end).indices(status.st_size)
+            wanted = max(0, last - first)
+            if wanted > _READ_BYTES:
+                moves(wanted)
+            file.seek(first)
+            pieces = []
+            while wanted and (piece := file.read(min(wanted, _READ_BYTES))):
+                pieces.append(piece)
+                wanted -= len(piece)
+            if wanted:
+                raise CorruptBodyError
+            headers = _headers(file.fileno())
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return Body(
+            data=data, size=status.st_size, tag=_tag(status), content_type=headers.content_type
+        )
+
+    def new_file(self, key: str, *, exclusive: bool, headers: Headers) -> NewFile:
+        target = self.place(key)
+        directory = os.path.dirname(target)
+        self.make_directories(directory)
+        if os.path.isdir(target):
+            raise IsADirectoryError(errno.EISDIR, "a directory has this name")
+        return NewFile(self, target, exclusive=exclusive, headers=headers)
+
+    def publish(
+        self, staged: str, key: str, expected: str | None, abandonment: Abandonment
+    ) -> Stored:
+        source, target = self.place(staged), self.place(key)
+        self.make_directories(os.path.dirname(target))
+        self._expect(target, expected)
+        abandonment.check()
+        try:
+            _take_name(source, target, exclusive=expected is None)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            beside = _beside(target)
+            shutil.copy2(source, beside)
+            _sync_file(beside)
+            _take_name(beside, target, exclusive=expected is None)
+            os.unlink(source)
+        stored = Stored(_tag(os.stat(target)), headers_kept=True)
+        sync_directory(os.path.dirname(target))
+        self._prune(os.path.dirname(source))
+        return stored
+
+    def delete(self, key: str, expected: str | None, abandonment: Abandonment) -> None:
+        try:
+            full = self.place(key)
+        except RefusedError:
+            # The link itself may go; what it leads to is none of ours.
+            full = os.path.join(self.place(os.path.dirname(key)), os.path.basename(key))
+        if expected is not None:
+            self._expect(full, expected)
+        if os.path.isdir(full) and not os.path.islink(full):
+            raise IsADirectoryError(errno.EISDIR, "a directory has this name")
+        abandonment.check()
+        os.unlink(full)
+        sync_directory(os.path.dirname(full))
+        if key.startswith(f"{RESERVED}/"):
+            self._prune(os.path.dirname(full))
+
+    def walk(self, key: str, *, recursive: bool) -> Iterator[list[ObjectInfo]]:
+        """List directory by directory; a link shows only where it leads to a file inside."""
+        full = self.existing(key)
+        if not os.path.isdir(full):
+            yield [_describe(key, os.stat(full))]
+            return
+        waiting = [(key, full)]
+        while waiting:
+            above, directory = waiting.pop()
+            with os.scandir(directory) as entries:
+                listed = [
+                    (self._listed(join(above, entry.name), entry), entry) for entry in entries
+                ]
+            yield [info for info, _ in listed if info is not None]
+            if recursive:
+                waiting += [
+                    (info.key, entry.path)
+                    for info, entry in listed
+                    if info is not None and info.directory
+                ]
+
+    def _listed(self, key: str, entry: os.DirEntry[str]) -> ObjectInfo | None:
+        try:
+            if entry.is_symlink():
+                full = self.place(key)
+                return None if os.path.isdir(full) else _describe(key, os.stat(full))
+            return _describe(key, entry.stat())
+        except (FileNotFoundError, RefusedError):
+            return None  # deleted meanwhile, dangling, or leading out: no object
+
+    def remove_directory(self, key: str) -> None:
+        full = self.existing(key)
+        os.rmdir(full)
+        sync_directory(os.path.dirname(full))
+
+    def make_directories(self, directory: str) -> None:
+        """Make a directory and those above it, each entry synced."""
+        missing = []
+        while not os.path.isdir(directory):
+            missing.append(directory)
+            directory = os.path.dirname(directory)
+        for path in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path)
+                sync_directory(os.path.dirname(path))
+
+    def _expect(self, target: str, expected: str | None) -> None:
+        try:
+            found: str | None = _tag(os.lstat(target))
+        except FileNotFoundError:
+            found = None
+        if found != expected:
+            raise ChangedError
+
+    def _prune(self, directory: str) -> None:
+        """Remove the empty directories that a staged file leaves."""
+        area = os.path.join(os.path.realpath(self.root), RESERVED)
+        while directory.startswith(area + os.sep):
+            try:
+                os.rmdir(directory)
+            except OSError:
+                return  # not empty, or somebody else was quicker: both are fine
+            directory = os.path.dirname(directory)
+
+
+class NewFile:
+    """A file under way beside its target."""
+
+    def __init__(self, disk: Disk, target: str, *, exclusive: bool, headers: Headers) -> None:
+        self._disk = disk
+        self._target = target
+        self._exclusive = exclusive
+        self._headers = headers
+        self._temporary: str | None = _beside(target)
+        self._file = open(self._temporary, "xb", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def finish(self, abandonment: Abandonment) -> Stored:
+        kept = _keep_headers(self._file.fileno(), self._headers)
+        os.fsync(self._file.fileno())
+        self._file.close()
+        abandonment.check()
+        temporary = self._temporary
+        assert temporary is not None, "finished twice"
+        status = os.stat(temporary)
+        _take_name(temporary, self._target, exclusive=self._exclusive)
+        self._temporary = None
+        sync_directory(os.path.dirname(self._target))
+        return Stored(_tag(status), kept)
+
+    def abort(self) -> None:
+        self._file.close()
+        if self._temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary)
+            self._temporary = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.abort()
+
+
+def sync_directory(directory: str) -> None:
+    """Make the names in a directory survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_file(path: str) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _beside(target: str) -> str:
+    return os.path.join(os.path.dirname(target), PRIVATE + runtime.new_id())
+
+
+def _take_name(source: str, target: str, *, exclusive: bool) -> None:
+    if exclusive:
+        os.link(source, target)
+        os.unlink(source)
+    else:
+        os.replace(source, target)
+
+
+def _tag(status: os.stat_result) -> str:
+    return f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
+
+
+def _describe(key: str, status: os.stat_result) -> ObjectInfo:
+    modified = dt.datetime.fromtimestamp(status.st_mtime, dt.UTC)
+    if stat.S_ISDIR(status.st_mode):
+        return ObjectInfo(key=key, directory=True, modified=modified)
+    return ObjectInfo(
+        key=key,
+        size=status.st_size,
+        tag=_tag(status),
+        created=dt.datetime.fromtimestamp(status.st_ctime, dt.UTC),
+        modified=modified,
+    )
+
+
+def _keep_headers(descriptor: int, headers: Headers) -> bool:
+    """Keep headers in an extended attribute, which copying tools and backups know."""
+    if not hasattr(os, "setxattr"):
+        return False
+    try:
+        os.setxattr(descriptor, _ATTRIBUTE, json.dumps(headers.as_dict()).encode())
+    except OSError:
+        return False  # a filesystem without attributes: the receipt says so
+    return True
+
+
+def _headers(file: int | str) -> Headers:
+    try:
+        stored = json.loads(os.getxattr(file, _ATTRIBUTE))
+        return Headers(**stored)
+    except (OSError, AttributeError, TypeError, ValueError):
+        return Headers()  # written by another tool, or a filesystem without attributes
