@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from resilient_store.backends.opening import place_of
 from resilient_store.errors import ConfigurationError
 from resilient_store.policies import (
     Backend,
@@ -187,7 +188,7 @@ def as_options(configuration: Configuration, *, include_secrets: bool) -> dict[s
         if not include_secrets:
             plain.pop("storage_options", None)
             plain.pop("write_options", None)
-            plain["target"] = _without_userinfo(backend.target)
+            plain["target"] = without_secrets(backend.target)
         backends.append(plain)
     options: dict[str, Any] = {
         "backends": backends,
@@ -207,10 +208,13 @@ def as_options(configuration: Configuration, *, include_secrets: bool) -> dict[s
     return options
 
 
-def _without_userinfo(url: str) -> str:
+def without_secrets(url: str) -> str:
+    """Return a URL without userinfo and without its query, which may hold a token."""
     scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+    if not separator or scheme in ("file", "local", "memory"):
+        return url
+    authority, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}{separator}{place_of(scheme, authority)}{slash}{path}"
 
 
 def read_config(path: str | os.PathLike[str], store: str | None = None) -> dict[str, Any]:

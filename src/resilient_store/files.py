@@ -7,6 +7,8 @@ dropped unclosed, nothing of it becomes visible.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import logging
 import sys
@@ -15,10 +17,12 @@ from typing import Any, Self
 from fsspec.asyn import AbstractAsyncStreamedFile, sync
 from fsspec.compression import compr
 
+from resilient_store import runtime
 from resilient_store.io.drive import leave_to_finish
 from resilient_store.io.stream import BLOCK_BYTES, PinnedReader
 from resilient_store.io.write import WriteSession
 from resilient_store.model.result import WriteReceipt
+from resilient_store.store import Store
 
 logger = logging.getLogger("resilient_store")
 
@@ -118,6 +122,7 @@ class ObjectWriter(io.BufferedIOBase):
         self._position = 0
         self._ended = False
         self._at_open = sys.exc_info()[1]
+        self._process = runtime.process_id()
 
     def writable(self) -> bool:
         """Say yes."""
@@ -150,15 +155,17 @@ class ObjectWriter(io.BufferedIOBase):
         ------
         InsufficientCopiesError, FileExistsError, ConcurrentWriteError
             As a write raises.
+        Exception
+            The one that was passing: the file is discarded.
         """
         if self._ended:
             return
         passing = sys.exc_info()[1]
         if passing is not None and passing is not self._at_open:
-            # A wrapper (TextIOWrapper, a codec) closes what it wraps when its block raises.
+            # A wrapper closes what it wraps when its block raises; an `except` may close, too.
             logger.warning("%s was closed while an error passed, so it is discarded", self.path)
             self.discard()
-            return
+            raise passing
         self._ended = True
         try:
             self.receipt = sync(self.fs.loop, self._commit)
@@ -189,6 +196,8 @@ class ObjectWriter(io.BufferedIOBase):
         if getattr(self, "_ended", True):
             return
         self._ended = True
+        if self._process != runtime.process_id():
+            return  # a forked child's copy: the file is its parent's to finish
         logger.warning("%s was dropped without being closed, so it is discarded", self.path)
         store, session, loop = self.fs.store, self._session, self.fs.loop
         try:  # never block in a finalizer: it may run on the loop's own thread
@@ -215,18 +224,15 @@ class CompressedWriter(io.BufferedIOBase):
     def close(self) -> None:
         """Finish the compressed stream and make the object visible."""
         if not self.closed:
-            passing = sys.exc_info()[1]
             self._compressor.close()
             super().close()
-            if passing is None:
-                self._writer.close()
-            else:
-                self._writer.discard()
+            self._writer.close()
 
     def discard(self) -> None:
         """Give the file up."""
         if not self.closed:
-            self._compressor.close()
+            with contextlib.suppress(OSError, ValueError):  # the writer may have ended already
+                self._compressor.close()
             super().close()
             self._writer.discard()
 
@@ -245,17 +251,18 @@ class TextWriter(io.TextIOWrapper):
     """Text over a writer, which is discarded where the text's block raises."""
 
     def __exit__(self, kind: object, *rest: object) -> None:
-        if kind is not None:
+        if kind is None:
+            self.close()
+        else:
             self._discard()
-        self.close()
 
     def __del__(self) -> None:
         if not self.closed:
             self._discard()
 
     def _discard(self) -> None:
-        writer = self.detach()
-        writer.discard()  # type: ignore[attr-defined]
+        """Discard the writer, which closes this too; text that was not sent yet is dropped."""
+        self.buffer.discard()  # type: ignore[attr-defined]
 
 
 def decompressed(file: ObjectReader, compression: str) -> Any:
@@ -334,13 +341,15 @@ class AsyncObjectReader(AbstractAsyncStreamedFile):
 class AsyncObjectWriter(AbstractAsyncStreamedFile):
     """What ``open_async(path, "wb")`` returns."""
 
-    def __init__(self, path: str, session: WriteSession, mode: str) -> None:
+    def __init__(self, store: Store, path: str, session: WriteSession, mode: str) -> None:
         self.path = path
         self.mode = mode
         self.loc = 0
         self.closed = False
         self.receipt: WriteReceipt | None = None
         self._session = session
+        self._store = store
+        self._loop = asyncio.get_running_loop()
 
     async def write(self, data: bytes) -> int:
         """Take bytes."""
@@ -374,8 +383,12 @@ class AsyncObjectWriter(AbstractAsyncStreamedFile):
             await self._session.abort()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
-            logger.warning("%s was dropped without being closed, so it is discarded", self.path)
+        if getattr(self, "_closed", True):
+            return
+        logger.warning("%s was dropped without being closed, so it is discarded", self.path)
+        store, session = self._store, self._session
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(lambda: leave_to_finish(store.tails, session.abort()))
 
     async def __aenter__(self) -> Self:
         return self

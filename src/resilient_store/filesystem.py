@@ -231,7 +231,7 @@ class ResilientFileSystem(ObjectFileSystem):
             return AsyncObjectReader(key, (await copying.open_pinned(self.store, key))[0])
         if mode not in ("wb", "xb"):
             raise UnsupportedOperationError(f"mode {mode!r}: use 'rb', 'wb' or 'xb'")
-        return AsyncObjectWriter(key, await self._session(key, mode, options), mode)
+        return AsyncObjectWriter(self.store, key, await self._session(key, mode, options), mode)
 
     # Refused
 

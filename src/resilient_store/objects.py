@@ -136,11 +136,6 @@ class ObjectFileSystem(TreeFileSystem):
             await copying.copy(self.store, source, target)
             await deleting.delete(self.store, source)
 
-    async def _mv(self, path1: str, path2: str, recursive: bool = False, **kwargs: Any) -> None:
-        if self._strip_protocol(path1) != self._strip_protocol(path2):
-            await self._copy(path1, path2, recursive=recursive, **kwargs)
-            await self._rm(path1, recursive=recursive, **kwargs)
-
     async def _touch(self, path: str, truncate: bool = True, **headers: Any) -> None:
         if not truncate and await self._exists(path):
             raise UnsupportedOperationError(
@@ -306,7 +301,7 @@ class ObjectFileSystem(TreeFileSystem):
         receipt: WriteReceipt = sync(self.loop, self._write, path, data, mode=mode, **headers)
         return receipt
 
-    mv = sync_wrapper(_mv)
+    mv = sync_wrapper(TreeFileSystem._mv)
     touch = sync_wrapper(_touch)
     rmdir = sync_wrapper(_rmdir)
     created = sync_wrapper(_created)

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import functools
 import posixpath
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from glob import has_magic
 from typing import Any
 
 from fsspec.asyn import AsyncFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.implementations.local import make_path_posix, trailing_sep
+from fsspec.utils import other_paths
 
-from resilient_store.errors import ObjectError
+from resilient_store.errors import InvalidPathError, ObjectError
 from resilient_store.io import delete as deleting
 from resilient_store.io.copy import run_local
 from resilient_store.io.drive import each
 from resilient_store.io.entries import entry
 from resilient_store.io.listing import list_union
-from resilient_store.model.path import is_hidden
+from resilient_store.model.path import above, is_hidden
 from resilient_store.model.result import DetailedListing, Listing
 from resilient_store.protocol.listing import Merged, best
 from resilient_store.store import Store
@@ -256,14 +257,24 @@ class TreeFileSystem(AsyncFileSystem):
     ) -> None:
         """Delete; an error names every path that failed, and only those."""
         kinds = await self._expand(path, recursive, maxdepth)
-        folders = sorted((n for n, kind in kinds.items() if kind == "directory"), reverse=True)
-        names = sorted(kinds.keys() - set(folders)) if recursive else sorted(kinds)
+        await self._delete(kinds, batch_size, folders=recursive, emptied=maxdepth is None)
+
+    async def _delete(
+        self,
+        kinds: Mapping[str, str | None],
+        batch_size: int | None,
+        *,
+        folders: bool,
+        emptied: bool,
+    ) -> None:
+        """Delete objects, then the directories that this has emptied."""
+        dirs = sorted((n for n, kind in kinds.items() if kind == "directory"), reverse=True)
+        names = sorted(kinds.keys() - set(dirs)) if folders else sorted(kinds)
         calls = [functools.partial(deleting.delete, self.store, name) for name in names]
         raise_together(names, await each(calls, batch_size or AT_ONCE))
-        if recursive and maxdepth is None:
-            for folder in folders:
-                if folder:
-                    await deleting.remove_directory(self.store, folder)
+        for folder in dirs if folders and emptied else ():
+            if folder:
+                await deleting.remove_directory(self.store, folder)
 
     async def _copy(
         self,
@@ -271,11 +282,31 @@ class TreeFileSystem(AsyncFileSystem):
         path2: Any,
         recursive: bool = False,
         on_error: str | None = None,
+        maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Copy; raises by default what fsspec's would leave out of a recursive copy."""
-        pair = await self._as_written(path1, path2, recursive=recursive)
-        await super()._copy(*pair, recursive=recursive, on_error=on_error or "raise", **kwargs)
+        sources, targets, _ = await self._pairs(path1, path2, recursive, maxdepth)
+        await super()._copy(sources, targets, on_error=on_error or "raise", **kwargs)
+
+    async def _mv(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        batch_size: int | None = None,
+        **_: Any,
+    ) -> None:
+        """Copy, then delete exactly what was copied; refuse a move onto or into itself."""
+        if self._strip_protocol(path1) == self._strip_protocol(path2):
+            return
+        sources, targets, kinds = await self._pairs(path1, path2, recursive, maxdepth)
+        for target in targets:
+            if any(place in kinds for place in (target, *above(target))):
+                raise InvalidPathError(target, note="it would be moved onto or into itself")
+        await super()._copy(sources, targets, on_error="raise", batch_size=batch_size)
+        await self._delete(kinds, batch_size, folders=recursive, emptied=True)
 
     async def _get(self, rpath: Any, lpath: Any, recursive: bool = False, **kwargs: Any) -> None:
         is_one = isinstance(rpath, str) and not recursive and has_magic(rpath)
@@ -295,15 +326,28 @@ class TreeFileSystem(AsyncFileSystem):
         kwargs.setdefault("callback", DEFAULT_CALLBACK)
         await super()._put(lpath, rpath, recursive=recursive, **kwargs)
 
-    async def _as_written(self, path1: Any, path2: Any, *, recursive: bool) -> tuple[Any, Any]:
-        """Take a source that exists as it is written for itself, whatever signs it holds."""
-        if not isinstance(path1, str) or recursive or not has_magic(path1):
-            return path1, path2
-        if not await self._exists(path1):
-            return path1, path2
-        if trailing_sep(path2) or await self._isdir(path2):
-            path2 = posixpath.join(path2, posixpath.basename(path1))
-        return [self._strip_protocol(path1)], [self._strip_protocol(path2)]
+    async def _pairs(
+        self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None
+    ) -> tuple[list[str], list[str], dict[str, str | None]]:
+        """Say what goes where, as fsspec does, and what each source is.
+
+        A path that exists as it is written is no pattern.
+        """
+        if isinstance(path1, list) and isinstance(path2, list):
+            sources = self._strip_protocol(path1)
+            return sources, self._strip_protocol(path2), dict.fromkeys(sources)
+        is_one = isinstance(path1, str)
+        is_pattern = is_one and has_magic(path1) and not await self._exists(path1)
+        kinds = dict(sorted((await self._expand(path1, recursive, maxdepth)).items()))
+        if is_one and (not recursive or maxdepth is not None):
+            known = {name: kind or await self._type(name) for name, kind in kinds.items()}
+            kinds = {name: kind for name, kind in known.items() if kind != "directory"}
+        if not kinds:
+            return [], [], {}
+        into = isinstance(path2, str) and (trailing_sep(path2) or await self._isdir(path2))
+        below = len(kinds) == 1 if is_pattern else is_one and into and not trailing_sep(path1)
+        targets = other_paths(list(kinds), path2, exists=below, flatten=not is_one)
+        return list(kinds), self._strip_protocol(targets), kinds
 
 
 def _entries(merged: Merged) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from resilient_store.model.outcome import Outcome
 from resilient_store.protocol.machine import Ask, Wait
-from resilient_store.protocol.read import RETRY_AFTER_S
+from resilient_store.protocol.read import RETRY_AFTER_S, Candidate
 from tests.laws.play import Answer, play, reader
 
 HEDGE_S = 0.25
@@ -71,6 +71,10 @@ def scenes(draw):
         tuple(draw(some)),
         draw(st.lists(st.booleans(), max_size=8)),
     )
+
+
+def test_a_candidate_is_healthy_and_holds_not_everything_until_somebody_says_otherwise():
+    assert Candidate("a") == Candidate("a", healthy=True, holds_all=False)
 
 
 # --- the normal case ----------------------------------------------------------------------
@@ -170,7 +174,7 @@ def test_what_it_concludes_is_what_was_said(scene):
 
 
 @given(scenes())
-def test_the_slow_are_those_asked_before_the_winner_and_still_silent(scene):
+def test_the_slow_are_those_silent_for_a_whole_delay_before_the_winner_was_asked(scene):
     played = scene.play()
     reading = played.value
     answered = {reply.backend for reply in reading.replies}
@@ -180,7 +184,9 @@ def test_the_slow_are_those_asked_before_the_winner_and_still_silent(scene):
         assert reading.slow == ()
     else:
         won_at_s = last_asked[reading.found.backend]
-        assert sorted(reading.slow) == sorted(n for n in silent if last_asked[n] < won_at_s)
+        assert sorted(reading.slow) == sorted(
+            n for n in silent if last_asked[n] + HEDGE_S <= won_at_s
+        )
 
 
 @given(scenes())
@@ -277,6 +283,13 @@ def test_a_loser_that_is_not_cancelled():
     assert played.value.slow == ("a",)
 
 
+def test_who_was_asked_a_moment_before_the_winner_is_not_called_slow():
+    script = {"a": [Answer(Outcome.NOT_FOUND, 0.375)], "b": [HUNG], "c": [OK]}
+    played = play(reader(NAMES[:3]), script)
+    assert played.asks == [(0.0, "a"), (0.25, "b"), (0.375, "c")]
+    assert played.value.slow == ()
+
+
 # --- breakers -----------------------------------------------------------------------------
 
 
@@ -331,6 +344,14 @@ def test_a_retry_needs_a_closed_breaker_and_a_token_of_its_own_backend(healthy, 
 def test_a_retry_that_is_denied_leaves_the_others_theirs():
     machine = reader(NAMES[:2], may_hedge=lambda name: name == "b")
     assert play(machine, {"a": [DOWN, OK], "b": [DOWN, OK]}).asked == ["a", "b", "b"]
+
+
+@pytest.mark.parametrize("blank_first", [True, False])
+def test_nobody_is_asked_again_once_somebody_said_that_it_is_empty(blank_first):
+    script = {"a": [BLANK], "b": [DOWN, OK]} if blank_first else {"a": [DOWN, OK], "b": [BLANK]}
+    played = play(reader(NAMES[:2]), script)
+    assert played.asked == ["a", "b"]
+    assert played.value.blank is not None
 
 
 def test_a_retry_comes_after_everybody_else():

@@ -51,7 +51,8 @@ def test_a_thousand_reads_in_turn_with_a_hung_backend(tmp_path):
         assert len(ours()) <= 3 * PLACES + 8
 
 
-def test_a_thousand_reads_at_once_with_a_hung_backend(tmp_path):
+@pytest.mark.parametrize("count", [300, pytest.param(1000, marks=pytest.mark.matrix)])
+def test_many_reads_at_once_with_a_hung_backend(tmp_path, count):
     async def read_all() -> list[float]:
         fs = rs.ResilientFileSystem(three(tmp_path), asynchronous=True)
         await fs._pipe_file("photo", b"bytes")
@@ -63,13 +64,13 @@ def test_a_thousand_reads_at_once_with_a_hung_backend(tmp_path):
             assert await fs._cat_file("photo") == b"bytes"
             took_s.append(time.monotonic() - began_s)
 
-        await asyncio.gather(*(read() for _ in range(1000)))
+        await asyncio.gather(*(read() for _ in range(count)))
         await fs._close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return took_s
 
     took_s = asyncio.run(read_all())
-    assert len(took_s) == 1000
+    assert len(took_s) == count
     assert max(took_s) < HEDGE_S + 0.5
     assert len(ours()) <= 3 * PLACES + 8
 

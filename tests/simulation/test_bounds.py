@@ -1,9 +1,11 @@
 """P6 in exact virtual time: what one backend that hangs costs everybody else."""
 
 import asyncio
+import itertools
 
 import pytest
 
+from resilient_store import WriteToAll
 from tests.simulation.stage import Stage
 
 HEDGE_S, LATENCY_S = 0.25, 0.01
@@ -86,7 +88,7 @@ def test_a_backend_that_is_left_alone_is_asked_all_the_same():
     others = [r for r in stage.requests(0, verbs=("get",)) if r.range != (0, 65536)]
     assert len(others) == 5
     # 5 s after it opened, then ever later, with a probe's own 10 s between: 10, 20, 40, 60, 60
-    gaps_s = [b.started_s - a.ended_s for a, b in zip(probes, probes[1:], strict=False)]
+    gaps_s = [b.started_s - a.ended_s for a, b in itertools.pairwise(probes)]
     assert 5 <= len(probes) <= 8
     assert [round(gap_s) for gap_s in gaps_s[:4]] == pytest.approx([10, 20, 40, 60], abs=2)
     stage.close()
@@ -138,8 +140,6 @@ def test_a_write_waits_longer_than_the_timeout_of_a_backend_that_hangs():
 
 @pytest.mark.parametrize("once", [True, "unique-names"])
 def test_a_backend_that_hangs_holds_up_every_write_of_a_store_that_needs_two_copies(once):
-    from resilient_store import WriteToAll
-
     stage = Stage(write_once=once, write=WriteToAll(min_copies=2))
     stage.run(stage.fs._write("first", b"bytes"))
     stage.break_disk(0, "hang")

@@ -40,7 +40,7 @@ async def settle(stage):
 def names_of(error):
     """Return the backends that an error says hold the new bytes, surely or perhaps."""
     may = {r.backend for r in error.replies if r.outcome.value in ("ok", "timed out")}
-    return may | {name for name in "abc" if f"{name} holds" in error.note or f"{name}, " in error.note}
+    return may | {n for n in "abc" if f"{n} holds" in error.note or f"{n}, " in error.note}
 
 
 def truthful(stage, result, _planted):
@@ -171,7 +171,5 @@ def test_a_verb_that_stores_is_never_made_to_fail(monkeypatch):
     met = set()
     for call, old in itertools.product((put, stream), (False, True)):
         monkeypatch.setattr("resilient_store.io.write.PART_BYTES", 8 if call is stream else 1000)
-        fail_every(
-            "down", call, lambda s, r, planted: met.add(planted and planted.verb), old=old
-        )
+        fail_every("down", call, lambda s, r, planted: met.add(planted and planted.verb), old=old)
     assert set(STORING) <= met

@@ -1,12 +1,15 @@
 """What the simulated loop itself promises: one seed, one run; and it says who waits for what."""
 
 import asyncio
+import gc
+import itertools
 import os
 import subprocess
 import sys
 
 import pytest
 
+from resilient_store import runtime
 from resilient_store.testing.simulation.loop import DeadlockError, EndlessError, SimulatedLoop
 
 
@@ -60,11 +63,11 @@ def test_a_deadlock_hangs_or_hides_who_waits():
 
 def test_an_endless_run_never_ends():
     async def spins():
-        while True:
+        for _ in itertools.count():
             await asyncio.sleep(0)
 
     async def sleeps():
-        while True:
+        for _ in itertools.count():
             await asyncio.sleep(1)
 
     with pytest.raises(EndlessError, match="more than 500 steps"):
@@ -117,7 +120,7 @@ def test_a_blocking_call_is_no_event_of_its_own():
     async def main():
         with pytest.raises(KeyError):
             await loop.run_in_executor(None, fails)
-        return await loop.run_in_executor(None, lambda: loop.time())
+        return await loop.run_in_executor(None, loop.time)
 
     assert loop.run_until_complete(main()) > 0
 
@@ -133,15 +136,11 @@ def test_an_error_that_nobody_takes_is_not_complained_of():
         await asyncio.sleep(1)
 
     loop.run_until_complete(main())
-    import gc
-
     gc.collect()
     assert [str(c["exception"]) for c in loop.complaints] == ["'no'"]
 
 
 def test_time_chance_and_ids_come_from_elsewhere():
-    from resilient_store import runtime
-
     def drawn(seed):
         loop = SimulatedLoop(seed)
 

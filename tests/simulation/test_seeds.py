@@ -6,16 +6,15 @@ import pytest
 import resilient_store as rs
 from resilient_store.testing.simulation.__main__ import main, run_seed
 from resilient_store.testing.simulation.oracle import judge
-from resilient_store.testing.simulation.workload import READERS
+from resilient_store.testing.simulation.workload import READERS, Program
+from resilient_store.testing.simulation.world import KINDS
 
 SEEDS = range(24)
 # Each once broke a promise: what went wrong stands beside it.
 ONCE_FAILED = {
-    5: "a refused overwrite said that those who had only staged it hold it",
-    15: "a body shorter than its own word on its size was handed out",
-    90: "an upload of a cancelled write was never aborted",
-    837419287: "a write cancelled while its uploads began left them under way",
-    277116789: "an object deleted while it was read counted as unreachable",
+    32: "a refused overwrite said that those who had only staged it hold it",
+    118: "a body shorter than its own word on its size was handed out",
+    123846280: "an object that was replaced while it was read counted as unreachable",
 }
 
 
@@ -31,8 +30,6 @@ def test_a_seed_that_once_failed_fails_again(seed):
 
 
 def test_the_seeds_never_meet_some_kind_of_fault():
-    from resilient_store.testing.simulation.world import KINDS
-
     met = set()
     for seed in SEEDS:
         history, _ = run_seed(seed)
@@ -47,12 +44,13 @@ def test_the_seeds_never_meet_some_kind_of_fault():
 
 @pytest.fixture(scope="module")
 def calm():
-    """A history in which nothing went wrong, with calls of every kind."""
-    for seed in range(60):
-        history, breaches = run_seed(seed)
-        setup = history.setup
+    """Play a history in which nothing goes wrong, with calls of every kind."""
+    for seed in range(1000):
+        drawn = Program(seed).history  # drawn, and not yet played
+        setup = drawn.setup
         whole = setup.rule and not setup.once and setup.places > READERS
-        if setup.calm and whole and len(history.world.disks) > 1:
+        if setup.calm and whole and len(drawn.world.disks) > 1:
+            history, breaches = run_seed(seed)
             assert breaches == []
             return history
     raise AssertionError("no calm seed")
@@ -87,8 +85,8 @@ OFFENCES = [
     ("cat", {"value": None, "error": rs.BackendsUnavailableError("x")}, "liveness"),
     ("cat", {"value": None, "error": ValueError("x")}, "a read ended in"),
     ("cat", {"ended_s": 1e6}, "P6: took"),
-    ("stream", {"value": b"a mix of two"}, "is a mix"),
-    ("exists", {"value": False}, "absence is not certain"),
+    ("stream", {"value": b"a mix of two"}, "or is a mix"),
+    ("exists", {"value": False}, "P5: FileNotFoundError"),
     ("find", {"value": rs.Listing()}, "leaves out"),
     ("find", {"value": rs.Listing(["never/there"])}, "which was not there"),
     ("find", {"value": None, "error": rs.BackendsUnavailableError("x")}, "a listing was refused"),

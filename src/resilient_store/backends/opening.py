@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -75,11 +76,25 @@ def locate(backend: Backend) -> Spot:
     parts = urlsplit(url)
     endpoint = _endpoint(backend, parts.hostname if protocol not in _BUCKETS else None)
     where = f"{protocol}://{endpoint}" if endpoint else protocol
-    rest = f"{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+    rest = f"{place_of(protocol, parts.netloc)}{parts.path}".rstrip("/")
     return Spot(protocol, f"{where}:{rest}", where, _label(protocol, rest))
 
 
-_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"})
+_AZURE = frozenset({"abfs", "abfss", "az", "adl"})
+_BUCKETS = _AZURE | {"s3", "s3a", "gs", "gcs"}
+_ACCOUNT = re.compile(r"(?:^|;)\s*AccountName=([^;]+)")
+
+
+def place_of(protocol: str, authority: str) -> str:
+    """Return a URL's authority without userinfo; before an Azure account's ``@`` is a container.
+
+    Examples
+    --------
+    >>> place_of("sftp", "me:secret@host"), place_of("abfs", "photos@shop.dfs.core.windows.net")
+    ('host', 'photos@shop.dfs.core.windows.net')
+    """
+    user, _, host = authority.rpartition("@")
+    return authority if protocol in _AZURE and ":" not in user else host
 
 
 def local_path(url: str) -> str:
@@ -109,8 +124,12 @@ def _label(protocol: str, rest: str) -> str:
 
 
 def _endpoint(backend: Backend, host: str | None) -> str:
+    options = backend.storage_options
+    known = {**(options.get("client_kwargs") or {}), **options}
+    if account := _ACCOUNT.search(str(known.get("connection_string", ""))):
+        known.setdefault("account_name", account[1])
     for option in _ENDPOINTS:
-        if value := backend.storage_options.get(option):
+        if value := known.get(option):
             parts = urlsplit(str(value)) if "://" in str(value) else urlsplit(f"//{value}")
             return parts.netloc.rpartition("@")[2]
     return host or ""

@@ -6,7 +6,11 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any, BinaryIO
 
 from resilient_store.backends.threads import DaemonPool
-from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
+from resilient_store.errors import (
+    BackendsUnavailableError,
+    OriginalMissingError,
+    UnsupportedOperationError,
+)
 from resilient_store.io.read import ask, look, looker, tell
 from resilient_store.io.stream import BLOCK_BYTES, PinnedReader
 from resilient_store.io.write import WriteSession
@@ -28,6 +32,11 @@ async def open_pinned(store: Store, path: str) -> tuple[PinnedReader, ObjectInfo
     assert info is not None, "only an OK is found"
     if info.directory:
         raise IsADirectoryError(21, "is a directory", path)
+    if info.size is None:
+        raise UnsupportedOperationError(
+            f"backend {found.backend} does not say how long {path!r} is, so no file of it can be "
+            "opened: take it whole with read() or cat_file()"
+        )
     return PinnedReader(store, path, found.backend, info), info
 
 
@@ -40,7 +49,7 @@ async def open_degraded(store: Store, path: str) -> tuple[PinnedReader, ObjectIn
         for derivative in store.derivatives(path):
             reading = await ask(store, derivative, looker(derivative))
             found = reading.found
-            if found is not None and found.value is not None:
+            if found is not None and found.value is not None and found.value.size is not None:
                 tell(store, path, derivative, reason, found.backend)
                 reader = PinnedReader(store, derivative, found.backend, found.value, reason)
                 return reader, found.value
@@ -106,14 +115,13 @@ async def _source(data: Source) -> AsyncIterator[bytes | memoryview]:
             if isinstance(block, _TEXT):
                 raise TypeError("the file is open in text mode; open it with 'rb'")
             yield block
+        if block is None:
+            raise BlockingIOError(11, "the file does not wait for its bytes; make it block")
         return
     pieces = iter(data)
-    nothing = b""
-    while True:
-        piece = await _local_files.run(lambda _: next(pieces, None))
-        if piece is None:
-            return
-        yield piece or nothing
+    end = object()
+    while (piece := await _local_files.run(lambda _: next(pieces, end))) is not end:
+        yield memoryview(piece).cast("B")  # type: ignore[arg-type]
 
 
 async def copy(store: Store, source: str, target: str) -> WriteReceipt:

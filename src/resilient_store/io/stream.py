@@ -52,7 +52,7 @@ class PinnedReader:
         self._tags: dict[str, str | None] = {backend: info.tag}
         self._first = backend
         self._changed = False
-        self._gone: dict[str, None] = {}
+        self._lacking: dict[str, None] = {}
         self.size = info.size or 0
 
     async def read(self, start: int, end: int) -> bytes:
@@ -99,6 +99,7 @@ class PinnedReader:
             if looked.value is None:
                 return Reply(client.name, looked.outcome, detail=looked.detail)
             if looked.value.size != self.size:
+                self._lacking[client.name] = None
                 return Reply(client.name, Outcome.CORRUPT, detail="another size")
             self._tags[client.name] = looked.value.tag
         reply = await client.get(self._path, start, end)
@@ -108,12 +109,13 @@ class PinnedReader:
         return attrs.evolve(reply, blank=False)
 
     def _lacks(self, reply: Reply[Body]) -> bool:
-        return reply.outcome is Outcome.NOT_FOUND or reply.backend in self._gone
+        """Say whether a backend answered that it does not hold what was opened."""
+        return reply.outcome is Outcome.NOT_FOUND or reply.backend in self._lacking
 
     def _wrong_with(self, reply: Reply[Body], wanted: int) -> str:
         body, tag = reply.value, self._tags[reply.backend]
         if reply.outcome is Outcome.NOT_FOUND:
-            self._gone[reply.backend] = None
+            self._lacking[reply.backend] = None
             return "it is gone"
         if body is None:
             return ""

@@ -55,8 +55,12 @@ async def _tries_it_out(client: BackendClient) -> bool | None:
 async def holds_these_bytes(client: BackendClient, path: str, checksum: str) -> Reply[bool]:
     """Read what lies at a key that is taken, and say whether it has this checksum."""
     looked = await client.info(path)
-    if looked.value is None or looked.value.size is None:
+    if looked.value is None:
         return Reply(client.name, looked.outcome, detail=looked.detail)
+    if looked.value.directory:
+        return Reply(client.name, Outcome.REFUSED, detail="a directory has this name")
+    if looked.value.size is None:
+        return Reply(client.name, Outcome.CORRUPT, detail="it does not say its size")
     found = ChunkedChecksum()
     while found.size < looked.value.size:
         end = min(looked.value.size, found.size + _BLOCK_BYTES)

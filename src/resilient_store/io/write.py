@@ -177,12 +177,13 @@ class WriteSession:
 
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         """Take the next bytes, of any length; full parts travel to all backends at once."""
-        self._checksum.update(memoryview(data))
-        self._buffer += data
-        while len(self._buffer) > PART_BYTES:
-            part = bytes(memoryview(self._buffer)[:PART_BYTES])
-            del self._buffer[:PART_BYTES]
-            await self._send_part(part)
+        view = memoryview(data).cast("B")
+        self._checksum.update(view)
+        for offset in range(0, len(view), PART_BYTES):  # never a second copy of all of it
+            self._buffer += view[offset : offset + PART_BYTES]
+            if len(self._buffer) > PART_BYTES:
+                part, self._buffer = bytes(self._buffer[:PART_BYTES]), self._buffer[PART_BYTES:]
+                await self._send_part(part)
 
     async def _send_part(self, part: bytes) -> None:
         if not self._uploads:

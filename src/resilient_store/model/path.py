@@ -74,6 +74,20 @@ def parent(key: str) -> str:
     return key.rpartition("/")[0]
 
 
+def above(key: str) -> list[str]:
+    """Return the keys of the directories above a key, the nearest first.
+
+    Examples
+    --------
+    >>> above("a/b/c")
+    ['a/b', 'a']
+    """
+    found = []
+    while key := parent(key):
+        found.append(key)
+    return found
+
+
 def join(*parts: str) -> str:
     """Join key parts, leaving empty ones out."""
     return "/".join(part for part in parts if part)

@@ -11,6 +11,7 @@ _BY_ERRNO: dict[int, tuple[Outcome, Outcome | None]] = {
     errno.ENOENT: (Outcome.NOT_FOUND, None),
     errno.ENOTDIR: (Outcome.NOT_FOUND, Outcome.REFUSED),
     errno.EISDIR: (Outcome.NOT_FOUND, Outcome.REFUSED),
+    errno.ELOOP: (Outcome.NOT_FOUND, Outcome.REFUSED),
     errno.ENAMETOOLONG: (Outcome.NOT_FOUND, Outcome.REFUSED),
     errno.ENOTEMPTY: (Outcome.REFUSED, None),
     errno.EINVAL: (Outcome.REFUSED, None),

@@ -51,15 +51,23 @@ class Disk:
         RootMissingError
             The root is not there.
         RefusedError
-            A symbolic link leads out of the root.
+            A symbolic link leads out of the root, or to a directory: under a second name
+            everything in it would be deleted with the first.
         """
         root = os.path.realpath(self.root)
         if not os.path.isdir(root):
             raise RootMissingError
-        full = os.path.join(root, key) if key else root
+        if not key:
+            return root
+        full = os.path.join(root, key)
         real = os.path.realpath(full)
-        if real != root and not real.startswith(root.rstrip(os.sep) + os.sep):
+        if real == full:
+            return full
+        if not real.startswith(root.rstrip(os.sep) + os.sep):
             raise RefusedError("a symbolic link leads out of the root")
+        above = os.path.dirname(full)
+        if os.path.realpath(above) != above or os.path.isdir(real):
+            raise RefusedError("a symbolic link to a directory")
         return full
 
     def existing(self, key: str) -> str:
@@ -150,10 +158,14 @@ class Disk:
         waiting = [(key, full)]
         while waiting:
             above, directory = waiting.pop()
-            with os.scandir(directory) as entries:
-                listed = [
-                    (self._listed(join(above, entry.name), entry), entry) for entry in entries
-                ]
+            try:
+                with os.scandir(directory) as entries:
+                    listed = [(self._listed(join(above, e.name), e), e) for e in entries]
+            except FileNotFoundError:
+                if above == key:
+                    raise
+                self.place("")  # removed meanwhile, unless everything is gone
+                continue
             yield [info for info, _ in listed if info is not None]
             if recursive:
                 waiting += [
@@ -165,11 +177,14 @@ class Disk:
     def _listed(self, key: str, entry: os.DirEntry[str]) -> ObjectInfo | None:
         try:
             if entry.is_symlink():
-                full = self.place(key)
-                return None if os.path.isdir(full) else _describe(key, os.stat(full))
+                return _describe(key, os.stat(self.place(key)))
             return _describe(key, entry.stat())
         except (FileNotFoundError, RefusedError):
-            return None  # deleted meanwhile, dangling, or leading out: no object
+            return None  # deleted meanwhile, dangling, or leading elsewhere: no object
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return None
+            raise
 
     def remove_directory(self, key: str) -> None:
         full = self.existing(key)
@@ -186,6 +201,8 @@ class Disk:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(path)
                 sync_directory(os.path.dirname(path))
+        if missing and not os.path.isdir(missing[0]):
+            raise NotADirectoryError(errno.ENOTDIR, "a file has this name")
 
     def _expect(self, target: str, expected: str | None) -> None:
         try:

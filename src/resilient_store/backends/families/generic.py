@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import errno
 import tempfile
 from collections.abc import Mapping
 from typing import Any
+
+from fsspec.implementations.dirfs import DirFileSystem
 
 from resilient_store import runtime
 from resilient_store.backends.contract import (
@@ -61,7 +64,7 @@ class GenericFamily:
         self._root = self._root.rstrip("/") or ("/" if root.startswith("/") else "")
         self._pool = DaemonPool(name, threads)
         self._options = dict(write_options or {})
-        self._root_seen = False
+        self._is_async = _works_asynchronously(filesystem)
 
     async def info(self, key: str) -> ObjectInfo:
         """Say what lies at the key."""
@@ -79,7 +82,8 @@ class GenericFamily:
         from a whole one, nor how long it may take.
         """
         size = None
-        if (start is None and end is None) or (start or 0) < 0 or (end or 0) < 0:
+        is_forward = end is None or end > (start or 0) >= 0
+        if (start is None and end is None) or (start or 0) < 0 or not is_forward:
             info = await self.info(key)
             if info.directory:
                 raise FileNotFoundError(key)
@@ -100,12 +104,16 @@ class GenericFamily:
             raise CorruptBodyError
         if end is not None and len(data) > end - (start or 0):
             raise CorruptBodyError  # a server that ignores ranges hands out everything
+        if options and size is None and (end is None or len(data) < end - (start or 0)):
+            # Short: the object ends there, or the answer does. Only its size can tell.
+            size = (await self.info(key)).size
         return Body(data=data, size=size)
 
     async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:
         """Store an object: exclusively by the filesystem's own word, else by way of staging."""
         if exclusive:
             await self._make_parent(key)
+            await self._require_nothing(key)
             await self._call("pipe_file", self._path(key), data, mode="create", **self._options)
             return Stored()
         if key.startswith(f"{RESERVED}/"):
@@ -127,6 +135,8 @@ class GenericFamily:
         if not exclusive and not key.startswith(f"{RESERVED}/"):
             staged = join(RESERVED, "staging", runtime.new_id())
         await self._make_parent(staged)
+        if exclusive:
+            await self._require_nothing(key)
         await self._call("put_file", local, self._path(staged), **options, **self._options)
         return Stored() if staged == key else await self._rename(staged, key)
 
@@ -193,8 +203,9 @@ class GenericFamily:
 
     async def _rename(self, staged: str, key: str) -> Stored:
         await self._make_parent(key)
+        await self._require_no_directory(key)
         source, target = self._path(staged), self._path(key)
-        if self._fs.async_impl:
+        if self._is_async:
             await self._call("mv_file", source, target)
         elif _overrides(self._fs, "mv"):
             await self._call("mv", source, target)
@@ -207,19 +218,33 @@ class GenericFamily:
             raise ChangedError from None
 
     async def _make_parent(self, key: str) -> None:
+        await self._require_root()
         if above := parent(key):
-            await self._require_root()
             await self._call("makedirs", self._path(above), exist_ok=True)
 
     async def _require_root(self) -> None:
-        """Let "not found" count only where the root is known to be there."""
-        if self._root_seen or not self._root.strip("/"):
+        """Let "not found" count only where the root is there, and make no root by writing."""
+        if not self._root.strip("/") and not isinstance(self._fs, DirFileSystem):
             return
         try:
             await self._call("info", self._root)
         except FileNotFoundError:
             raise RootMissingError from None
-        self._root_seen = True
+
+    async def _require_nothing(self, key: str) -> None:
+        """Look before an exclusive creation: many filesystems ignore ``mode="create"``."""
+        if await self._require_no_directory(key):
+            raise FileExistsError(errno.EEXIST, "the key is taken")
+
+    async def _require_no_directory(self, key: str) -> bool:
+        """Refuse a directory, into which a rename would move; say whether an object is there."""
+        try:
+            found = await self._call("info", self._path(key))
+        except FileNotFoundError:
+            return False
+        if found.get("type") == "directory":
+            raise IsADirectoryError(errno.EISDIR, "a directory has this name")
+        return True
 
     def _path(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{key}" if key and self._root else key or self._root
@@ -243,10 +268,7 @@ class GenericFamily:
         )
 
     async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        if not self._fs.async_impl:
-            run = getattr(self._fs, method)
-            return await self._pool.run(lambda _: run(*arguments, **options))
-        coroutine = getattr(self._fs, f"_{method}", None)
+        coroutine = getattr(self._fs, f"_{method}", None) if self._is_async else None
         if coroutine is None:
             run = getattr(self._fs, method)
             return await self._pool.run(lambda _: run(*arguments, **options))
@@ -289,6 +311,13 @@ class _SpooledUpload:
 
     async def abort(self) -> None:
         self._file.close()
+
+
+def _works_asynchronously(filesystem: Any) -> bool:
+    """Say whether the coroutines work: `DirFileSystem` has them whatever it wraps."""
+    while isinstance(filesystem, DirFileSystem):
+        filesystem = filesystem.fs
+    return bool(filesystem.async_impl)
 
 
 def _overrides(filesystem: Any, method: str) -> bool:

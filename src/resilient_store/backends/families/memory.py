@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -21,6 +22,15 @@ from resilient_store.model.path import parent
 _HEADERS = "resilient_headers"
 # One lock for all of them: every MemoryFileSystem of a process shares one dictionary.
 _lock = threading.RLock()
+
+
+def _new_lock() -> None:
+    global _lock  # noqa: PLW0603 - a lock that another thread held does not survive a fork
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
 
 
 class MemoryFamily:
@@ -57,11 +67,7 @@ class MemoryFamily:
             path = self._path(key)
             if exclusive and path in self._fs.store:
                 raise FileExistsError(path)
-            above = parent(key)
-            while above:  # a file cannot have something below it
-                if self._path(above) in self._fs.store:
-                    raise NotADirectoryError(path)
-                above = parent(above)
+            self._require_no_file(parent(key))
             if self._fs.isdir(path):
                 raise IsADirectoryError(path)
             self._fs.pipe_file(path, data)
@@ -116,6 +122,7 @@ class MemoryFamily:
     async def mkdir(self, key: str) -> None:
         """Make a directory."""
         with _lock:
+            self._require_no_file(key)
             self._fs.makedirs(self._path(key), exist_ok=True)
 
     async def rmdir(self, key: str) -> None:
@@ -132,6 +139,13 @@ class MemoryFamily:
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}" if key else self._root
+
+    def _require_no_file(self, key: str) -> None:
+        """Refuse to have something below a file."""
+        while key:
+            if self._path(key) in self._fs.store:
+                raise NotADirectoryError(key)
+            key = parent(key)
 
     def _file(self, key: str) -> Any:
         file = self._fs.store.get(self._path(key))

@@ -80,8 +80,7 @@ def timeline(history: History, call: Call | None = None) -> Iterator[str]:
     for one in history.calls:
         lines.append((one.started_s, f"{one.name} {one.kind} {one.path} begins"))
         lines.append((one.ended_s, f"{one.name} {one.kind} {one.path}: {one.ending}"))
-    for request in history.world.requests:
-        lines.append((request.started_s, _words(request)))
+    lines += [(request.started_s, _words(request)) for request in history.world.requests]
     for at_s, backend, kind, state in history.states:
         lines.append((at_s, f"    {backend}: {kind} breaker {state}"))
     for disk in history.world.disks.values():

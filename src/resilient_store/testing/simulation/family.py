@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import attrs
@@ -86,7 +86,8 @@ class SimulatedFamily:
         kind, changes = fault.kind, verb in CHANGING
         if kind in _ERRORS:
             await asyncio.sleep(self._disk.latency_s[0] / 2)
-            raise _ERRORS[kind]()
+            error = _ERRORS[kind]()
+            raise error
         if kind == "slow":
             return await self._answer(work, size, fault.delay_s)
         if kind == "unknown":
@@ -163,7 +164,7 @@ class SimulatedFamily:
 
     async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
         """List one level, or everything below."""
-        return await self.request("list", key, lambda: self._list(key, recursive=recursive))
+        return await self.request("list", key, lambda: list(self._listed(key, recursive=recursive)))
 
     async def mkdir(self, key: str) -> None:
         """Make a directory, where there are any."""
@@ -219,7 +220,7 @@ class SimulatedFamily:
             return ObjectInfo(key=key, directory=True)
         raise FileNotFoundError(errno.ENOENT, "no such object")
 
-    def _list(self, key: str, *, recursive: bool) -> list[ObjectInfo]:
+    def _listed(self, key: str, *, recursive: bool) -> Sequence[ObjectInfo]:
         prefix = f"{key}/" if key else ""
         below = [k for k in (*self._disk.objects, *self._disk.directories) if k.startswith(prefix)]
         if not below and key and key not in self._disk.directories:

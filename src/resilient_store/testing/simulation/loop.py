@@ -75,6 +75,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         Decides every choice.
     step_s
         Seconds that each step takes; 0 where a test counts time exactly.
+    tick_s
+        Seconds that each look at the clock takes, so that no two looks see the same time.
     max_steps
         A run of more steps ends in `EndlessError`.
 
@@ -92,13 +94,16 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     Source: the loop of FoundationDB's simulator, and trio's autojump clock.
     """
 
-    def __init__(self, seed: int, *, step_s: float = 0.0, max_steps: int = MAX_STEPS) -> None:
+    def __init__(
+        self, seed: int, *, step_s: float = 0.0, tick_s: float = 0.0, max_steps: int = MAX_STEPS
+    ) -> None:
         self.seed = seed
         self.steps = 0
         self.complaints: list[dict[str, Any]] = []
         self.resilient_runtime = SimulatedRuntime(self, random.Random(f"runtime {seed}"))
         self._random = random.Random(f"loop {seed}")
         self._step_s = step_s
+        self._tick_s = tick_s
         self._max_steps = max_steps
         self._now_s = 0.0
         self._ready: list[asyncio.Handle] = []
@@ -115,6 +120,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def time(self) -> float:
         """Return the virtual time in seconds."""
+        self._now_s += self._tick_s
         return self._now_s
 
     def get_debug(self) -> bool:
@@ -139,7 +145,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Return a future of this loop."""
         return asyncio.Future(loop=self)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
         coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
         *,
@@ -154,7 +160,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         task.add_done_callback(lambda _: self._tasks.pop(number, None))
         return task
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self,
         callback: Callable[..., object],
         *args: Any,
@@ -165,7 +171,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._ready.append(handle)
         return handle
 
-    def call_soon_threadsafe(
+    def call_soon_threadsafe(  # type: ignore[override]
         self,
         callback: Callable[..., object],
         *args: Any,
@@ -174,7 +180,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Make a callback ready; everything happens in one thread here."""
         return self.call_soon(callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self,
         when: float,
         callback: Callable[..., object],
@@ -186,7 +192,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         heapq.heappush(self._timers, (when, next(self._order), handle))
         return handle
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self,
         delay: float,
         callback: Callable[..., object],

@@ -79,7 +79,8 @@ class Truth:
         """Say whether no backend changed, all that hold the path agree, and none lied."""
         values = [self.values(name, call.path, call) for name in self.names]
         lied = any(request.fault in ("blank", "cut") for request in self.requests(call))
-        agree = len(self.everything(call.path, call)) <= 1
+        sure = [self.values(name, call.path, call) for name in self.history.setup.holds_all]
+        agree = len(self.everything(call.path, call)) <= 1 and [None] not in sure
         return agree and not lied and all(len(one) == 1 for one in values)
 
     # What may be concluded

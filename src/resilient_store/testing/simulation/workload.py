@@ -98,7 +98,9 @@ class Program:
 
     def __init__(self, seed: int) -> None:
         chance = self._chance = random.Random(f"workload {seed}")
-        loop = SimulatedLoop(seed, step_s=chance.choice([0.0, 1e-6, 1e-5]))
+        loop = SimulatedLoop(  # type: ignore[abstract] # what nobody here calls is not there
+            seed, step_s=chance.choice([0.0, 1e-6, 1e-5]), tick_s=chance.choice([0.0, 1e-7])
+        )
         self._loop = loop
         self._world = World(seed)
         count = chance.randint(1, 4)

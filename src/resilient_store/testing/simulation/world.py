@@ -91,6 +91,8 @@ class Change:
 
 @attrs.frozen
 class StoredObject:
+    """An object on a disk, and the call that put it there."""
+
     data: bytes
     tag: str
     headers: Headers

@@ -1,0 +1,178 @@
+"""The drill passes while the library keeps its promises, and fails when it breaks one."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import attrs
+import pytest
+
+import resilient_store as rs
+
+DRILL = Path(__file__).parents[2] / "examples" / "outage_drill.py"
+AT_MOST_S = 30
+LOST = ("Wine_by_Jakkub_Mede.jpg", "friends_by_Aitzol_Berasategi.jpg")
+
+
+# --- as a user runs it: once, for all tests that look at what came of it ------------------
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drill")
+    begun_s = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, str(DRILL), "--keep", "gallery"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=AT_MOST_S,
+        check=False,
+    )
+    return done, folder, time.monotonic() - begun_s
+
+
+def test_the_drill_passes_and_ends_in_time_though_threads_hung(finished):
+    done, _, took_s = finished
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "every promise was kept" in done.stdout
+    assert took_s < AT_MOST_S
+
+
+def test_p5_the_print_order_is_refused_for_the_two_that_are_lost_by_name(finished):
+    done, _, _ = finished
+    said = " ".join(done.stdout.split())
+    for code in ("backends-unavailable", "original-missing"):
+        assert f"the print order is refused for {' and '.join(LOST)} ({code})" in said
+
+
+def test_p5_the_gallery_flags_the_two_on_the_pictures_and_no_other(finished):
+    _, folder, _ = finished
+    page = (folder / "gallery" / "index.html").read_text(encoding="utf-8")
+    figures = page.split("<figure")[1:]
+    flagged = [name for figure in figures for name in LOST if name in figure and "flag" in figure]
+    assert sorted(flagged) == sorted(LOST)
+    assert sum("original lost" in figure for figure in figures) == len(LOST)
+    assert len(figures) == 6
+
+
+def test_what_is_left_is_the_gallery_with_its_licences_and_nothing_else(finished):
+    _, folder, _ = finished
+    assert [path.name for path in folder.iterdir()] == ["gallery"]
+    pictures = folder / "gallery" / "pictures"
+    assert sorted(path.name for path in pictures.iterdir()) == sorted(
+        path.name for path in (DRILL.parent / "photos").iterdir()
+    )
+    for name in LOST:
+        assert (pictures / name).stat().st_size < (DRILL.parent / "photos" / name).stat().st_size
+
+
+def test_the_photographs_have_their_licences():
+    photos = DRILL.parent / "photos"
+    named = (photos / "LICENCES.md").read_text(encoding="utf-8")
+    pictures = [path.name for path in photos.glob("*.jpg")]
+    assert len(pictures) == 6
+    assert named.count(".jpg |") == 6
+    assert all(f"| {name} |" in named for name in pictures)
+
+
+# --- it can fail --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def drill(monkeypatch):
+    """Load the drill as a module, its story cut down to what needs no waiting."""
+    spec = importlib.util.spec_from_file_location("outage_drill", DRILL)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look it up
+    spec.loader.exec_module(module)
+
+    def short_story(shop):
+        def lose():
+            for platform in shop.platforms:
+                for name in module.DOOMED:
+                    platform.lose(f"originals/{name}")
+            return shop.fills_gallery("lost")
+
+        def order():
+            return shop.prints_order(rs.OriginalMissingError)
+
+        return [
+            module.Step("stored", "copies", shop.opens),
+            module.Step("destroyed", "flagged", lose),
+            module.Step("order", "refused", order),
+        ]
+
+    monkeypatch.setattr(module, "story", short_story)
+    return module
+
+
+class Lying(rs.ResilientFileSystem):
+    """Hands out what `lie` makes of every result."""
+
+    def read(self, path, **options):
+        return self.lie(super().read(path, **options))
+
+
+class Unflagged(Lying):
+    def lie(self, result):
+        return attrs.evolve(result, original_missing=False, reason=None, refusal=None)
+
+
+class WrongReason(Lying):
+    def lie(self, result):
+        return attrs.evolve(result, reason="unreachable") if result.reason else result
+
+
+class Blank(Lying):
+    def lie(self, result):
+        return attrs.evolve(result, data=b"") if result.reason else result
+
+
+class PrintsPreviews(Lying):
+    def lie(self, result):
+        return attrs.evolve(result, refusal=None)
+
+
+def test_the_short_story_passes_with_an_honest_store(drill, capsys):
+    assert drill.main([]) == 0
+    assert "every promise was kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("store_class", [Unflagged, WrongReason, Blank, PrintsPreviews])
+def test_p5_a_store_that_lies_makes_the_drill_fail(drill, capsys, store_class):
+    assert drill.main([], store_class) == 1
+    out = capsys.readouterr().out
+    assert "BROKEN" in out
+    assert "✘" in out
+
+
+def test_a_folder_that_holds_something_is_not_overwritten(drill, tmp_path, capsys):
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(SystemExit) as stopped:
+        drill.main(["--keep", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert (tmp_path / "index.html").read_text() == "mine"
+
+
+def test_names_are_escaped_on_the_page(drill, tmp_path):
+    name = "a<b>&'\"#?.jpg"
+    result = rs.ReadResult(
+        data=b"jpeg",
+        path=f"originals/{name}",
+        original_missing=True,
+        reason="lost",
+        derivative=f"previews/{name}",
+        backend="north",
+    )
+    drill.write_page(tmp_path / "page", [result])
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "<b>" not in page
+    assert 'src="pictures/a%3Cb%3E%26%27%22%23%3F.jpg"' in page
+    assert (tmp_path / "page" / "pictures" / name).read_bytes() == b"jpeg"
