@@ -1,4 +1,4 @@
-"""The one door to time, chance, ids and threads.
+"""The one door to time, chance, ids and tasks with a deadline.
 
 Everything that could make two runs of one seed differ comes in through here. A simulated
 event loop carries a runtime of its own (``loop.resilient_runtime``), so nothing is patched.
@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import logging
 import os
 import random
 import uuid
-from typing import Protocol
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+logger = logging.getLogger("resilient_store")
 
 
 class Runtime(Protocol):
@@ -90,6 +96,86 @@ def rarely(what: str) -> bool:
 def process_id() -> int:
     """Return the process's id, by which a fork is noticed."""
     return os.getpid()
+
+
+class OutOfTimeError(Exception):
+    """A call did not answer before its deadline."""
+
+
+class Deadline:
+    """When a call must have answered; a call that moves on may push it back.
+
+    Parameters
+    ----------
+    timeout_s
+        Seconds from now.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.when_s = self._loop.time() + timeout_s
+
+    def left_s(self) -> float:
+        """Return how many seconds are left."""
+        return self.when_s - self._loop.time()
+
+    def push(self, seconds: float) -> None:
+        """Let the call have so many seconds from now, if that is more. Safe in any thread."""
+        self.when_s = max(self.when_s, self._loop.time() + seconds)
+
+
+# How long a cancelled call may take to end; one that ignores it is left to itself.
+GRACE_S = 0.1
+
+_abandoned: dict[asyncio.Future[Any], None] = {}
+
+
+async def within(call: Coroutine[Any, Any, T], deadline: Deadline) -> T:
+    """Await a call until its deadline, also one that ignores being cancelled.
+
+    Raises
+    ------
+    OutOfTimeError
+        The deadline has passed; the call was cancelled, and given up if it goes on.
+
+    Notes
+    -----
+    Promises: P6.
+    """
+    task = asyncio.create_task(call)
+    try:
+        while not task.done():
+            left_s = deadline.left_s()
+            if left_s <= 0:
+                raise OutOfTimeError
+            await asyncio.wait([task], timeout=left_s)
+        return task.result()
+    finally:
+        await end_tasks([task])
+
+
+async def end_tasks(tasks: Sequence[asyncio.Task[Any]], grace_s: float = GRACE_S) -> None:
+    """Cancel tasks and see them end; one that will not is given up, and said so."""
+    for task in tasks:
+        task.cancel()
+    left = [task for task in tasks if not task.done()]
+    try:
+        if left:
+            await asyncio.wait(left, timeout=grace_s)
+    finally:
+        for task in tasks:
+            if not task.done():
+                logger.debug("a cancelled call goes on: %s", task.get_name())
+                _abandoned[task] = None
+                task.add_done_callback(_forget)
+            elif not task.cancelled():
+                task.exception()  # retrieved: a loser's error is nobody's
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    _abandoned.pop(task, None)
+    if not task.cancelled():
+        task.exception()
 
 
 class Signal:

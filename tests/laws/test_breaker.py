@@ -143,6 +143,28 @@ def test_a_probe_that_is_denied_closes_it_unless_everything_was():
     assert breaker.may_probe(15.0)
 
 
+def test_it_stays_a_matter_of_credentials_until_a_probe_says_otherwise():
+    """A straggler of another kind comes in between; one key denied again is enough."""
+    breaker = Breaker()
+    for key in "abcde":
+        breaker.record(Outcome.DENIED, 0.0, key=key)
+    breaker.record(Outcome.TIMED_OUT, 1.0)
+    assert breaker.reason == "credentials"
+    assert breaker.take_probe(5.0, LEASE_S)
+    breaker.record(Outcome.DENIED, 5.0, key="a")
+    assert (breaker.state, breaker.reason) == (OPEN, "credentials")
+
+
+def test_one_failure_is_enough_for_a_probe_however_it_was_opened():
+    breaker = Breaker()
+    for key in "abcde":
+        breaker.record(Outcome.DENIED, 0.0, key=key)
+    assert breaker.take_probe(5.0, LEASE_S)
+    breaker.record(Outcome.UNAVAILABLE, 5.0)
+    assert (breaker.state, breaker.reason) == (OPEN, "unavailable")
+    assert not breaker.may_probe(14.9)
+
+
 # --- probes -------------------------------------------------------------------------------
 
 

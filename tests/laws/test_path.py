@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from resilient_store.model.path import (
     LONGEST_BYTES,
+    above,
     is_hidden,
     join,
     parent,
@@ -167,6 +168,13 @@ def test_parent_undoes_join(folders, name):
     folder = join(*folders)
     assert parent(join(folder, name)) == folder
     assert join(*folders, "", name) == "/".join([*folders, name])
+
+
+@given(st.lists(names, min_size=1, max_size=4))
+def test_above_are_all_parents_but_the_root_the_nearest_first(parts):
+    expected = ["/".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
+    assert above("/".join(parts)) == expected
+    assert above("") == []
 
 
 def test_the_root_is_its_own_parent():

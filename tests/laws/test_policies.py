@@ -8,7 +8,7 @@ import pickle
 import attrs
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resilient_store.errors import ConfigurationError
@@ -61,6 +61,9 @@ def test_a_subclass_of_a_number_is_a_number_but_a_flag_is_not():
 
 
 @given(numbers, numbers)
+@example(1, 2)
+@example(None, 3)
+@example(2, 2)
 def test_exactly_whole_copies_on_no_more_platforms_are_accepted(copies, platforms):
     said = refused(lambda: WriteToAll(min_copies=copies, min_domains=platforms))
     whole = (copies is None or is_whole(copies)) and is_whole(platforms)

@@ -78,7 +78,7 @@ class Stage:
         """Close the store: nothing may be left of it."""
         self.run(self.fs._close())
         assert [task.get_name() for task in self.loop.tasks_left()] == []
-        assert self.loop.complaints == []
+        assert self.loop.complaints == [], self.loop.complaints
 
 
 __all__ = ["CALL", "FOR_EVER", "Fault", "Stage"]

@@ -324,3 +324,26 @@ def test_a_refused_overwrite_says_that_others_took_it():
     assert [reply.backend for reply in error.replies if reply.ok] == []
     assert stage.held("x/y") == [DATA] * 3
     stage.close()
+
+
+def test_a_write_that_was_cancelled_as_a_probe_keeps_its_breaker_half_open():
+    stage = Stage(count=1)
+    stage.run(stage.fs._write("x/y", DATA))
+    stage.break_disk(0, "down")
+
+    async def main():
+        for number in range(5):
+            await stage.timed(stage.fs._write(f"new/{number}", DATA))
+        assert stage.breaker(0, "write") == "open"
+        stage.repair_disk(0)
+        stage.break_disk(0, "hang", seconds=8.0)
+        await asyncio.sleep(5.0)
+        probe = stage.loop.create_task(stage.fs._write("x/y", DATA))
+        await asyncio.sleep(1.0)
+        assert stage.breaker(0, "write") == "half-open"
+        probe.cancel()
+        await asyncio.sleep(15.0)
+        return await stage.fs._write("x/y", DATA * 2)
+
+    assert stage.run(main()).copies == ("a",)
+    stage.close()

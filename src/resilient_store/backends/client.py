@@ -25,6 +25,7 @@ from resilient_store.policies import Backend
 T = TypeVar("T")
 
 RATE_BYTES_PER_S = 1_000_000
+LAST_RESORT_S = 1.0
 _SLOW_SHARE = 0.5
 _PROBE_BYTES = 65536
 # A probe's place is kept beyond its deadline, so that two never overlap.
@@ -107,7 +108,13 @@ class BackendClient:
         if not self.health.take_probe("read", runtime.now_s(), lease_s):
             return
         try:
-            await self.get(key, 0, _PROBE_BYTES)
+            await self._call(
+                "read",
+                key,
+                lambda family, moves: family.get(key, 0, _PROBE_BYTES, moves),
+                size=_PROBE_BYTES,
+                deadline_s=self.backend.timeout,
+            )
         except asyncio.CancelledError:
             self.health.give_probe_back("read", runtime.now_s())
             raise
@@ -205,42 +212,55 @@ class BackendClient:
         changing: bool = False,
         counted: bool = True,
     ) -> Reply[T]:
-        loop = asyncio.get_running_loop()
         started_s = runtime.now_s()
-        timeout_s = deadline_s or self.backend.timeout
+        timeout_s = deadline_s or self._timeout_s(kind)
+        deadline = runtime.Deadline(timeout_s + size / RATE_BYTES_PER_S)
         sent = False
         if counted:
             self.health.earn()
+
+        def moves(size: int) -> None:
+            deadline.push(timeout_s + size / RATE_BYTES_PER_S)
+
+        async def work() -> T:
+            nonlocal sent
+            session = self._session()
+            async with session.bulkhead:
+                family = await self._opened(session)
+                sent = True
+                return await run(family, moves)
+
         reply: Reply[T]
         try:
-            async with asyncio.timeout(timeout_s + size / RATE_BYTES_PER_S) as limit:
-                session = self._session(loop)
-                async with session.bulkhead:
-                    family = await self._opened(session)
-                    sent = True
-                    value = await run(family, _prolong(loop, limit, timeout_s))
-            reply = Reply(self.name, Outcome.OK, value)
+            reply = Reply(self.name, Outcome.OK, await runtime.within(work(), deadline))
+        except runtime.OutOfTimeError:
+            outcome = Outcome.TIMED_OUT if sent or not changing else Outcome.UNAVAILABLE
+            detail = f"no answer in {runtime.now_s() - started_s:.3g} s"
+            reply = Reply(self.name, outcome, detail=detail)
         except asyncio.CancelledError:
             if _is_cancelled():
                 raise
             outcome = Outcome.TIMED_OUT if changing and sent else Outcome.UNAVAILABLE
             reply = Reply(self.name, outcome, detail="it cancelled the call itself")
         except Exception as error:
-            if isinstance(error, TimeoutError) and limit.expired():
-                outcome = Outcome.TIMED_OUT if sent or not changing else Outcome.UNAVAILABLE
-                detail = f"no answer in {runtime.now_s() - started_s:.3g} s"
-            else:
-                outcome, detail = classify(error, changing=changing and sent)
+            outcome, detail = classify(error, changing=changing and sent)
             reply = Reply(self.name, outcome, detail=detail)
         took_s = runtime.now_s() - started_s
-        slow = reply.ok and took_s > _SLOW_SHARE * ((limit.when() or 0.0) - started_s)
+        slow = reply.ok and took_s > _SLOW_SHARE * (deadline.when_s - started_s)
         if counted or not reply.ok:
             self.health.record(
                 kind, reply.outcome, runtime.now_s(), key=key, slow=slow, took_s=took_s
             )
         return reply
 
-    def _session(self, loop: asyncio.AbstractEventLoop) -> _Session:
+    def _timeout_s(self, kind: Kind) -> float:
+        """Return a call's time; a backend that is left alone gets little to begin to answer."""
+        if kind == "read" and not self.health.is_closed("read"):
+            return min(self.backend.timeout, LAST_RESORT_S)
+        return self.backend.timeout
+
+    def _session(self) -> _Session:
+        loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None:
             places = asyncio.Semaphore(self.backend.max_concurrency)
@@ -284,22 +304,6 @@ class UploadClient:
         return await self._client.step(
             self._key, self._upload.abort, deadline_s=self._client.backend.timeout
         )
-
-
-def _prolong(loop: asyncio.AbstractEventLoop, limit: asyncio.Timeout, timeout_s: float) -> Moves:
-    """Make the callback by which a call that moves on starts its deadline anew."""
-
-    def reschedule(size: int) -> None:
-        when_s = runtime.now_s() + timeout_s + size / RATE_BYTES_PER_S
-        try:
-            limit.reschedule(when_s)
-        except RuntimeError:
-            return  # the call ended meanwhile
-
-    def moves(size: int) -> None:
-        loop.call_soon_threadsafe(reschedule, size)
-
-    return moves
 
 
 def _is_short(body: Body, start: int | None, end: int | None) -> bool:

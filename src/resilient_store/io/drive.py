@@ -14,17 +14,15 @@ from typing import Any, TypeVar
 
 from resilient_store.model.outcome import Reply
 from resilient_store.protocol.machine import Ask, Done, Machine
-from resilient_store.runtime import Signal
+from resilient_store.runtime import Signal, end_tasks
 
 T = TypeVar("T")
 V = TypeVar("V")
 
 logger = logging.getLogger("resilient_store")
 
-# How long a cancelled call may take to end; one that ignores it is left to itself.
-GRACE_S = 1.0
-
-_abandoned: dict[asyncio.Future[Any], None] = {}
+# Longer than a call gives what it has cancelled itself.
+_GRACE_S = 0.5
 
 
 async def drive(
@@ -63,7 +61,7 @@ async def drive(
                 running.remove(task)
                 machine.observe(task.result(), clock())
     finally:
-        await _end(running)
+        await end_tasks(running, _GRACE_S)
 
 
 async def _wait(
@@ -82,28 +80,6 @@ async def _wait(
             woken.cancel()
 
 
-async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and see them end; one that will not is given up, and said so."""
-    for task in tasks:
-        task.cancel()
-    left = [task for task in tasks if not task.done()]
-    if left:
-        await asyncio.wait(left, timeout=GRACE_S)
-    for task in tasks:
-        if not task.done():
-            logger.warning("a cancelled call goes on: %s", task.get_name())
-            _abandoned[task] = None
-            task.add_done_callback(_forget)
-        elif not task.cancelled():
-            task.exception()  # retrieved: a loser's error is nobody's
-
-
-def _forget(task: asyncio.Future[Any]) -> None:
-    _abandoned.pop(task, None)
-    if not task.cancelled():
-        task.exception()
-
-
 async def all_of(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Run calls at once and return their results in order; the first error ends the others."""
     tasks = [asyncio.create_task(call) for call in calls]
@@ -115,7 +91,7 @@ async def all_of(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
                 task.result()
         return [task.result() for task in tasks]
     finally:
-        await _end(tasks)
+        await end_tasks(tasks, _GRACE_S)
 
 
 async def each(
@@ -171,4 +147,4 @@ def leave_to_finish(tails: dict[asyncio.Task[None], None], call: Coroutine[Any, 
 async def end_all(tails: dict[asyncio.Task[None], None]) -> None:
     """End what `leave_to_finish` left in this loop."""
     loop = asyncio.get_running_loop()
-    await _end([task for task in tails if task.get_loop() is loop])
+    await end_tasks([task for task in tails if task.get_loop() is loop])

@@ -33,6 +33,7 @@ from resilient_store.store import Store
 T = TypeVar("T")
 
 PART_BYTES = 8 * 1024 * 1024
+_GONE = (Outcome.OK, Outcome.NOT_FOUND)
 
 
 async def fan_out(
@@ -374,9 +375,8 @@ class WriteSession:
         undone = await fan_out(
             self._store, ours, lambda c: c.delete(self._path, expected=ours[c.name])
         )
-        return self._left_behind(
-            [name for name in created if name not in undone or not undone[name].ok]
-        )
+        left = [n for n in created if n not in undone or undone[n].outcome not in _GONE]
+        return self._left_behind(left)
 
     def _left_behind(self, holders: list[str]) -> str:
         unknown = [n for n, r in self._failed.items() if r.outcome is Outcome.TIMED_OUT]

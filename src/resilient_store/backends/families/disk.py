@@ -139,7 +139,7 @@ class Disk:
         except RefusedError:
             # The link itself may go; what it leads to is none of ours.
             full = os.path.join(self.place(os.path.dirname(key)), os.path.basename(key))
-        if expected is not None:
+        if expected is not None and os.path.lexists(full):
             self._expect(full, expected)
         if os.path.isdir(full) and not os.path.islink(full):
             raise IsADirectoryError(errno.EISDIR, "a directory has this name")

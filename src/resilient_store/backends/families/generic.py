@@ -8,6 +8,7 @@ an outage into "no" or into a shorter answer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import errno
 import tempfile
@@ -69,7 +70,7 @@ class GenericFamily:
     async def info(self, key: str) -> ObjectInfo:
         """Say what lies at the key."""
         try:
-            found = await self._call("info", self._path(key))
+            found = await self._call("info", self._place(key))
         except FileNotFoundError:
             await self._require_root()
             raise
@@ -96,7 +97,7 @@ class GenericFamily:
                 return Body(data=b"", size=size)
         options = {} if start is None and end is None else {"start": start, "end": end}
         try:
-            data = bytes(await self._call("cat_file", self._path(key), **options))
+            data = bytes(await self._call("cat_file", self._place(key), **options))
         except FileNotFoundError:
             await self._require_root()
             raise
@@ -122,7 +123,7 @@ class GenericFamily:
             return Stored()
         staged = join(RESERVED, "staging", runtime.new_id())
         await self.put(staged, data, exclusive=False, headers=Headers())
-        return await self._rename(staged, key)
+        return await self._rename_or_discard(staged, key)
 
     async def upload(self, key: str, *, exclusive: bool, headers: Headers) -> Upload:
         """Begin an object of unknown length: gathered on the local disk, then sent."""
@@ -138,7 +139,7 @@ class GenericFamily:
         if exclusive:
             await self._require_nothing(key)
         await self._call("put_file", local, self._path(staged), **options, **self._options)
-        return Stored() if staged == key else await self._rename(staged, key)
+        return Stored() if staged == key else await self._rename_or_discard(staged, key)
 
     async def publish(self, staged: str, key: str, *, expected: str | None) -> Stored:
         """Bring a staged object to its own key; what lies there is looked at first."""
@@ -155,7 +156,7 @@ class GenericFamily:
         if expected is not None:
             raise RefusedError("it cannot delete on a condition")
         try:
-            await self._call("rm_file", self._path(key))
+            await self._call("rm_file", self._place(key))
         except FileNotFoundError:
             await self._require_root()
             raise
@@ -167,7 +168,7 @@ class GenericFamily:
         while waiting:
             above = waiting.pop()
             try:
-                entries = await self._call("ls", self._path(above), detail=True)
+                entries = await self._call("ls", self._place(above), detail=True)
             except FileNotFoundError:
                 await self._require_root()
                 if above == key:
@@ -187,7 +188,8 @@ class GenericFamily:
     async def mkdir(self, key: str) -> None:
         """Make a directory and those above it."""
         await self._require_root()
-        await self._call("makedirs", self._path(key), exist_ok=True)
+        if not await self._require_no_file(key):
+            await self._call("makedirs", self._path(key), exist_ok=True)
 
     async def rmdir(self, key: str) -> None:
         """Remove an empty directory."""
@@ -200,6 +202,14 @@ class GenericFamily:
     async def close(self) -> None:
         """Let the threads end; the filesystem is its owner's to close."""
         self._pool.close()
+
+    async def _rename_or_discard(self, staged: str, key: str) -> Stored:
+        try:
+            return await self._rename(staged, key)
+        except Exception:
+            with contextlib.suppress(Exception):  # the first error is the one to hear of
+                await self.delete(staged)
+            raise
 
     async def _rename(self, staged: str, key: str) -> Stored:
         await self._make_parent(key)
@@ -218,8 +228,11 @@ class GenericFamily:
             raise ChangedError from None
 
     async def _make_parent(self, key: str) -> None:
+        above = parent(key)
+        if above and await self._require_no_file(above):
+            return
         await self._require_root()
-        if above := parent(key):
+        if above:
             await self._call("makedirs", self._path(above), exist_ok=True)
 
     async def _require_root(self) -> None:
@@ -238,16 +251,36 @@ class GenericFamily:
 
     async def _require_no_directory(self, key: str) -> bool:
         """Refuse a directory, into which a rename would move; say whether an object is there."""
-        try:
-            found = await self._call("info", self._path(key))
-        except FileNotFoundError:
-            return False
-        if found.get("type") == "directory":
+        found = await self._look(key)
+        if found is not None and found.directory:
             raise IsADirectoryError(errno.EISDIR, "a directory has this name")
-        return True
+        return found is not None
+
+    async def _require_no_file(self, key: str) -> bool:
+        """Refuse a file where a directory must be; say whether a directory is there."""
+        found = await self._look(key)
+        if found is not None and not found.directory:
+            raise NotADirectoryError(errno.ENOTDIR, "a file has this name")
+        return found is not None
+
+    async def _look(self, key: str) -> ObjectInfo | None:
+        try:
+            return self._object_info(key, await self._call("info", self._path(key)))
+        except FileNotFoundError:
+            return None
 
     def _path(self, key: str) -> str:
-        return f"{self._root.rstrip('/')}/{key}" if key and self._root else key or self._root
+        path = f"{self._root.rstrip('/')}/{key}" if key and self._root else key or self._root
+        if key and not f"/{self._fs._strip_protocol(path)}".endswith(f"/{key}"):
+            raise RefusedError("this filesystem reads that name in another way")
+        return path
+
+    def _place(self, key: str) -> str:
+        """As `_path`; a name that could never be stored is not found."""
+        try:
+            return self._path(key)
+        except RefusedError:
+            raise FileNotFoundError(errno.ENOENT, "no such name") from None
 
     def _key(self, name: str) -> str:
         stripped = str(self._fs._strip_protocol(name)).strip("/")

@@ -170,14 +170,28 @@ class SimulatedFamily:
         """Make a directory, where there are any."""
 
         def work() -> None:
-            if self.traits.directories:
-                self._disk.directories[key] = None
+            for part in (*_above(key), key) if self.traits.directories else ():
+                if part in self._disk.objects:
+                    raise NotADirectoryError(errno.ENOTDIR, "it is a file")
+                self._disk.directories[part] = None
 
         await self.request("mkdir", key, work)
 
     async def rmdir(self, key: str) -> None:
         """Remove an empty directory, where there are any."""
-        await self.request("rmdir", key, lambda: self._disk.directories.pop(key, None))
+
+        def work() -> None:
+            if not self.traits.directories:
+                return
+            if key in self._disk.objects:
+                raise NotADirectoryError(errno.ENOTDIR, "it is a file")
+            if _is_prefix(key, (*self._disk.objects, *self._disk.directories)):
+                raise OSError(errno.ENOTEMPTY, "it is not empty")
+            if key not in self._disk.directories:
+                raise FileNotFoundError(errno.ENOENT, "no such directory")
+            del self._disk.directories[key]
+
+        await self.request("rmdir", key, work)
 
     async def sign(self, key: str, expiration: int) -> str:
         """Refuse."""

@@ -1,0 +1,15 @@
+"""One suite for everything of a kind: what passes it may stand in for any other that does."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite(f"{__name__}.backend")
+
+from resilient_store.testing.conformance.backend import (  # noqa: E402 - rewritten first
+    BackendConformance,
+    skipped,
+)
+from resilient_store.testing.conformance.subject import Subject  # noqa: E402 - as above
+
+__all__ = ["BackendConformance", "Subject", "skipped"]
