@@ -18,58 +18,50 @@ AT_MOST_S = 30
 LOST = ("Wine_by_Jakkub_Mede.jpg", "friends_by_Aitzol_Berasategi.jpg")
 
 
-# --- as a user runs it: once, for all tests that look at what came of it ------------------
+# --- as a user runs it: takes its time, so it is run once, and before the test begins ------
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("drill")
+@pytest.fixture
+def finished(tmp_path):
     begun_s = time.monotonic()
     done = subprocess.run(
         [sys.executable, str(DRILL), "--keep", "gallery"],
         capture_output=True,
         text=True,
-        cwd=folder,
+        cwd=tmp_path,
         timeout=AT_MOST_S,
         check=False,
     )
-    return done, folder, time.monotonic() - begun_s
+    return done, time.monotonic() - begun_s
 
 
-def test_the_drill_passes_and_ends_in_time_though_threads_hung(finished):
-    done, _, took_s = finished
+def test_p5_the_drill_passes_in_time_and_says_which_originals_are_lost(finished, tmp_path):
+    done, took_s = finished
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "every promise was kept" in done.stdout
     assert took_s < AT_MOST_S
-
-
-def test_p5_the_print_order_is_refused_for_the_two_that_are_lost_by_name(finished):
-    done, _, _ = finished
     said = " ".join(done.stdout.split())
     for code in ("backends-unavailable", "original-missing"):
         assert f"the print order is refused for {' and '.join(LOST)} ({code})" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["gallery"]
+    assert_flags_the_lost_and_no_other(tmp_path / "gallery" / "index.html")
+    assert_holds_previews_of_the_lost(tmp_path / "gallery" / "pictures")
 
 
-def test_p5_the_gallery_flags_the_two_on_the_pictures_and_no_other(finished):
-    _, folder, _ = finished
-    page = (folder / "gallery" / "index.html").read_text(encoding="utf-8")
-    figures = page.split("<figure")[1:]
+def assert_flags_the_lost_and_no_other(page):
+    figures = page.read_text(encoding="utf-8").split("<figure")[1:]
     flagged = [name for figure in figures for name in LOST if name in figure and "flag" in figure]
     assert sorted(flagged) == sorted(LOST)
     assert sum("original lost" in figure for figure in figures) == len(LOST)
     assert len(figures) == 6
 
 
-def test_what_is_left_is_the_gallery_with_its_licences_and_nothing_else(finished):
-    _, folder, _ = finished
-    assert [path.name for path in folder.iterdir()] == ["gallery"]
-    pictures = folder / "gallery" / "pictures"
-    assert sorted(path.name for path in pictures.iterdir()) == sorted(
-        path.name for path in (DRILL.parent / "photos").iterdir()
-    )
-    for name in LOST:
-        assert (pictures / name).stat().st_size < (DRILL.parent / "photos" / name).stat().st_size
+def assert_holds_previews_of_the_lost(pictures):
+    photos = {path.name: path.stat().st_size for path in (DRILL.parent / "photos").iterdir()}
+    shown = {path.name: path.stat().st_size for path in pictures.iterdir()}
+    assert shown.keys() == photos.keys()  # the licences go with the copies
+    assert {name for name in shown if shown[name] != photos[name]} == set(LOST)
 
 
 def test_the_photographs_have_their_licences():

@@ -170,3 +170,48 @@ def test_a_write_that_was_given_up_leaves_a_task_when_the_store_is_closed():
     assert stage.run(main()) == [True] * 20
     assert [r.outcome for r in stage.requests(0, verbs=("get",))] == ["cancelled"] * 20
     stage.close()
+
+
+class Stubborn:
+    """A call that goes on whatever is done to it, as clean-ups in client libraries do."""
+
+    def __init__(self, ends_s):
+        self.ends_s = ends_s
+
+    async def __call__(self, *arguments):
+        loop = asyncio.get_running_loop()
+        while loop.time() < self.ends_s:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(self.ends_s - loop.time())
+        raise ConnectionResetError
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_backend_that_ignores_being_cancelled_holds_a_read_for_ever(count):
+    stage = Stage(seed=3, count=count)
+    stage.run(stage.fs._write("x/y", b"bytes"))
+    first = next(iter(stage.fs.store.clients.values()))
+    session = next(iter(first._sessions.values()))
+    session.family.get = Stubborn(stage.loop.time() + 300)
+    took_s, value = stage.run(stage.timed(stage.fs._cat_file("x/y")))
+    if count == 1:
+        assert isinstance(value, BackendsUnavailableError)
+        assert took_s <= 10.0 + 1.0
+    else:
+        assert value == b"bytes"
+        assert took_s <= 0.25 + 0.2
+    stage.run(asyncio.sleep(400))
+    stage.close()
+
+
+def test_an_absent_path_costs_the_whole_time_of_a_backend_that_is_left_alone():
+    stage = Stage(seed=4)
+    stage.disks[0].faults.append(Fault(0.0, FOR_EVER, "hang"))
+    for number in range(6):
+        stage.run(stage.timed(stage.fs._exists(f"absent/{number}")))
+    client = next(iter(stage.fs.store.clients.values()))
+    assert not client.health.is_closed("read")
+    took_s, value = stage.run(stage.timed(stage.fs._exists("absent/more")))
+    assert isinstance(value, BackendsUnavailableError)
+    assert took_s <= 1.0 + 0.5
+    stage.run(stage.fs._close())

@@ -67,7 +67,9 @@ class Health:
     def give_probe_back(self, kind: Kind, now_s: float) -> None:
         """End a probe that said nothing."""
         with self._lock:
+            before = self._breakers[kind].state
             self._breakers[kind].give_probe_back(now_s)
+        self._tell(kind, before)
 
     def spend(self) -> bool:
         """Take a token for one extra request."""

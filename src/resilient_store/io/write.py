@@ -240,7 +240,9 @@ class WriteSession:
         first = self._live[:1] if self._create and not self._once else []
         for names in (first, [name for name in self._live if name not in first]):
             if names:
-                await self._store_on(names)
+                # What landed must be known before it can be taken back, so a caller that
+                # gives up waits for the answers, which have their own deadlines.
+                await protected(self._store_on(names))
         if not self._is_enough():
             await self._give_up()
         if self._overwrites:
@@ -312,8 +314,8 @@ class WriteSession:
             holders = [name for name, reply in replies.items() if reply.ok]
             await self.abort()
             self._raise(
-                f"{', '.join(holders) or 'no backend'} holds the new bytes already; the others "
-                "hold the old ones, unless they timed out. Calling again completes it"
+                f"The new bytes are on {', '.join(holders) or 'no backend'}, and not on the "
+                "others unless they timed out. Calling again completes it"
             )
 
     def _is_enough(self) -> bool:
@@ -382,9 +384,9 @@ class WriteSession:
         unknown = [n for n, r in self._failed.items() if r.outcome is Outcome.TIMED_OUT]
         parts = []
         if holders:
-            parts.append(f"{', '.join(holders)} holds the new bytes")
+            parts.append(f"The new bytes are on {', '.join(holders)}")
         if unknown:
-            parts.append(f"{', '.join(unknown)} may hold them now or later")
+            parts.append(f"They may be on {', '.join(unknown)}, now or later")
         return "; ".join(parts)
 
     def _receipt(self) -> WriteReceipt:

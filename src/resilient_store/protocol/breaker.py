@@ -23,8 +23,6 @@ PROBE_AFTER_S = 5.0
 PROBE_AT_MOST_S = 60.0
 
 _WELL = frozenset({Outcome.OK, Outcome.NOT_FOUND, Outcome.EXISTS, Outcome.REFUSED})
-# A wrong body says something of that object, not of the backend.
-_SILENT = frozenset({Outcome.CORRUPT})
 
 
 class BreakerState(enum.Enum):
@@ -85,11 +83,6 @@ class Breaker:
         slow
             Whether it took so long that the caller had better asked elsewhere.
         """
-        if outcome in _SILENT:
-            if self.state is BreakerState.HALF_OPEN:  # the probe is over, and said nothing
-                self.state = BreakerState.OPEN
-                self._probe_at_s = now_s + self._interval_s
-            return
         if outcome is Outcome.DENIED:
             if len(self._denied) < IN_A_ROW:  # more would say nothing new, and fill the memory
                 self._denied.add(key)
