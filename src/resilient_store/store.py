@@ -132,8 +132,8 @@ def check_copies(
     if fewer and not write_once:
         raise ConfigurationError(
             f"WriteToAll: min_copies={copies} of {len(writable)} without a catalog: nobody would "
-            "remember which backend missed a write. Add a catalog, leave min_copies out, "
-            "or set write_once=True where objects are never overwritten"
+            "remember which backend missed a write. Leave min_copies out, or set write_once=True "
+            "where objects are never overwritten (a catalog will lift this, in a later version)"
         )
     if fewer and any(backend.holds_all for backend in backends):
         raise ConfigurationError(

@@ -10,7 +10,6 @@ import fsspec.tests.abstract as suites
 import pytest
 
 import resilient_store as rs
-
 from tests.conformance.trio import Trio, WithOneDead
 
 

@@ -47,7 +47,9 @@ def test_a_thousand_reads_in_turn_with_a_hung_backend(tmp_path):
             assert fs.cat_file("photo") == b"bytes"
             took_s.append(time.monotonic() - began_s)
         assert max(took_s) < HEDGE_S + 0.5
-        assert sum(t > HEDGE_S / 2 for t in took_s) <= 5, "after the breaker opened it costs nothing"
+        assert sum(t > HEDGE_S / 2 for t in took_s) <= 5, (
+            "after the breaker opened it costs nothing"
+        )
         assert len(ours()) <= 3 * PLACES + 8
 
 

@@ -1,12 +1,13 @@
 """P6 in exact virtual time: what one backend that hangs costs everybody else."""
 
 import asyncio
+import contextlib
 import itertools
 
 import pytest
 
-from resilient_store import WriteToAll
-from tests.simulation.stage import Stage
+from resilient_store import BackendsUnavailableError, WriteToAll
+from tests.simulation.stage import FOR_EVER, Fault, Stage
 
 HEDGE_S, LATENCY_S = 0.25, 0.01
 WELL_S = pytest.approx(LATENCY_S)

@@ -256,7 +256,13 @@ RULE = {"array/c/{n}": ["previews/{n}"]}
 def chunked(zarr, fs, fill=7):
     store = zarr.storage.FsspecStore(fs, path="array")
     return zarr.create_array(
-        store, shape=(8,), chunks=(2,), dtype="i4", fill_value=fill, compressors=None, overwrite=True
+        store,
+        shape=(8,),
+        chunks=(2,),
+        dtype="i4",
+        fill_value=fill,
+        compressors=None,
+        overwrite=True,
     )
 
 

@@ -36,7 +36,9 @@ class Vault(MemoryFileSystem):
     @classmethod
     def _strip_protocol(cls, path):
         text = path.partition("://")[2] if "://" in path else path
-        return "/root/" + text.partition("?")[0].rpartition("@")[2].removeprefix("/root/").strip("/")
+        return "/root/" + text.partition("?")[0].rpartition("@")[2].removeprefix("/root/").strip(
+            "/"
+        )
 
     def __repr__(self):
         return f"<vault {CANARY}>"
@@ -144,8 +146,10 @@ def test_a_configuration_that_is_refused_shows_no_credential():
         *(lambda: backend(name="a b"), lambda: build(write={"min_copies": 9})),
         lambda: rs.ResilientFileSystem([backend(), backend(name="b")]),
         lambda: rs.ResilientFileSystem([backend(name="a"), backend("other", name="a")]),
-        lambda: rs.Backend(f"nothing://u:{CANARY}@host", storage_options={"secret": CANARY}) and
-        rs.ResilientFileSystem([rs.Backend(f"nothing://u:{CANARY}@host")]),
+        lambda: (
+            rs.Backend(f"nothing://u:{CANARY}@host", storage_options={"secret": CANARY})
+            and rs.ResilientFileSystem([rs.Backend(f"nothing://u:{CANARY}@host")])
+        ),
         lambda: rs.ResilientFileSystem([f"simplecache::s3://u:{CANARY}@bucket"]),
         lambda: rs.Backend(f"s3://u:{CANARY}@bucket", root="x"),
         lambda: rs.Backend(Vault(secret=CANARY), storage_options={"secret": CANARY}),

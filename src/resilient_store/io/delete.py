@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from resilient_store.errors import BackendsUnavailableError
 from resilient_store.io.drive import protected
-from resilient_store.io.write import fan_out, left_alone, take_probes
+from resilient_store.io.fanout import fan_out, left_alone, take_probes
+from resilient_store.io.read import look
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome
 from resilient_store.store import Store
@@ -33,6 +34,8 @@ async def delete(store: Store, path: str) -> None:
     ------
     FileNotFoundError
         It is certain that there is no such object.
+    OriginalMissingError
+        It is lost: a derivative is left, which has to be deleted to forget it.
     IsADirectoryError
         The path is a directory.
     BackendsUnavailableError
@@ -46,6 +49,8 @@ async def delete(store: Store, path: str) -> None:
     found = await look_everywhere(store, path)
     holders = [name for name, info in found.items() if info is not None]
     if not holders:
+        if store.derivatives(path):
+            await look(store, path)  # says of a lost original that it is lost
         raise FileNotFoundError(2, "no such object", path)
     if any(info is not None and info.directory for info in found.values()):
         raise IsADirectoryError(21, "is a directory; use recursive=True or rmdir", path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
@@ -12,44 +12,47 @@ from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.path import RESERVED, join
-from resilient_store.store import Store
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 
 
-async def make_sure_of_exclusive_create(store: Store, names: Iterable[str]) -> None:
-    """Try out, once per backend, whether a second creation of one key is refused.
+async def tries_exclusive_create(client: BackendClient) -> Reply[bool]:
+    """Try out, once per backend, whether a second creation of one key is refused."""
+    if client.traits is not None and client.creates_exclusively is None:
+        client.creates_exclusively = client.traits.exclusive_create
+    if client.creates_exclusively is not None:
+        return Reply(client.name, Outcome.OK, client.creates_exclusively)
+    return await protected(_creates_twice(client))
+
+
+async def _creates_twice(client: BackendClient) -> Reply[bool]:
+    key = join(RESERVED, f"probe-{runtime.new_id()}")
+    first = await client.put(key, b"1", exclusive=True, headers=Headers())
+    if not first.ok:
+        return Reply(client.name, first.outcome, detail=first.detail)
+    second = await client.put(key, b"2", exclusive=True, headers=Headers())
+    await client.delete(key)
+    if not second.ok and second.outcome is not Outcome.EXISTS:
+        return Reply(client.name, second.outcome, detail=second.detail)
+    client.creates_exclusively = second.outcome is Outcome.EXISTS
+    return Reply(client.name, Outcome.OK, client.creates_exclusively)
+
+
+def refuse_overwriters(tried: Mapping[str, Reply[bool]]) -> None:
+    """Refuse ``write_once=True`` over a backend that would lose one of two contents.
 
     Raises
     ------
     ConfigurationError
-        A backend overwrites: ``write_once=True`` would lose one of two contents.
+        A backend let a second creation of one key overwrite the first.
     """
-    for name in names:
-        client = store.clients[name]
-        if client.creates_exclusively is None:
-            client.creates_exclusively = await protected(_tries_it_out(client))
-        if client.creates_exclusively is False:
+    for name, reply in tried.items():
+        if reply.value is False:
             raise ConfigurationError(
                 f"backend {name} lets a second creation of one key overwrite the first, so "
                 'write_once=True cannot be kept there: set write_once="unique-names" where a '
                 "name is never used twice, or leave the backend out"
             )
-
-
-async def _tries_it_out(client: BackendClient) -> bool | None:
-    """Say whether creation is exclusive; None where it could not be found out now."""
-    if client.traits is not None and client.traits.exclusive_create is not None:
-        return client.traits.exclusive_create
-    key = join(RESERVED, f"probe-{runtime.new_id()}")
-    first = await client.put(key, b"1", exclusive=True, headers=Headers())
-    if not first.ok:
-        return None
-    second = await client.put(key, b"2", exclusive=True, headers=Headers())
-    await client.delete(key)
-    if second.outcome is Outcome.EXISTS:
-        return True
-    return False if second.ok else None
 
 
 async def holds_these_bytes(client: BackendClient, path: str, checksum: str) -> Reply[bool]:

@@ -20,73 +20,25 @@ from resilient_store.errors import (
     InvalidPathError,
     ObjectError,
 )
-from resilient_store.io.drive import drive, protected
-from resilient_store.io.taken import holds_these_bytes, make_sure_of_exclusive_create
+from resilient_store.io.drive import protected
+from resilient_store.io.fanout import fan_out, left_alone, take_probes
+from resilient_store.io.taken import (
+    holds_these_bytes,
+    refuse_overwriters,
+    tries_exclusive_create,
+)
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.path import RESERVED, join
 from resilient_store.model.result import WriteReceipt
-from resilient_store.protocol.write import Demand, FanOutMachine
+from resilient_store.protocol.write import Demand
 from resilient_store.store import Store
 
 T = TypeVar("T")
 
 PART_BYTES = 8 * 1024 * 1024
 _GONE = (Outcome.OK, Outcome.NOT_FOUND)
-
-
-async def fan_out(
-    store: Store,
-    names: Iterable[str],
-    call: Callable[[BackendClient], Coroutine[Any, Any, Reply[T]]],
-    demand: Demand | None = None,
-) -> dict[str, Reply[T]]:
-    """Ask these backends the same at once; without a demand, wait for each of them."""
-    domains = {name: store.domains[name] for name in names}
-    machine: FanOutMachine[T] = FanOutMachine(demand or Demand(len(domains) + 1), domains)
-    replies = await drive(machine, lambda name: call(store.clients[name]))
-    silent = {
-        name: Reply[T](name, Outcome.TIMED_OUT, detail="not waited for")
-        for name in domains
-        if name not in replies
-    }
-    for name in silent:  # given up: without this a backend that hangs would never be left alone
-        store.clients[name].health.record("write", Outcome.TIMED_OUT, runtime.now_s(), slow=True)
-    return {name: (replies | silent)[name] for name in domains}
-
-
-def left_alone(store: Store) -> dict[str, Reply[Any]]:
-    """Return a reply for every backend that nobody may write to now, not even as a probe.
-
-    Nobody's place is taken: a change that another backend prevents must not use up this one's
-    probe, or two backends whose probes fall due in turn would keep every change waiting.
-    """
-    now_s = runtime.now_s()
-    return {
-        name: _away(store, name)
-        for name in store.writable
-        if not store.clients[name].health.is_closed("write")
-        and not store.clients[name].health.may_probe("write", now_s)
-    }
-
-
-def take_probes(store: Store) -> dict[str, Reply[Any]]:
-    """Take the place of every due probe; return a reply where another call was quicker."""
-    now_s = runtime.now_s()
-    return {
-        name: _away(store, name)
-        for name in store.writable
-        if not store.clients[name].health.is_closed("write")
-        and not store.clients[name].health.take_probe(
-            "write", now_s, store.clients[name].backend.timeout
-        )
-    }
-
-
-def _away(store: Store, name: str) -> Reply[Any]:
-    detail = f"left alone: {store.clients[name].health.reason('write')}"
-    return Reply(name, Outcome.UNAVAILABLE, detail=detail)
 
 
 class WriteSession:
@@ -154,7 +106,9 @@ class WriteSession:
             await self._on_live(lambda client: client.open())
             self._require_enough("Nothing was written")
             if once is True:
-                await make_sure_of_exclusive_create(store, self._live)
+                tried = await self._on_live(tries_exclusive_create, demand=store.demand)
+                refuse_overwriters(tried)
+                self._require_enough("Nothing was written")
             return
         looked = await fan_out(store, store.clients, lambda c: c.info(self._path, kind="write"))
         for name, reply in looked.items():
@@ -351,8 +305,8 @@ class WriteSession:
         policy = self._store.configuration.write
         if kind is InsufficientCopiesError and policy.min_copies is None:
             note += (
-                ". All backends must hold a write here; with write_once=True or a catalog, "
-                "min_copies may be lower"
+                ". All backends must hold a write here; with write_once=True min_copies may be "
+                "lower"
             )
         raise kind(self._path, replies, note) from None
 

@@ -10,7 +10,7 @@ from fsspec.asyn import sync
 
 from resilient_store import runtime
 from resilient_store.errors import ConfigurationError
-from resilient_store.io.write import fan_out
+from resilient_store.io.fanout import fan_out
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Reply
 from resilient_store.model.path import PRIVATE, RESERVED

@@ -105,11 +105,16 @@ class Disk:
 
     def new_file(self, key: str, *, exclusive: bool, headers: Headers) -> NewFile:
         target = self.place(key)
-        directory = os.path.dirname(target)
-        self.make_directories(directory)
-        if os.path.isdir(target):
-            raise IsADirectoryError(errno.EISDIR, "a directory has this name")
-        return NewFile(self, target, exclusive=exclusive, headers=headers)
+        for last in (False, False, True):
+            self.make_directories(os.path.dirname(target))
+            if os.path.isdir(target):
+                raise IsADirectoryError(errno.EISDIR, "a directory has this name")
+            try:
+                return NewFile(self, target, exclusive=exclusive, headers=headers)
+            except FileNotFoundError:  # the directory was pruned just now
+                if last:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def publish(
         self, staged: str, key: str, expected: str | None, abandonment: Abandonment
@@ -130,7 +135,7 @@ class Disk:
             os.unlink(source)
         stored = Stored(_tag(os.stat(target)), headers_kept=True)
         sync_directory(os.path.dirname(target))
-        self._prune(os.path.dirname(source))
+        self.prune(os.path.dirname(source))
         return stored
 
     def delete(self, key: str, expected: str | None, abandonment: Abandonment) -> None:
@@ -146,8 +151,8 @@ class Disk:
         abandonment.check()
         os.unlink(full)
         sync_directory(os.path.dirname(full))
-        if key.startswith(f"{RESERVED}/"):
-            self._prune(os.path.dirname(full))
+        if expected is not None or key.startswith(f"{RESERVED}/"):
+            self.prune(os.path.dirname(full))  # what was made for it goes with it
 
     def walk(self, key: str, *, recursive: bool) -> Iterator[list[ObjectInfo]]:
         """List directory by directory; a link shows only where it leads to a file inside."""
@@ -212,10 +217,10 @@ class Disk:
         if found != expected:
             raise ChangedError
 
-    def _prune(self, directory: str) -> None:
-        """Remove the empty directories that a staged file leaves."""
-        area = os.path.join(os.path.realpath(self.root), RESERVED)
-        while directory.startswith(area + os.sep):
+    def prune(self, directory: str) -> None:
+        """Remove the empty directories that a file leaves which is gone again."""
+        root = os.path.realpath(self.root)
+        while directory.startswith(root.rstrip(os.sep) + os.sep):
             try:
                 os.rmdir(directory)
             except OSError:
@@ -258,6 +263,7 @@ class NewFile:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._temporary)
             self._temporary = None
+            self._disk.prune(os.path.dirname(self._target))
 
     def __enter__(self) -> Self:
         return self

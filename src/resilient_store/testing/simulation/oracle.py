@@ -292,9 +292,9 @@ def _judge_delete(truth: Truth, call: Call) -> Iterator[str]:
             held = truth.held(name, call.path, call.ended_s)
             if held is not None and not truth.was_destroyed(name, call.path, call, None):
                 yield f"a deletion was acknowledged, and {name} still holds {held[:40]!r}"
-    elif isinstance(call.error, FileNotFoundError):
+    elif isinstance(call.error, FileNotFoundError | rs.OriginalMissingError):
         if not all(None in truth.values(name, call.path, call) for name in truth.names):
-            yield "P5: a deletion ended in FileNotFoundError, and somebody holds it"
+            yield f"P5: a deletion ended in {call.error!r}, and somebody holds it"
     elif not isinstance(call.error, rs.BackendsUnavailableError):
         yield f"a deletion ended in {call.error!r}"
     elif truth.nothing_was_wrong(call):
