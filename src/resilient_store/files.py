@@ -102,6 +102,13 @@ class ObjectReader(io.BufferedReader):
         return self.details
 
 
+def _give_up(path: str, store: Store, session: WriteSession, loop: Any) -> None:
+    """End a write from a finalizer, which may run on the loop's own thread and must not block."""
+    logger.warning("%s was dropped without being closed, so it is discarded", path)
+    with contextlib.suppress(RuntimeError):  # the loop is gone, and with it what was under way
+        loop.call_soon_threadsafe(lambda: leave_to_finish(store.tails, session.abort()))
+
+
 class ObjectWriter(io.BufferedIOBase):
     """A file open for writing; visible everywhere when closed, or nowhere.
 
@@ -192,18 +199,17 @@ class ObjectWriter(io.BufferedIOBase):
         else:
             self.discard()
 
+    def _dealloc_warn(self, source: object) -> None:
+        """Python's own wrappers call this when they are dropped unclosed, and then `close`."""
+        self.__del__()
+
     def __del__(self) -> None:
         if getattr(self, "_ended", True):
             return
         self._ended = True
         if self._process != runtime.process_id():
             return  # a forked child's copy: the file is its parent's to finish
-        logger.warning("%s was dropped without being closed, so it is discarded", self.path)
-        store, session, loop = self.fs.store, self._session, self.fs.loop
-        try:  # never block in a finalizer: it may run on the loop's own thread
-            loop.call_soon_threadsafe(lambda: leave_to_finish(store.tails, session.abort()))
-        except RuntimeError:
-            return  # the loop is gone, and with it everything that was under way
+        _give_up(self.path, self.fs.store, self._session, self.fs.loop)
 
 
 class CompressedWriter(io.BufferedIOBase):
@@ -257,8 +263,7 @@ class TextWriter(io.TextIOWrapper):
             self._discard()
 
     def __del__(self) -> None:
-        if not self.closed:
-            self._discard()
+        """Do nothing, where Python would close: what is under it is dropped in its turn."""
 
     def _discard(self) -> None:
         """Discard the writer, which closes this too; text that was not sent yet is dropped."""
@@ -385,10 +390,7 @@ class AsyncObjectWriter(AbstractAsyncStreamedFile):
     def __del__(self) -> None:
         if getattr(self, "_closed", True):
             return
-        logger.warning("%s was dropped without being closed, so it is discarded", self.path)
-        store, session = self._store, self._session
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: leave_to_finish(store.tails, session.abort()))
+        _give_up(self.path, self._store, self._session, self._loop)
 
     async def __aenter__(self) -> Self:
         return self

@@ -14,7 +14,9 @@ FOR_EVER = 1e9
 class Stage:
     """Disks named a, b, c ... that answer after `latency_s`, and a store over them."""
 
-    def __init__(self, count=3, seed=1, latency_s=0.01, disk=None, backend=None, **options):
+    def __init__(
+        self, count=3, seed=1, latency_s=0.01, disk=None, backend=None, sure=False, **options
+    ):
         self.loop = SimulatedLoop(seed)
         self.world = World(seed)
         self.disks = [
@@ -24,7 +26,13 @@ class Stage:
         self.states = []
         self.fs = rs.ResilientFileSystem(
             [
-                rs.Backend(d.filesystem, name=d.name, domain=d.name, **(backend or {}))
+                rs.Backend(
+                    d.filesystem,
+                    name=d.name,
+                    domain=d.name,
+                    holds_all=sure and d is self.disks[0],
+                    **(backend or {}),
+                )
                 for d in self.disks
             ],
             asynchronous=True,

@@ -12,6 +12,7 @@ import traceback
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry as registered
 
 import resilient_store as rs
 
@@ -35,6 +36,8 @@ class Vault(MemoryFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path):
+        if path in ("", "/", "/root"):
+            return path.rstrip("/")
         text = path.partition("://")[2] if "://" in path else path
         return "/root/" + text.partition("?")[0].rpartition("@")[2].removeprefix("/root/").strip(
             "/"
@@ -69,7 +72,7 @@ def vault():
     Vault.visitors.clear()
     Vault.answer = None
     yield
-    fsspec.registry._registry.pop("vault")
+    registered.pop("vault")
 
 
 def backend(host="host", name="vault", secret=CANARY) -> rs.Backend:
