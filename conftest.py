@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import fsspec
+import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry as registered
 from sybil import Sybil
 from sybil.document import PythonDocStringDocument
+from sybil.integration.pytest import SybilItem
 from sybil.parsers import myst, rest
 
 CLOUDS = ("s3", "gs", "abfs")
@@ -84,3 +86,11 @@ docstrings = Sybil(
 )
 
 pytest_collect_file = (pages + docstrings).pytest()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the examples of one document in their order, whatever shuffles the tests."""
+    examples = [item for item in items if isinstance(item, SybilItem)]
+    examples.sort(key=lambda item: (str(item.path), item.example.line))
+    items[:] = [item for item in items if not isinstance(item, SybilItem)] + examples

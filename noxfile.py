@@ -56,7 +56,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def laws(session: nox.Session) -> None:
-    """Try the decisions, without loop or disk: `nox -s laws -- tests/laws/protocol -k write`."""
+    """Try the decisions, without loop or disk: `nox -s laws -- tests/laws -k write`."""
     prepare(session)
     if session.posargs:
         run(session, "pytest", *session.posargs)

@@ -103,7 +103,7 @@ class ObjectReader(io.BufferedReader):
 
 
 def _give_up(path: str, store: Store, session: WriteSession, loop: Any) -> None:
-    """End a write from a finalizer, which may run on the loop's own thread and must not block."""
+    """End a write from a finalizer, which may run on the loop's own thread: without blocking."""
     logger.warning("%s was dropped without being closed, so it is discarded", path)
     with contextlib.suppress(RuntimeError):  # the loop is gone, and with it what was under way
         loop.call_soon_threadsafe(lambda: leave_to_finish(store.tails, session.abort()))
@@ -207,9 +207,8 @@ class ObjectWriter(io.BufferedIOBase):
         if getattr(self, "_ended", True):
             return
         self._ended = True
-        if self._process != runtime.process_id():
-            return  # a forked child's copy: the file is its parent's to finish
-        _give_up(self.path, self.fs.store, self._session, self.fs.loop)
+        if self._process == runtime.process_id():  # else it is the parent's to finish
+            _give_up(self.path, self.fs.store, self._session, self.fs.loop)
 
 
 class CompressedWriter(io.BufferedIOBase):
@@ -388,9 +387,8 @@ class AsyncObjectWriter(AbstractAsyncStreamedFile):
             await self._session.abort()
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True):
-            return
-        _give_up(self.path, self._store, self._session, self._loop)
+        if not getattr(self, "_closed", True):
+            _give_up(self.path, self._store, self._session, self._loop)
 
     async def __aenter__(self) -> Self:
         return self

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from resilient_store.model.outcome import Outcome
-from resilient_store.protocol.breaker import Breaker, BreakerState
+from resilient_store.protocol.breaker import WINDOW, Breaker, BreakerState
 
 CLOSED, OPEN, HALF_OPEN = BreakerState
 WELL = {Outcome.OK, Outcome.NOT_FOUND, Outcome.EXISTS, Outcome.REFUSED}
-ILL = set(Outcome) - WELL - {Outcome.DENIED}
+ILL = set(Outcome) - WELL - {Outcome.DENIED, Outcome.CORRUPT}  # those look at the key
 LEASE_S = 10.0
 
 
@@ -82,10 +82,24 @@ def test_fewer_than_half_of_the_last_twenty_do_not_open_it():
 
 def test_an_answer_whose_body_dies_is_taken_for_a_success():
     breaker = Breaker()
-    for _ in range(5):
+    for index in range(5):
         assert breaker.state is CLOSED
-        breaker.record(Outcome.CORRUPT, 0.0)
+        breaker.record(Outcome.CORRUPT, 0.0, key=str(index))
     assert breaker.state is OPEN
+
+
+def test_one_damaged_object_takes_its_whole_backend_out():
+    breaker = Breaker()
+    for _ in range(100):
+        breaker.record(Outcome.CORRUPT, 0.0, key="damaged")
+    assert breaker.state is CLOSED
+    for index in range(WINDOW + 5):
+        breaker.record(Outcome.CORRUPT, 0.0, key=str(index))
+    assert breaker.state is OPEN
+    breaker.record(Outcome.OK, 5.0)
+    for _ in range(100):
+        breaker.record(Outcome.CORRUPT, 6.0, key="damaged")
+    assert breaker.state is CLOSED
 
 
 # --- credentials --------------------------------------------------------------------------

@@ -70,11 +70,17 @@ def locate(backend: Backend) -> Spot:
         return Spot("file", f"file:{path}", "file", _label("file", os.path.basename(path)))
     if protocol == "memory":
         _refuse_options(backend, "memory")
-        path = url.partition("://")[2].strip("/")
+        path = url.partition("://")[2].partition("?")[0].strip("/")
         return Spot("memory", f"memory:{path}", "memory", _label("memory", path))
     _require_class(protocol)
-    parts = urlsplit(url)
-    endpoint = _endpoint(backend, parts.hostname if protocol not in _BUCKETS else None)
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:  # its text holds the URL, password included
+        raise ConfigurationError(
+            f"Backend: the {protocol} URL cannot be read; check the host and its brackets"
+        ) from None
+    endpoint = _endpoint(backend, host if protocol not in _BUCKETS else None)
     where = f"{protocol}://{endpoint}" if endpoint else protocol
     rest = f"{place_of(protocol, parts.netloc)}{parts.path}".rstrip("/")
     return Spot(protocol, f"{where}:{rest}", where, _label(protocol, rest))

@@ -191,7 +191,7 @@ class WriteSession:
         if self._checksum.size == 0 and self._store.derivatives(self._path):
             await self.abort()
             raise BlankObjectError(self._path)
-        first = self._live[:1] if self._create and not self._once else []
+        first = self._live[:1] if self._create else []  # it decides who of many wins
         for names in (first, [name for name in self._live if name not in first]):
             if names:
                 # What landed must be known before it can be taken back, so a caller that

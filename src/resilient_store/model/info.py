@@ -63,7 +63,8 @@ class Headers:
         base = earlier or Headers()
         content_type = self.content_type or base.content_type
         if content_type is None:
-            content_type = _BY_NAME.guess_type(f"file:///{path}")[0]
+            guessed, packed = _BY_NAME.guess_type(f"file:///{path}")
+            content_type = None if packed else guessed  # ".csv.gz" holds no CSV
         return Headers(
             content_type=content_type,
             cache_control=self.cache_control or base.cache_control,

@@ -47,6 +47,7 @@ class Breaker:
     _row: int = 0
     _recent: deque[bool] = attrs.field(factory=lambda: deque(maxlen=WINDOW))
     _denied: set[str] = attrs.field(factory=set)
+    _corrupt: set[str] = attrs.field(factory=set)
     _interval_s: float = PROBE_AFTER_S
     _probe_at_s: float = 0.0
 
@@ -79,7 +80,7 @@ class Breaker:
             The loop's clock.
         key
             What was asked for; five keys denied in a row, and nothing else, mean that the
-            credentials are at fault and not the keys.
+            credentials are at fault and not the keys. Wrong bodies at one key count once.
         slow
             Whether it took so long that the caller had better asked elsewhere.
         """
@@ -92,6 +93,8 @@ class Breaker:
                 self._close()  # it answers again, though not for this key
             return
         self._denied.clear()
+        if outcome is Outcome.CORRUPT and not self._is_news(key):
+            return
         failed = slow or outcome not in _WELL
         self._recent.append(failed)
         self._row = self._row + 1 if failed else 0
@@ -99,6 +102,15 @@ class Breaker:
             self._close()
         elif failed and (self.state is not BreakerState.CLOSED or self._is_too_much()):
             self._open("slow" if slow else outcome.value, now_s)
+
+    def _is_news(self, key: str) -> bool:
+        """Whether this is the first wrong body at this key: one damaged object is no outage."""
+        if key in self._corrupt:
+            return False
+        if len(self._corrupt) >= WINDOW:
+            self._corrupt.clear()
+        self._corrupt.add(key)
+        return True
 
     def _is_too_much(self) -> bool:
         half = len(self._recent) == WINDOW and sum(self._recent) * 2 >= WINDOW
@@ -116,4 +128,5 @@ class Breaker:
         self.state, self.reason = BreakerState.CLOSED, ""
         self._row = 0
         self._recent.clear()
+        self._corrupt.clear()
         self._interval_s = PROBE_AFTER_S
