@@ -46,6 +46,10 @@ class ObjectFileSystem(TreeFileSystem):
     def _parent(cls, path: str) -> str:
         return paths.parent(cls._strip_protocol(path))
 
+    def unstrip_protocol(self, name: str) -> str:
+        """Return the one spelling of a path with its protocol."""
+        return f"{self.protocol}://{self._strip_protocol(name)}"
+
     def _object_path(self, path: str) -> str:
         key: str = self._strip_protocol(path)
         if not key:

@@ -333,6 +333,7 @@ class TreeFileSystem(AsyncFileSystem):
 
         A path that exists as it is written is no pattern.
         """
+        self._strip_protocol(path2)  # refused before anything is asked
         if isinstance(path1, list) and isinstance(path2, list):
             sources = self._strip_protocol(path1)
             return sources, self._strip_protocol(path2), dict.fromkeys(sources)

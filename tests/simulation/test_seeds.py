@@ -14,6 +14,7 @@ SEEDS = range(24)
 ONCE_FAILED = {
     32: "a refused overwrite said that those who had only staged it hold it",
     118: "a body shorter than its own word on its size was handed out",
+    169: "uploads whose key was taken by the same bytes were never aborted",
     321: "an exclusive-create probe of a cancelled write was left in the store's own area",
     482: "uploads of a cancelled write were never aborted",
     123846280: "an object that was replaced while it was read counted as unreachable",

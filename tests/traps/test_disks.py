@@ -309,7 +309,7 @@ def linked(fs, tmp_path):
 
 def test_links_are_followed_neither_out_nor_round(linked):
     assert linked.find("") == ["file alias", "real/original"]
-    assert linked.find("", withdirs=True) == ["", "file alias", "real", "real/original"]
+    assert linked.find("", withdirs=True) == ["file alias", "real", "real/original"]
     assert linked.cat("file alias") == b"original"
     astray = ("out", "out/secret", "out file", "up", "up/real/original", "real/round/alias")
     for path in (*astray, "self", "self/x", "dangling", "alias", "alias/original"):

@@ -191,18 +191,20 @@ class WriteSession:
         if self._checksum.size == 0 and self._store.derivatives(self._path):
             await self.abort()
             raise BlankObjectError(self._path)
-        first = self._live[:1] if self._create else []  # it decides who of many wins
-        for names in (first, [name for name in self._live if name not in first]):
-            if names:
-                # What landed must be known before it can be taken back, so a caller that
-                # gives up waits for the answers, which have their own deadlines.
-                await protected(self._store_on(names))
+        # What landed must be known before it can be taken back, so a caller that gives up
+        # waits for the answers, which have their own deadlines.
+        for name in self._live if self._create else ():
+            await protected(self._store_on([name]))
+            if name in self._stored:
+                break  # this one has decided who of many gets the name
+        if names := [name for name in self._live if name not in self._stored]:
+            await protected(self._store_on(names))
         if not self._is_enough():
             await self._give_up()
         if self._overwrites:
             await self._publish()
         self._ended = True
-        if self._failed:
+        if self._failed or self._uploads:
             await self.abort()
         return self._receipt()
 
