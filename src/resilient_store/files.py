@@ -199,7 +199,7 @@ class ObjectWriter(io.BufferedIOBase):
         else:
             self.discard()
 
-    def _dealloc_warn(self, source: object) -> None:
+    def _dealloc_warn(self, source: object) -> None:  # noqa: ARG002 - Python passes the wrapper
         """Python's own wrappers call this when they are dropped unclosed, and then `close`."""
         self.__del__()
 

@@ -257,9 +257,9 @@ class TreeFileSystem(AsyncFileSystem):
     ) -> None:
         """Delete; an error names every path that failed, and only those."""
         kinds = await self._expand(path, recursive, maxdepth)
-        await self._delete(kinds, batch_size, folders=recursive, emptied=maxdepth is None)
+        await self._remove(kinds, batch_size, folders=recursive, emptied=maxdepth is None)
 
-    async def _delete(
+    async def _remove(
         self,
         kinds: Mapping[str, str | None],
         batch_size: int | None,
@@ -306,7 +306,7 @@ class TreeFileSystem(AsyncFileSystem):
             if any(place in kinds for place in (target, *above(target))):
                 raise InvalidPathError(target, note="it would be moved onto or into itself")
         await super()._copy(sources, targets, on_error="raise", batch_size=batch_size)
-        await self._delete(kinds, batch_size, folders=recursive, emptied=True)
+        await self._remove(kinds, batch_size, folders=recursive, emptied=True)
 
     async def _get(self, rpath: Any, lpath: Any, recursive: bool = False, **kwargs: Any) -> None:
         is_one = isinstance(rpath, str) and not recursive and has_magic(rpath)

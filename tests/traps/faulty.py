@@ -95,7 +95,7 @@ for _verb in VERBS:
 
 
 def over(*filesystems: Faulty, **options: object) -> rs.ResilientFileSystem:
-    """A store over these, each on a platform of its own."""
+    """Make a store over these, each on a platform of its own."""
     backends = [rs.Backend(fs, root="/root", name=fs.label, domain=fs.label) for fs in filesystems]
     return rs.ResilientFileSystem(backends, **options)
 

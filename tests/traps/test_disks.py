@@ -1,4 +1,4 @@
-"""Traps 55 to 61: disks that lose power, fill up, are not mounted, fold names, or have links."""
+"""Disks that lose power, fill up, are not mounted, fold names, or have links."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import resilient_store as rs
 from resilient_store.backends.families import disk
-from tests.traps.faulty import directories, files_below, over
 from tests.traps.faulty import Faulty as FaultyMemory
+from tests.traps.faulty import directories, files_below, over
 
 CALLS = ("open", "fsync", "link", "replace", "unlink", "mkdir")
 
@@ -170,7 +170,7 @@ def test_what_is_under_way_is_in_no_listing_and_is_no_object(fs, tmp_path):
         assert fs.ls("d", detail=False) == ["d/old"]
         assert fs.ls("", detail=False) == ["d"]
         assert fs.glob("**") == ["d", "d/old"]
-        assert [step for step in fs.walk("")] == [("", ["d"], []), ("d", [], ["old"])]
+        assert list(fs.walk("")) == [("", ["d"], []), ("d", [], ["old"])]
         assert fs.du("") == 1
         assert len(files_below(tmp_path)) > 2
         for hidden in (name.partition("/")[2] for name in files_below(tmp_path)):
@@ -182,7 +182,8 @@ def test_what_is_under_way_is_in_no_listing_and_is_no_object(fs, tmp_path):
 KILLED = """
 import os, sys
 import resilient_store as rs
-fs = rs.ResilientFileSystem([rs.Backend(path, name=os.path.basename(path)) for path in sys.argv[1:]])
+backends = [rs.Backend(path, name=os.path.basename(path)) for path in sys.argv[1:]]
+fs = rs.ResilientFileSystem(backends)
 files = [fs.open(path, "wb") for path in ("d/new", "d/old")]
 for file in files:
     file.write(b"x" * (9 << 20))
@@ -290,7 +291,7 @@ def test_a_key_and_one_below_it_are_refused_on_all_backends_or_on_none(fs, tmp_p
 
 @pytest.fixture
 def linked(fs, tmp_path):
-    """A tree with every kind of link, the same on both disks."""
+    """Make a tree with every kind of link, the same on both disks."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret").write_bytes(b"secret")

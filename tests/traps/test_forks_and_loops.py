@@ -1,4 +1,4 @@
-"""Traps 7, 13, 14, 24, 25, 27: forks, threads, and event loops that come and go."""
+"""Forks, threads, and event loops that come and go."""
 
 from __future__ import annotations
 
@@ -398,7 +398,7 @@ except rs.BackendsUnavailableError:
 
 
 def test_two_stores_do_not_stop_one_another():
-    fs, one, other = two()
+    fs, one, _ = two()
     with fs:
         one.behind("a", b"1")
         assert fs.cat("a") == b"1"

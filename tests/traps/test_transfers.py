@@ -1,4 +1,4 @@
-"""Traps 18, 26, 113, 114, 115: what travels, and what is left when it stops on the way."""
+"""What travels, and what is left when it stops on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Traps 8 to 12, 22, 23: writers that die, moves and removals that fail half-way."""
+"""Writers that die, moves and removals that fail half-way."""
+
+# ruff: noqa: PT012, PT017, SIM115, TRY301, PLW0108 - how blocks and files end is what is tested
 
 from __future__ import annotations
 
@@ -344,3 +346,16 @@ def test_put_and_get_do_not_touch_a_previous_good_file_on_failure(fs, tmp_path):
         fs.put(str(source), "a")
     Path(tmp_path / "away").rename(tmp_path / "two")
     assert fs.cat("a") == b"earlier"
+
+
+def test_writing_again_completes_what_a_backend_missed():
+    one, other = Faulty("one"), Faulty("other")
+    policy = rs.WriteToAll(min_copies=1)
+    with over(one, other, write_once="unique-names", write=policy) as fs:
+        other.fail("unavailable")
+        receipt = fs.write("a", b"1")
+        assert (receipt.copies, receipt.pending) == (("one",), ("other",))
+        other.heal()
+        receipt = fs.write("a", b"1")
+        assert (receipt.copies, receipt.pending) == (("one", "other"), ())
+        assert one.holds("a") == other.holds("a") == b"1"

@@ -171,9 +171,16 @@ def _require_class(protocol: str) -> None:
 def opener(backend: Backend, name: str) -> Callable[[], Awaitable[Family]]:
     """Return what opens the backend in the running loop, when it is first needed."""
     spot = locate(backend)
+    is_url = isinstance(backend.target, str)
+    # Now, not when it is opened: the process may stand in another directory by then.
+    folder = local_path(backend.target) if is_url and spot.protocol == "file" else ""
 
     async def open_family() -> Family:
-        if isinstance(backend.target, str):
+        if folder:
+            from resilient_store.backends.families.local import LocalFamily
+
+            return LocalFamily(folder, name, backend.max_concurrency)
+        if is_url:
             return await _open_url(backend, spot, name)
         return _wrap(backend, backend.target, backend.root, name)
 
@@ -181,11 +188,6 @@ def opener(backend: Backend, name: str) -> Callable[[], Awaitable[Family]]:
 
 
 async def _open_url(backend: Backend, spot: Spot, name: str) -> Family:
-    if spot.protocol == "file":
-        from resilient_store.backends.families.local import LocalFamily
-
-        assert isinstance(backend.target, str)
-        return LocalFamily(local_path(backend.target), name, backend.max_concurrency)
     pool = DaemonPool(f"{name}-open", 1)  # importing and building an SDK's client takes its time
     try:
         filesystem, root = await pool.run(lambda _: _instantiate(backend, spot.protocol))

@@ -89,4 +89,5 @@ def _is_left_over(info: ObjectInfo, before: dt.datetime) -> bool:
     ours = info.key.startswith((f"{RESERVED}/staging/", f"{RESERVED}/probe-"))
     if info.directory or not (ours or name.startswith(PRIVATE)):
         return False
-    return info.modified is not None and info.modified < before
+    touched = info.modified or info.created  # such a file is written once
+    return touched is not None and touched < before

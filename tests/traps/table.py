@@ -1,0 +1,493 @@
+"""Bugs that others shipped, and the test that each one has here, or the part it waits for.
+
+A test is named as `file::name` below `tests/`; a part is one of `PARTS`.
+"""
+
+from __future__ import annotations
+
+PARTS = ("platforms", "catalog", "operations", "images", "simulation")
+
+OUTAGE = "traps/test_outage_is_no_answer.py::"
+NAMES = "traps/test_names.py::"
+FORKS = "traps/test_forks_and_loops.py::"
+WRITERS = "traps/test_writers.py::"
+SECRETS = "traps/test_secrets.py::"
+TRANSFERS = "traps/test_transfers.py::"
+DISKS = "traps/test_disks.py::"
+SURFACE = "filesystem/test_surface.py::"
+BREAKER = "laws/test_breaker.py::"
+READING = "laws/test_read_machine.py::"
+HEALTH = "simulation/test_health.py::"
+FAILURES = "simulation/test_failures.py::"
+RESOURCES = "resources/test_bounds.py::"
+SUITE = "conformance/test_fsspec_suites.py::"
+
+Row = tuple[int, str, tuple[str, ...] | str]
+
+TRAPS: tuple[Row, ...] = (
+    # from fsspec's core
+    (
+        1,
+        "a cached listing hides what others created",
+        (OUTAGE + "test_what_another_tool_creates_is_seen_after_the_prefix_was_listed",),
+    ),
+    (
+        2,
+        "a change that the caches do not hear of",
+        (OUTAGE + "test_every_change_is_seen_at_once_by_what_was_asked_before",),
+    ),
+    (
+        3,
+        "a wrapper that forgets to pass a method on",
+        (
+            SURFACE + "test_every_public_method_is_ours_or_inherited_on_purpose",
+            SURFACE + "test_every_coroutine_of_fsspec_is_ours_or_built_on_ours",
+        ),
+    ),
+    (4, "a plugin that needs its listings cache", "platforms"),
+    (
+        5,
+        "exists() says no whatever went wrong",
+        (
+            OUTAGE + "test_p5_no_call_takes_an_outage_for_an_answer",
+            OUTAGE + "test_p5_one_that_cannot_say_is_enough_to_be_uncertain",
+        ),
+    ),
+    (
+        6,
+        "a name taken for a pattern",
+        (
+            NAMES + "test_a_name_is_never_read_as_a_pattern",
+            NAMES + "test_a_folder_with_signs_is_copied_and_removed_as_it_is_written",
+            NAMES + "test_a_pattern_is_still_a_pattern_where_no_such_name_is",
+        ),
+    ),
+    (
+        7,
+        "a forked child that waits for ever",
+        (
+            FORKS + "test_a_store_in_use_works_on_in_a_forked_child",
+            FORKS + "test_children_may_be_forked_while_threads_read_and_write",
+            FORKS + "test_a_child_from_a_pool_of_forked_processes_works",
+            FORKS + "test_a_file_open_for_writing_is_its_parents_to_finish",
+            FORKS + "test_a_file_open_for_reading_can_be_read_in_a_child",
+        ),
+    ),
+    (
+        8,
+        "a flag left set by a failed transaction",
+        (WRITERS + "test_transactions_are_refused_before_anything_is_written",),
+    ),
+    (
+        9,
+        "transactions that cannot read or nest",
+        (WRITERS + "test_transactions_are_refused_before_anything_is_written",),
+    ),
+    (
+        10,
+        "a dead writer's half is published",
+        (
+            WRITERS + "test_p1_a_block_that_raises_publishes_nothing",
+            WRITERS + "test_p1_a_file_that_is_dropped_publishes_nothing",
+            WRITERS + "test_p1_a_wrapper_whose_block_raises_publishes_nothing",
+            WRITERS + "test_p1_a_wrapper_that_is_dropped_publishes_nothing",
+            WRITERS + "test_p1_closing_while_an_error_is_handled_is_never_a_silent_loss",
+        ),
+    ),
+    (
+        11,
+        "a second close that sends again",
+        (WRITERS + "test_a_second_close_after_a_failure_sends_nothing",),
+    ),
+    (
+        12,
+        "the cleaning-up hides the error",
+        (
+            WRITERS + "test_the_first_error_is_the_one_that_is_told_with_backend_and_path",
+            WRITERS + "test_the_error_of_the_block_is_the_error_that_is_heard",
+        ),
+    ),
+    (
+        13,
+        "one cached instance with two owners",
+        (
+            FORKS + "test_equal_arguments_make_two_stores_in_any_thread",
+            FORKS + "test_a_sick_backend_of_one_store_is_well_in_another",
+            SECRETS + "test_stores_that_differ_only_in_a_secret_share_nothing",
+        ),
+    ),
+    (
+        14,
+        "a race to be built after a fork",
+        (FORKS + "test_many_threads_of_a_child_assemble_one_store",),
+    ),
+    (
+        15,
+        "two users on one connection",
+        (SECRETS + "test_each_backend_comes_with_its_own_credential",),
+    ),
+    (
+        16,
+        "a password in what is serialised or printed",
+        (
+            SECRETS + "test_no_credential_is_shown_by_anything_that_is_printed",
+            SECRETS + "test_a_configuration_that_is_refused_shows_no_credential",
+            SECRETS + "test_pickles_carry_credentials_and_work",
+        ),
+    ),
+    (
+        17,
+        "bulk reads that drop or mix in errors",
+        (OUTAGE + "test_bulk_reads_omit_what_is_absent_and_never_what_is_unreachable",),
+    ),
+    (
+        18,
+        "a failed download over a good file",
+        (
+            TRANSFERS + "test_a_download_that_fails_leaves_the_earlier_file_alone",
+            TRANSFERS + "test_a_download_to_a_full_disk_leaves_the_earlier_file_alone",
+        ),
+    ),
+    (
+        19,
+        "the base class swallows what we raise",
+        (
+            OUTAGE + "test_p5_no_call_takes_an_outage_for_an_answer",
+            OUTAGE + "test_p5_a_listing_is_whole_or_refused_or_says_who_is_missing",
+            OUTAGE + "test_the_async_calls_say_the_same",
+        ),
+    ),
+    (
+        20,
+        "an error object among the ranges",
+        (OUTAGE + "test_ranges_raise_by_default_instead_of_handing_out_errors",),
+    ),
+    (
+        21,
+        "lost, and filled in with a blank upstairs",
+        (
+            OUTAGE + "test_p5_zarr_fills_in_only_what_was_never_written",
+            OUTAGE + "test_p5_a_mapping_says_key_error_only_for_what_is_absent",
+            OUTAGE + "test_p5_a_table_of_several_files_is_whole_or_refused",
+            OUTAGE + "test_none_of_our_errors_is_taken_for_never_written",
+        ),
+    ),
+    (
+        22,
+        "a move that stops half-way, or onto itself",
+        (
+            WRITERS + "test_p5_a_move_that_fails_leaves_the_object_under_one_name_at_least",
+            WRITERS + "test_a_move_onto_or_into_itself_loses_nothing",
+            WRITERS + "test_a_move_takes_away_what_it_copied_and_nothing_else",
+        ),
+    ),
+    (
+        23,
+        "a bulk removal that hides what failed",
+        (WRITERS + "test_a_removal_of_many_names_those_that_failed_and_finishes_the_others",),
+    ),
+    (
+        24,
+        "a time-out that stops waiting only",
+        (
+            FORKS + "test_a_write_given_up_says_that_it_may_happen_and_does_not_publish_later",
+            FAILURES + "test_an_overwrite_is_half_there_and_nobody_is_told",
+        ),
+    ),
+    (
+        25,
+        "blocking calls inside an event loop",
+        (
+            FORKS + "test_the_blocking_calls_work_inside_a_running_loop",
+            FORKS + "test_a_blocking_call_on_the_stores_own_loop_is_refused_at_once",
+            FORKS + "test_a_callback_and_a_hook_may_not_hang_the_store",
+        ),
+    ),
+    (
+        26,
+        "progress that lies",
+        (
+            TRANSFERS + "test_progress_grows_and_ends_at_the_size",
+            TRANSFERS + "test_progress_counts_no_byte_twice_when_a_backend_is_replaced",
+            TRANSFERS + "test_a_callback_that_raises_leaves_nothing_visible",
+        ),
+    ),
+    (
+        27,
+        "sessions that outlive their loop",
+        (
+            FORKS + "test_a_script_that_makes_many_stores_ends_cleanly",
+            FORKS + "test_an_asynchronous_store_serves_one_loop_after_another",
+        ),
+    ),
+    # S3
+    (28, "denied means absent, or not", "platforms"),
+    (29, "looking creates a bucket", "platforms"),
+    (30, "throttling told by its wording", "platforms"),
+    (31, "slow down, answered with faster", "platforms"),
+    (32, "retries times retries", "platforms"),
+    (33, "success first, the error in the body", "platforms"),
+    (34, "parts that nobody aborts", "platforms"),
+    (35, "zeros for missing bytes", "platforms"),
+    (36, "a bulk deletion that hides refusals", "platforms"),
+    (37, "an ETag that is no checksum", "platforms"),
+    (38, "old versions that come back", "platforms"),
+    (39, "the full size and not the bytes", "platforms"),
+    # Google Cloud Storage
+    (40, "a resumed upload one byte off", "platforms"),
+    (41, "a chunk appended twice", "platforms"),
+    (42, "a retry without a body", "platforms"),
+    (43, "chunks of the wrong size", "platforms"),
+    (44, "a download that ends early", (OUTAGE + "test_p5_a_cut_range_is_no_short_answer",)),
+    (45, "an error page taken for an error of ours", "platforms"),
+    (46, "integrity unchecked by default", "platforms"),
+    (47, "a token that cannot be renewed", "platforms"),
+    (48, "one refusal, three exceptions", "platforms"),
+    # Azure
+    (49, "an overwrite that deletes first", "platforms"),
+    (50, "two writers' blocks in one object", "platforms"),
+    (51, "flat and hierarchical accounts", "platforms"),
+    (52, "a half-failed removal keeps the cache", "platforms"),
+    (53, "a directory that is there and is not", "platforms"),
+    (54, "a check that needs more rights than the work", "platforms"),
+    # disks
+    (
+        55,
+        "acknowledged and not synced",
+        (
+            DISKS + "test_p1_a_new_file_is_on_the_disk_before_it_has_its_name",
+            DISKS + "test_p1_an_overwrite_is_on_the_disk_before_it_replaces",
+            DISKS + "test_p1_a_disk_that_cannot_make_it_durable_acknowledges_nothing",
+        ),
+    ),
+    (
+        56,
+        "a temporary file on another disk",
+        (
+            DISKS + "test_a_temporary_file_lies_beside_its_target",
+            DISKS + "test_a_full_temporary_folder_is_said_and_leaves_no_object",
+            DISKS + "test_p8_a_reader_sees_the_old_file_or_the_new_one",
+        ),
+    ),
+    (
+        57,
+        "a temporary file that others see",
+        (
+            DISKS + "test_what_is_under_way_is_in_no_listing_and_is_no_object",
+            DISKS + "test_p8_what_a_killed_process_left_is_swept_when_it_is_old_and_not_before",
+        ),
+    ),
+    (
+        58,
+        "a disk that is not mounted",
+        (
+            DISKS + "test_p5_a_root_that_is_not_there_is_unavailable_and_never_empty",
+            DISKS + "test_p5_a_directory_removed_during_a_listing_hides_nothing_else",
+            "backends/test_conformance.py::TestLocal",
+        ),
+    ),
+    (
+        59,
+        "names that fold into one",
+        (DISKS + "test_two_names_that_fold_into_one_are_refused_or_kept_apart",),
+    ),
+    (
+        60,
+        "a file where a directory must be",
+        (DISKS + "test_a_key_and_one_below_it_are_refused_on_all_backends_or_on_none",),
+    ),
+    (
+        61,
+        "links that lead out or round",
+        (
+            DISKS + "test_links_are_followed_neither_out_nor_round",
+            DISKS + "test_nothing_is_written_or_removed_through_a_link",
+            DISKS + "test_a_recursive_removal_takes_the_links_place_and_nothing_behind_it",
+        ),
+    ),
+    # replication
+    (
+        62,
+        "one member down, all down",
+        (
+            SUITE + "TestGetDirectoriesOneDead",
+            RESOURCES + "test_many_reads_at_once_with_a_hung_backend",
+        ),
+    ),
+    (
+        63,
+        "writing again repairs nothing",
+        (WRITERS + "test_writing_again_completes_what_a_backend_missed",),
+    ),
+    (64, "a deletion that was refused here and done there", "catalog"),
+    (65, "an empty listing taken for a deletion of all", "operations"),
+    (66, "the deleted comes back with who missed it", "catalog"),
+    (67, "a lost marker makes good bytes unreadable", "catalog"),
+    (68, "tombstones that expire", "catalog"),
+    (69, "repair destroys the last good copy", "operations"),
+    (70, "a failed read condemns a good copy", "catalog"),
+    (71, "locks of the dead", "catalog"),
+    (
+        72,
+        "names with quotes and worse",
+        (
+            NAMES + "test_a_name_that_only_looks_odd_is_kept_as_it_is",
+            NAMES + "test_a_name_that_one_platform_reads_in_another_way_is_refused_everywhere",
+        ),
+    ),
+    (73, "two copies and no arbiter", "catalog"),
+    (
+        74,
+        "bytes are mirrored, headers are not",
+        (SURFACE + "test_headers_are_kept_by_overwrite_copy_and_move",),
+    ),
+    (75, "mirrors written one after the other", "simulation"),
+    (
+        76,
+        "a method missing with one configuration only",
+        (SURFACE + "test_info_has_what_is_promised", SURFACE + "test_marks_change_with_the_bytes"),
+    ),
+    (77, "repair that starves, or is starved", "operations"),
+    (
+        78,
+        "the old copy goes before the new one is proved",
+        (
+            FAILURES + "test_an_overwrite_is_half_there_and_nobody_is_told",
+            WRITERS + "test_put_and_get_do_not_touch_a_previous_good_file_on_failure",
+        ),
+    ),
+    # of breakers, hedges and clocks
+    (
+        79,
+        "a probe's place that is never given back",
+        (
+            BREAKER + "test_the_probe_slot_leaks_and_the_breaker_never_closes",
+            HEALTH + "test_a_probe_that_ends_like_this_keeps_its_breaker_half_open",
+        ),
+    ),
+    (
+        80,
+        "half-open for everybody",
+        (
+            BREAKER + "test_half_open_lets_the_crowd_in",
+            HEALTH + "test_half_open_lets_500_readers_through_at_once",
+        ),
+    ),
+    (
+        81,
+        "not found counted as failure, or as health",
+        (BREAKER + "test_404_opens_the_breaker", BREAKER + "test_404_hides_failures"),
+    ),
+    (
+        82,
+        "a success whose body dies",
+        (BREAKER + "test_an_answer_whose_body_dies_is_taken_for_a_success",),
+    ),
+    (
+        83,
+        "hedges that double the load",
+        (
+            READING + "test_hedges_double_the_load_exactly_when_there_is_none_to_spare",
+            "laws/test_hedge.py::test_throttling_stops_hedges_and_an_opened_breaker_pays_for_ten",
+        ),
+    ),
+    (
+        84,
+        "a hedge for every waiting caller",
+        (RESOURCES + "test_many_reads_at_once_with_a_hung_backend",),
+    ),
+    (
+        85,
+        "a loser that goes on",
+        (
+            READING + "test_a_loser_that_is_not_cancelled",
+            RESOURCES + "test_a_thousand_reads_in_turn_with_a_hung_backend",
+        ),
+    ),
+    (86, "order by wall clock", "catalog"),
+    (87, "a return at full speed", "operations"),
+    (88, "a hang that no option bounds", "platforms"),
+    (89, "a load that outlives its fault", "simulation"),
+    # catalogs
+    (90, "a commit that power takes back", "catalog"),
+    (91, "a busy time-out that does not help", "catalog"),
+    (92, "a write-ahead log on a network disk", "catalog"),
+    (93, "a connection carried over a fork", "catalog"),
+    (94, "a closed file that drops its locks", "catalog"),
+    (95, "a session lock behind a pooler", "catalog"),
+    (96, "idle in a transaction", "catalog"),
+    (97, "the commit whose answer is lost", "catalog"),
+    (98, "an owner that outlives its lease", "catalog"),
+    # images
+    (99, "a check that checks nothing", "images"),
+    (100, "half an image, accepted as black", "images"),
+    (101, "a small file of gigapixels", "images"),
+    (102, "sideways, discoloured, pages lost", "images"),
+    (103, "where it was taken, in the thumbnail", "images"),
+    (104, "yesterday's preview of today's original", "images"),
+    # security
+    (
+        105,
+        "a name that climbs out of its root",
+        (
+            NAMES + "test_a_name_that_one_platform_reads_in_another_way_is_refused_everywhere",
+            NAMES + "test_no_backend_is_asked_for_anything_outside_its_root",
+        ),
+    ),
+    (
+        106,
+        "a root that begins like another",
+        (NAMES + "test_a_root_that_begins_like_another_is_another",),
+    ),
+    (
+        107,
+        "the reserved area, written by name",
+        (
+            NAMES + "test_a_name_that_one_platform_reads_in_another_way_is_refused_everywhere",
+            NAMES + "test_the_stores_own_area_is_in_no_listing",
+        ),
+    ),
+    (
+        108,
+        "a URL out of data",
+        (NAMES + "test_a_backend_is_a_registered_protocol_and_never_a_chain",),
+    ),
+    (109, "markup in a name", (NAMES + "test_a_name_in_an_error_is_quoted_and_can_be_copied",)),
+    (110, "a formula in a report", "operations"),
+    (
+        111,
+        "a signed URL in an exception",
+        (SECRETS + "test_no_credential_is_in_an_error_or_in_the_log",),
+    ),
+    (112, "a copy trusted because it is listed", "operations"),
+    # applications
+    (
+        113,
+        "a free name, given twice",
+        (
+            TRANSFERS + "test_of_many_creators_exactly_one_gets_the_name",
+            TRANSFERS + "test_of_many_processes_exactly_one_gets_the_name",
+        ),
+    ),
+    (
+        114,
+        "the caller's file, closed",
+        (TRANSFERS + "test_the_callers_file_is_left_open_at_its_end",),
+    ),
+    (
+        115,
+        "one source for many backends",
+        (
+            TRANSFERS + "test_a_pipe_feeds_a_slow_and_a_failing_backend_within_bounded_memory",
+            TRANSFERS + "test_what_can_be_read_only_once_reaches_every_backend",
+        ),
+    ),
+    (
+        116,
+        "a leading slash",
+        (
+            NAMES + "test_every_spelling_means_one_key",
+            NAMES + "test_every_entry_takes_every_spelling",
+        ),
+    ),
+)

@@ -1,0 +1,42 @@
+"""The table of traps is whole, and what it names is there."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from tests.traps.table import PARTS, TRAPS
+
+TESTS = Path(__file__).parents[1]
+
+
+def test_every_trap_is_listed_once_and_in_order():
+    assert [number for number, _, _ in TRAPS] == list(range(1, 117))
+    titles = [title for _, title, _ in TRAPS]
+    assert len(set(titles)) == len(titles)
+
+
+def test_every_trap_has_a_test_that_exists_or_waits_for_a_part():
+    missing = []
+    for number, _, answer in TRAPS:
+        if isinstance(answer, str):
+            assert answer in PARTS, number
+            continue
+        assert answer, number
+        missing += [test for test in answer if not exists(test)]
+    assert missing == []
+
+
+def exists(test: str) -> bool:
+    path, _, name = test.partition("::")
+    file = TESTS / path
+    tree = ast.parse(file.read_text("utf-8")) if file.exists() else ast.parse("")
+    return any(
+        isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name for node in tree.body
+    )
+
+
+def test_a_test_that_is_not_there_is_missed():
+    assert not exists("traps/test_table.py::test_nothing")
+    assert not exists("traps/test_nothing.py::test_nothing")
+    assert exists("traps/test_table.py::test_every_trap_is_listed_once_and_in_order")
