@@ -175,8 +175,8 @@ import sys, time
 began = time.perf_counter()
 import {what}
 print(time.perf_counter() - began)
-heavy = {{"s3fs", "gcsfs", "adlfs", "botocore", "boto3", "aiobotocore", "aiohttp", "google", "azure", "sqlalchemy"}}
-print(sorted(heavy & set(sys.modules)))
+heavy = "s3fs gcsfs adlfs botocore boto3 aiobotocore aiohttp google azure sqlalchemy".split()
+print(sorted(set(heavy) & set(sys.modules)))
 """
 
 

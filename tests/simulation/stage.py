@@ -15,7 +15,7 @@ class Stage:
     """Disks named a, b, c ... that answer after `latency_s`, and a store over them."""
 
     def __init__(
-        self, count=3, seed=1, latency_s=0.01, disk=None, backend=None, sure=False, **options
+        self, count=3, seed=1, latency_s=0.01, *, disk=None, backend=None, sure=False, **options
     ):
         self.loop = SimulatedLoop(seed)
         self.world = World(seed)
