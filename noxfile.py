@@ -30,6 +30,7 @@ WANTED = ("-c", "constraints.txt", "-e", ".[all]", "--group", "dev")
 
 PURE = ("model/*", "policies.py", "protocol/*", "errors.py")
 NOT_PYTEST_TESTS = ("tests/laws", "tests/test_layout.py")  # `laws` and `lint` run these
+CLOCKS = "tests/resources"  # these look at real time and memory: alone, and not measured
 SEEDS_IN_MATRIX = 2000
 
 # --- the sessions -------------------------------------------------------------------------
@@ -74,7 +75,8 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         run(session, "pytest", *session.posargs)
         return
-    left_out = [f"--ignore={path}" for path in NOT_PYTEST_TESTS]
+    run(session, "pytest", "-p", "no:xdist", CLOCKS)
+    left_out = [f"--ignore={path}" for path in (*NOT_PYTEST_TESTS, CLOCKS)]
     measured(session, "tests", "-m", "pytest", *two_workers(), *left_out)
     data = [str(data_file(name)) for name in ("laws", "tests") if data_file(name).exists()]
     both = f"--data-file={data_file('both')}"

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import resilient_store as rs
+from resilient_store.backends.families import memory as memory_family
 from tests.traps.faulty import Faulty, directories, files_below, over, two
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -76,6 +77,27 @@ def test_a_store_in_use_works_on_in_a_forked_child(kind, tmp_path):
         in_child(work)
         assert fs.cat("before") == b"1"
         fs.write("after", b"3")
+
+
+@forks
+def test_a_lock_that_a_thread_held_is_not_held_in_the_child(tmp_path):
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with memory_family._lock:
+            held.set()
+            let_go.wait(20)
+
+    with store_over("memory", tmp_path) as fs, alarm():
+        fs.write("a", b"1")
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        try:
+            in_child(lambda: fs.write("b", fs.cat("a")))
+        finally:
+            let_go.set()
+            thread.join()
 
 
 @forks
