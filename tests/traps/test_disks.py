@@ -161,6 +161,24 @@ def test_p8_a_reader_sees_the_old_file_or_the_new_one(fs, tmp_path):
     assert seen <= set(sizes)
 
 
+def test_writers_do_not_pull_directories_from_under_each_other(fs):
+    failed = []
+
+    def write(number):
+        for count in range(30):
+            try:
+                fs.write(f"overwritten {number}", b"%d" % count)
+            except rs.ResilientStoreError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
 def test_what_is_under_way_is_in_no_listing_and_is_no_object(fs, tmp_path):
     fs.write("d/old", b"1")
     with fs.open("d/new", "wb") as new, fs.open("d/old", "wb") as old:

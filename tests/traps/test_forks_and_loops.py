@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def in_child(work) -> None:
         try:
             work()
             code = 0
+        except BaseException:  # noqa: BLE001 - whatever it was, the parent sees the exit code
+            traceback.print_exc()
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
@@ -93,8 +96,14 @@ def test_a_lock_that_a_thread_held_is_not_held_in_the_child(tmp_path):
         thread = threading.Thread(target=hold)
         thread.start()
         held.wait()
+
+        def work() -> None:
+            for _ in range(16):  # they get what is left of the parent's threads, identity included
+                threading.Thread(target=let_go.wait, args=(20,), daemon=True).start()
+            fs.write("b", fs.cat("a"))
+
         try:
-            in_child(lambda: fs.write("b", fs.cat("a")))
+            in_child(work)
         finally:
             let_go.set()
             thread.join()

@@ -13,7 +13,7 @@ from resilient_store.model import path as paths
 from tests.traps.faulty import Faulty, directories, files_below, over, two
 
 SIGNS = "*?[]{}!^$+()| #%&ab1"
-quick = settings(max_examples=25, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=12, suppress_health_check=list(HealthCheck))
 
 
 def is_name(text: str) -> bool:

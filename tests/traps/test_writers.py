@@ -59,6 +59,7 @@ def test_p1_a_block_that_raises_publishes_nothing(fs, tmp_path, size, earlier):
 @pytest.mark.parametrize("size", [1, PART + 1])
 @pytest.mark.parametrize("way", ["plain", "text", "compressed", "asynchronous"])
 def test_p1_a_file_that_is_dropped_publishes_nothing(fs, tmp_path, size, way, caplog):
+    caplog.set_level("WARNING", "resilient_store")
     fs.write("a", b"earlier")
     before = files_below(tmp_path)
     if way == "asynchronous":

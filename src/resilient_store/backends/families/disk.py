@@ -34,6 +34,7 @@ from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.path import PRIVATE, RESERVED, join
 
 _ATTRIBUTE = "user.resilient.headers"
+_ATTEMPTS = 8
 _READ_BYTES = 4 * 1024 * 1024
 
 
@@ -105,14 +106,14 @@ class Disk:
 
     def new_file(self, key: str, *, exclusive: bool, headers: Headers) -> NewFile:
         target = self.place(key)
-        for last in (False, False, True):
-            self.make_directories(os.path.dirname(target))
-            if os.path.isdir(target):
-                raise IsADirectoryError(errno.EISDIR, "a directory has this name")
+        for attempt in range(_ATTEMPTS):
             try:
+                self.make_directories(os.path.dirname(target))
+                if os.path.isdir(target):
+                    raise IsADirectoryError(errno.EISDIR, "a directory has this name")
                 return NewFile(self, target, exclusive=exclusive, headers=headers)
             except FileNotFoundError:  # the directory was pruned just now
-                if last:
+                if attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
@@ -218,9 +219,13 @@ class Disk:
             raise ChangedError
 
     def prune(self, directory: str) -> None:
-        """Remove the empty directories that a file leaves which is gone again."""
+        """Remove the empty directories that a file leaves which is gone again.
+
+        What all writes go through stays, or they would pull it from under each other.
+        """
         root = os.path.realpath(self.root)
-        while directory.startswith(root.rstrip(os.sep) + os.sep):
+        shared = os.path.join(root, RESERVED, "staging")
+        while directory.startswith(root.rstrip(os.sep) + os.sep) and directory != shared:
             try:
                 os.rmdir(directory)
             except OSError:
