@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import attrs
@@ -108,10 +108,10 @@ class Disk:
         target = self.place(key)
         for attempt in range(_ATTEMPTS):
             try:
-                self.make_directories(os.path.dirname(target))
+                made = self.make_directories(os.path.dirname(target))
                 if os.path.isdir(target):
                     raise IsADirectoryError(errno.EISDIR, "a directory has this name")
-                return NewFile(self, target, exclusive=exclusive, headers=headers)
+                return NewFile(target, exclusive=exclusive, headers=headers, made=made)
             except FileNotFoundError:  # the directory was pruned just now
                 if attempt == _ATTEMPTS - 1:
                     raise
@@ -197,8 +197,8 @@ class Disk:
         os.rmdir(full)
         sync_directory(os.path.dirname(full))
 
-    def make_directories(self, directory: str) -> None:
-        """Make a directory and those above it, each entry synced."""
+    def make_directories(self, directory: str) -> list[str]:
+        """Make a directory and those above it, each entry synced; return them, deepest first."""
         missing = []
         while not os.path.isdir(directory):
             missing.append(directory)
@@ -209,6 +209,7 @@ class Disk:
                 sync_directory(os.path.dirname(path))
         if missing and not os.path.isdir(missing[0]):
             raise NotADirectoryError(errno.ENOTDIR, "a file has this name")
+        return missing
 
     def _expect(self, target: str, expected: str | None) -> None:
         try:
@@ -236,9 +237,11 @@ class Disk:
 class NewFile:
     """A file under way beside its target."""
 
-    def __init__(self, disk: Disk, target: str, *, exclusive: bool, headers: Headers) -> None:
-        self._disk = disk
+    def __init__(
+        self, target: str, *, exclusive: bool, headers: Headers, made: Sequence[str]
+    ) -> None:
         self._target = target
+        self._made = made
         self._exclusive = exclusive
         self._headers = headers
         self._temporary: str | None = _beside(target)
@@ -268,7 +271,9 @@ class NewFile:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._temporary)
             self._temporary = None
-            self._disk.prune(os.path.dirname(self._target))
+            with contextlib.suppress(OSError):  # somebody else may use them by now
+                for directory in self._made:
+                    os.rmdir(directory)
 
     def __enter__(self) -> Self:
         return self
