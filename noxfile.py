@@ -118,8 +118,10 @@ def package(session: nox.Session) -> None:
 def matrix(session: nox.Session) -> None:
     """Run every combination, with many more examples and seeds: takes hours."""
     prepare(session)
-    every = ("-m", "", "--timeout=3600", *two_workers(), *session.posargs)
-    run(session, "pytest", *every, env={"HYPOTHESIS_PROFILE": "matrix"})
+    every = ("-m", "", "--timeout=3600", *session.posargs)
+    run(session, "pytest", *every, "-p", "no:xdist", CLOCKS)
+    others = (*every, *two_workers(), f"--ignore={CLOCKS}")
+    run(session, "pytest", *others, env={"HYPOTHESIS_PROFILE": "matrix"})
     seeds = ("--seeds", str(SEEDS_IN_MATRIX))
     run(session, "python", "-m", "resilient_store.testing.simulation", *seeds)
 
