@@ -14,6 +14,7 @@ import warnings
 
 import fsspec
 import pytest
+import upath
 from fsspec.asyn import AsyncFileSystem
 
 import resilient_store as rs
@@ -437,7 +438,6 @@ def test_fsspec_opens_it_by_its_url(fs, tmp_path):
     assert list(mapping) == ["b"]
     mapping.clear()
     assert len(mapping) == 0
-    upath = pytest.importorskip("upath")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = upath.UPath("resilient://d", backends=backends) / "p"
