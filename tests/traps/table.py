@@ -18,6 +18,7 @@ SURFACE = "filesystem/test_surface.py::"
 BREAKER = "laws/test_breaker.py::"
 READING = "laws/test_read_machine.py::"
 HEALTH = "simulation/test_health.py::"
+LOAD = "simulation/test_load.py::"
 FAILURES = "simulation/test_failures.py::"
 RESOURCES = "resources/test_bounds.py::"
 SUITE = "conformance/test_fsspec_suites.py::"
@@ -394,7 +395,7 @@ TRAPS: tuple[Row, ...] = (
     (
         84,
         "a hedge for every waiting caller",
-        (RESOURCES + "test_many_reads_at_once_with_a_hung_backend",),
+        (LOAD + "test_every_waiting_caller_sends_a_hedge_of_its_own",),
     ),
     (
         85,
@@ -407,7 +408,11 @@ TRAPS: tuple[Row, ...] = (
     (86, "order by wall clock", "catalog"),
     (87, "a return at full speed", "operations"),
     (88, "a hang that no option bounds", "platforms"),
-    (89, "a load that outlives its fault", "simulation"),
+    (
+        89,
+        "a load that outlives its fault",
+        (LOAD + "test_load_that_does_not_stop_keeps_a_backend_down_that_is_well_again",),
+    ),
     # catalogs
     (90, "a commit that power takes back", "catalog"),
     (91, "a busy time-out that does not help", "catalog"),
