@@ -9,10 +9,11 @@ import attrs
 import pytest
 
 import resilient_store as rs
-from resilient_store.backends.client import RATE_BYTES_PER_S
+from resilient_store.backends.client import LAST_RESORT_S, RATE_BYTES_PER_S
 from resilient_store.io.write import PART_BYTES
 from resilient_store.model.path import LONGEST_BYTES
 from resilient_store.protocol import breaker, hedge
+from resilient_store.runtime import GRACE_S
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "resilient_store"
@@ -57,6 +58,8 @@ def test_p6_the_bounds_on_the_page_are_those_in_the_code():
     assert f"a breaker | {breaker.IN_A_ROW} in a row, or {breaker.WINDOW // 2} of the last" in said
     probes = f"after {breaker.PROBE_AFTER_S:g} s, doubling up to {breaker.PROBE_AT_MOST_S:g} s"
     assert probes in said
+    assert f"left alone | {LAST_RESORT_S:g} s to begin" in said
+    assert f"given up after {GRACE_S:g} s |" in said
     assert f"parts of {PART_BYTES >> 20} MiB" in said
 
 
