@@ -109,15 +109,24 @@ class Deadline:
     ----------
     timeout_s
         Seconds from now.
+    pullable
+        Whether `pull` may bring it forward, of which whoever waits must hear.
     """
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, *, pullable: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
         self.when_s = self._loop.time() + timeout_s
+        self.pulled = self._loop.create_future() if pullable else None
 
     def left_s(self) -> float:
         """Return how many seconds are left."""
         return self.when_s - self._loop.time()
+
+    def pull(self, seconds: float) -> None:
+        """Let the call have so many seconds from now, if that is less and it is pullable."""
+        if self.pulled is not None and not self.pulled.done():
+            self.when_s = min(self.when_s, self._loop.time() + seconds)
+            self.pulled.set_result(None)
 
     def push(self, seconds: float) -> None:
         """Let the call have so many seconds from now, if that is more. Safe in any thread."""
@@ -148,7 +157,10 @@ async def within(call: Coroutine[Any, Any, T], deadline: Deadline) -> T:
             left_s = deadline.left_s()
             if left_s <= 0:
                 raise OutOfTimeError
-            await asyncio.wait([task], timeout=left_s)
+            waited: list[asyncio.Future[Any]] = [task]
+            if deadline.pulled is not None and not deadline.pulled.done():
+                waited.append(deadline.pulled)
+            await asyncio.wait(waited, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
         return task.result()
     finally:
         await end_tasks([task])

@@ -40,7 +40,7 @@ def test_load_that_does_not_stop_keeps_a_backend_down_that_is_well_again(fault):
 
     began_s = stage.run(main())
     before = [ok for at_s, ok in ended if at_s < began_s + AWAY_S - 5]
-    during = [ok for at_s, ok in ended if began_s + AWAY_S + 5 < at_s < began_s + BACK_S - 5]
+    during = [ok for at_s, ok in ended if began_s + AWAY_S + 5 < at_s < began_s + BACK_S - 35]
     after = [ok for at_s, ok in ended if at_s > began_s + WELL_S]
     assert len(after) > 400
     assert sum(before) / len(before) >= 0.95

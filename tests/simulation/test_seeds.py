@@ -15,6 +15,7 @@ ONCE_FAILED = {
     32: "a refused overwrite said that those who had only staged it hold it",
     118: "a body shorter than its own word on its size was handed out",
     169: "uploads whose key was taken by the same bytes were never aborted",
+    279: "a backend that was well again had one second, spent in the queue behind hung calls",
     321: "an exclusive-create probe of a cancelled write was left in the store's own area",
     482: "uploads of a cancelled write were never aborted",
     123846280: "an object that was replaced while it was read counted as unreachable",

@@ -213,8 +213,11 @@ class BackendClient:
         counted: bool = True,
     ) -> Reply[T]:
         started_s = runtime.now_s()
-        timeout_s = deadline_s or self._timeout_s(kind)
-        deadline = runtime.Deadline(timeout_s + size / RATE_BYTES_PER_S)
+        timeout_s = deadline_s or self.backend.timeout
+        # Left alone, and asked all the same: it gets little to begin to answer, but its place
+        # may be taken by calls from before it was well again, and is waited for as ever.
+        is_last_resort = deadline_s is None and kind == "read" and not self.health.is_closed(kind)
+        deadline = runtime.Deadline(timeout_s + size / RATE_BYTES_PER_S, pullable=is_last_resort)
         sent = False
         if counted:
             self.health.earn()
@@ -228,6 +231,7 @@ class BackendClient:
             async with session.bulkhead:
                 family = await self._opened(session)
                 sent = True
+                deadline.pull(LAST_RESORT_S + size / RATE_BYTES_PER_S)
                 return await run(family, moves)
 
         reply: Reply[T]
@@ -252,12 +256,6 @@ class BackendClient:
                 kind, reply.outcome, runtime.now_s(), key=key, slow=slow, took_s=took_s
             )
         return reply
-
-    def _timeout_s(self, kind: Kind) -> float:
-        """Return a call's time; a backend that is left alone gets little to begin to answer."""
-        if kind == "read" and not self.health.is_closed("read"):
-            return min(self.backend.timeout, LAST_RESORT_S)
-        return self.backend.timeout
 
     def _session(self) -> _Session:
         loop = asyncio.get_running_loop()
