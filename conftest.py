@@ -2,6 +2,9 @@
 
 The examples of one document share a namespace and an empty folder to stand in. In the pages
 `s3://`, `gs://` and `abfs://` lead to memory, so that an example may name real platforms.
+
+Named here as well, since pytest wants it at the root: what watches every run, and what lends
+tests their servers.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from sybil import Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.integration.pytest import SybilItem
 from sybil.parsers import myst, rest
+
+pytest_plugins = ["tests.loopback", "tests.leaks", "tests.servers.fixtures"]
 
 CLOUDS = ("s3", "gs", "abfs")
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from resilient_store.backends.opening import place_of
+from resilient_store.backends.locate import place_of
 from resilient_store.errors import ConfigurationError
 from resilient_store.policies import (
     Backend,

@@ -93,6 +93,11 @@ def rarely(what: str) -> bool:
     return _current().rarely(what)
 
 
+async def pause(seconds: float) -> None:
+    """Wait so long, by the running loop's clock."""
+    await asyncio.sleep(seconds)
+
+
 def process_id() -> int:
     """Return the process's id, by which a fork is noticed."""
     return os.getpid()

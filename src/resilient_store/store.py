@@ -11,7 +11,8 @@ import attrs
 
 from resilient_store.backends.client import BackendClient
 from resilient_store.backends.health import Health
-from resilient_store.backends.opening import Spot, locate, opener
+from resilient_store.backends.locate import Spot, locate
+from resilient_store.backends.opening import opener
 from resilient_store.errors import ConfigurationError
 from resilient_store.model.domain import platforms
 from resilient_store.model.result import BackendState

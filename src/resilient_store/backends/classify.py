@@ -1,6 +1,6 @@
 """Exception to outcome: the one place that looks at a backend's errors.
 
-Asks the families' tables in turn and ends in a pessimistic default: what nobody recognises
+Asks the tables in turn and ends in a pessimistic default: what nobody recognises
 is *unavailable* for a read and *timed out* (it may have happened) for a change. "Not found"
 is never a default.
 """
@@ -11,7 +11,7 @@ import logging
 import threading
 
 from resilient_store.backends import contract
-from resilient_store.backends.families import builtin
+from resilient_store.backends.tables import azure, builtin, http, s3
 from resilient_store.model.outcome import Outcome
 
 logger = logging.getLogger("resilient_store")
@@ -29,7 +29,7 @@ _DETAILS: dict[type[Exception], str] = {
     contract.ChangedError: "changed since it was looked at",
     contract.UnknownOutcomeError: "it may have happened",
 }
-_FAMILIES = (builtin.classify,)
+_TABLES = (azure.classify, s3.classify, http.classify_aiohttp, builtin.classify)
 _reported: set[str] = set()
 _lock = threading.Lock()
 
@@ -53,10 +53,12 @@ def classify(error: BaseException, *, changing: bool) -> tuple[Outcome, str]:
         if isinstance(error, ours):
             said = str(error) if isinstance(error, contract.RefusedError) else ""
             return outcome, said or _DETAILS.get(ours, "")
-    for family in _FAMILIES:
-        known = family(error, changing=changing)
+    if isinstance(error, contract.StrangerError):
+        return (Outcome.TIMED_OUT if changing else Outcome.UNAVAILABLE), "not the platform's answer"
+    for table in _TABLES:
+        known = table(error, changing=changing)
         if known is not None:
-            return known, builtin.describe(error)
+            return known
     _report_once(error)
     return Outcome.TIMED_OUT if changing else Outcome.UNAVAILABLE, builtin.describe(error)
 

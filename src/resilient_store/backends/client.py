@@ -8,6 +8,7 @@ is no retry in here: whoever asks decides that, with everybody's answers in hand
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -16,6 +17,7 @@ import attrs
 
 from resilient_store import runtime
 from resilient_store.backends.classify import classify
+from resilient_store.backends.closing import close_with, was_closed
 from resilient_store.backends.contract import Family, Moves, Stored, Traits, Upload
 from resilient_store.backends.health import Health, Kind
 from resilient_store.model.info import Body, Headers, ObjectInfo
@@ -137,10 +139,12 @@ class BackendClient:
         upload = None if reply.value is None else UploadClient(self, key, reply.value)
         return Reply(self.name, reply.outcome, upload, reply.detail)
 
-    async def publish(self, staged: str, key: str, *, expected: str | None) -> Reply[Stored]:
-        """Bring a staged object to its own key."""
+    async def publish(
+        self, staged: str, key: str, *, expected: str | None, size: int
+    ) -> Reply[Stored]:
+        """Bring a staged object of `size` bytes to its own key."""
         return await self._change(
-            key, lambda family: family.publish(staged, key, expected=expected)
+            key, lambda family: family.publish(staged, key, expected=expected, size=size), size=size
         )
 
     async def delete(self, key: str, *, expected: str | None = None) -> Reply[None]:
@@ -163,6 +167,10 @@ class BackendClient:
         """Remove an empty directory."""
         return await self._change(key, lambda family: family.rmdir(key))
 
+    async def abandon_uploads(self, before: dt.datetime) -> Reply[Sequence[str]]:
+        """Abort uploads that began before then and were never finished."""
+        return await self._change("", lambda family: family.abandon_uploads(before))
+
     async def sign(self, key: str, expiration: int) -> Reply[str]:
         """Make a signed URL."""
         return await self._call("read", key, lambda family, _: family.sign(key, expiration))
@@ -182,6 +190,7 @@ class BackendClient:
         """Give back what belongs to the running loop."""
         session = self._sessions.pop(asyncio.get_running_loop(), None)
         if session is not None and session.family is not None:
+            was_closed(session.family)
             await session.family.close()
 
     async def _change(
@@ -261,9 +270,19 @@ class BackendClient:
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None:
+            self._drop_closed_loops()
             places = asyncio.Semaphore(self.backend.max_concurrency)
             session = self._sessions[loop] = _Session(places, asyncio.Lock())
         return session
+
+    def _drop_closed_loops(self) -> None:
+        """Give back what belongs to loops that ended without closing the store."""
+        for loop, session in list(self._sessions.items()):
+            if loop.is_closed():
+                del self._sessions[loop]
+                if session.family is not None:
+                    was_closed(session.family)
+                    session.family.drop()
 
     async def _opened(self, session: _Session) -> Family:
         if session.family is None:
@@ -271,6 +290,7 @@ class BackendClient:
                 if session.family is None:
                     session.family = await self._opener()
                     self.traits = session.family.traits
+                    close_with(self, session.family, asyncio.get_running_loop())
         return session.family
 
 

@@ -6,7 +6,8 @@ It raises whatever its storage raises; `client` turns that into one of the ten o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import attrs
@@ -34,6 +35,10 @@ class UnknownOutcomeError(Exception):
     """A change may or may not have happened."""
 
 
+class StrangerError(Exception):
+    """Somebody else answered: a captive portal, a proxy's page. It says nothing of the object."""
+
+
 @attrs.frozen(kw_only=True)
 class Traits:
     """What a family can do.
@@ -46,11 +51,14 @@ class Traits:
         Whether tags are unique per write, so that a deletion can be bound to our own bytes.
     directories
         Whether directories exist by themselves, and a file and something below it cannot both.
+    creates_whole
+        Whether an exclusive creation appears whole, so that it is the way for every new path.
     """
 
     exclusive_create: bool | None
     conditional_delete: bool
     directories: bool
+    creates_whole: bool = True
 
 
 @attrs.frozen
@@ -96,8 +104,10 @@ class Family(Protocol):
     async def upload(self, key: str, *, exclusive: bool, headers: Headers) -> Upload:
         """Begin to store an object of unknown length."""
 
-    async def publish(self, staged: str, key: str, *, expected: str | None) -> Stored:
-        """Bring a staged object to its own key, if nothing but `expected` lies there."""
+    async def publish(
+        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+    ) -> Stored:
+        """Bring staged bytes, `size` of them, to a key where nothing but `expected` lies."""
 
     async def delete(self, key: str, *, expected: str | None = None) -> None:
         """Delete an object; with a tag, only if the object still has it."""
@@ -114,5 +124,11 @@ class Family(Protocol):
     async def sign(self, key: str, expiration: int) -> str:
         """Return a URL that lets anybody read the object for `expiration` seconds."""
 
+    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+        """Abort uploads that began before then and were never finished; return their keys."""
+
     async def close(self) -> None:
         """Give back threads and connections."""
+
+    def drop(self) -> None:
+        """Give back connections without waiting, where no loop runs any more."""

@@ -38,7 +38,15 @@ from resilient_store.store import Store
 T = TypeVar("T")
 
 PART_BYTES = 8 * 1024 * 1024
+# Platforms take 10,000 parts: after each thousand they get longer, up to 80 MiB and 430 GiB in all.
+PARTS_OF_A_LENGTH = 1000
 _GONE = (Outcome.OK, Outcome.NOT_FOUND)
+_MAY_BE_THERE = (Outcome.TIMED_OUT, Outcome.CORRUPT)
+
+
+def part_bytes(number: int) -> int:
+    """Return how long a part is, counted from 0."""
+    return PART_BYTES * (1 + number // PARTS_OF_A_LENGTH)
 
 
 class WriteSession:
@@ -75,6 +83,7 @@ class WriteSession:
         self._stored: dict[str, Stored] = {}
         self._staged: set[str] = set()
         self._buffer = bytearray()
+        self._parts = 0
         self._checksum = ChunkedChecksum()
         self._ended = False
 
@@ -136,8 +145,10 @@ class WriteSession:
         self._checksum.update(view)
         for offset in range(0, len(view), PART_BYTES):  # never a second copy of all of it
             self._buffer += view[offset : offset + PART_BYTES]
-            if len(self._buffer) > PART_BYTES:
-                part, self._buffer = bytes(self._buffer[:PART_BYTES]), self._buffer[PART_BYTES:]
+            length = part_bytes(self._parts)
+            if len(self._buffer) > length:
+                part, self._buffer = bytes(self._buffer[:length]), self._buffer[length:]
+                self._parts += 1
                 await self._send_part(part)
 
     async def _send_part(self, part: bytes) -> None:
@@ -160,7 +171,7 @@ class WriteSession:
         """Whether to create exclusively: where it certainly can be, and where it must be."""
         if self._overwrites:
             return False
-        if client.traits is not None and client.traits.exclusive_create:
+        if client.traits is not None and client.traits.creates_whole:
             return True
         return self._create or self._once is True
 
@@ -258,7 +269,10 @@ class WriteSession:
         async def publish(client: BackendClient) -> Reply[Stored]:
             info = self._before[client.name]
             reply = await client.publish(
-                staged, self._path, expected=None if info is None else info.tag
+                staged,
+                self._path,
+                expected=None if info is None else info.tag,
+                size=self._checksum.size,
             )
             if reply.ok:
                 self._staged.discard(client.name)
@@ -337,7 +351,7 @@ class WriteSession:
         return self._left_behind(left)
 
     def _left_behind(self, holders: list[str]) -> str:
-        unknown = [n for n, r in self._failed.items() if r.outcome is Outcome.TIMED_OUT]
+        unknown = [n for n, r in self._failed.items() if r.outcome in _MAY_BE_THERE]
         parts = []
         if holders:
             parts.append(f"The new bytes are on {', '.join(holders)}")

@@ -36,7 +36,7 @@ class SweepReport:
     Attributes
     ----------
     removed
-        Backend name to the keys removed there.
+        Backend name to the keys removed there, those of unfinished uploads among them.
     failed
         Replies of backends that could not be listed, or where a removal failed.
     """
@@ -46,7 +46,7 @@ class SweepReport:
 
 
 def sweep(fs: StoreOwner, *, older_than: float = 3600.0) -> SweepReport:
-    """Remove staged and temporary files that killed processes left.
+    """Remove what killed processes left: staged and temporary files, uploads never finished.
 
     Parameters
     ----------
@@ -80,6 +80,8 @@ async def _sweep(store: Store, older_than: float) -> SweepReport:
             if _is_left_over(info, before):
                 answer = await store.clients[name].delete(info.key)
                 (keys.append(info.key) if answer.ok else failed.append(answer))
+        abandoned = await store.clients[name].abandon_uploads(before)
+        (keys.extend(abandoned.value or ()) if abandoned.ok else failed.append(abandoned))
         removed[name] = tuple(keys)
     return SweepReport(removed=removed, failed=tuple(failed))
 

@@ -12,7 +12,7 @@ import contextlib
 import datetime as dt
 import errno
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsspec.implementations.dirfs import DirFileSystem
@@ -50,7 +50,9 @@ class GenericFamily:
         Given to every write.
     """
 
-    traits = Traits(exclusive_create=None, conditional_delete=False, directories=True)
+    traits = Traits(
+        exclusive_create=None, conditional_delete=False, directories=True, creates_whole=False
+    )
 
     def __init__(
         self,
@@ -141,7 +143,9 @@ class GenericFamily:
         await self._call("put_file", local, self._path(staged), **options, **self._options)
         return Stored() if staged == key else await self._rename_or_discard(staged, key)
 
-    async def publish(self, staged: str, key: str, *, expected: str | None) -> Stored:
+    async def publish(
+        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+    ) -> Stored:
         """Bring a staged object to its own key; what lies there is looked at first."""
         try:
             found: str | None = (await self.info(key)).tag
@@ -199,8 +203,16 @@ class GenericFamily:
         """Ask the filesystem for a signed URL."""
         return str(await self._call("sign", self._path(key), expiration))
 
+    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+        """Do nothing: an upload lies on the local disk until it is finished."""
+        return ()
+
     async def close(self) -> None:
         """Let the threads end; the filesystem is its owner's to close."""
+        self._pool.close()
+
+    def drop(self) -> None:
+        """Let the threads end."""
         self._pool.close()
 
     async def _rename_or_discard(self, staged: str, key: str) -> Stored:

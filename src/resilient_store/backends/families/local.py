@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from resilient_store.backends.contract import Moves, RefusedError, Stored, Traits, Upload
@@ -48,7 +49,9 @@ class LocalFamily:
         )
         return _LocalUpload(file, self._run)
 
-    async def publish(self, staged: str, key: str, *, expected: str | None) -> Stored:
+    async def publish(
+        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+    ) -> Stored:
         """Give a staged file its own name, if nothing but `expected` lies there."""
         return await self._run(
             lambda abandonment: self._disk.publish(staged, key, expected, abandonment)
@@ -83,7 +86,15 @@ class LocalFamily:
         """Refuse: a file has no URL that a stranger could use."""
         raise RefusedError("a disk cannot sign URLs")
 
+    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+        """Do nothing: a listing shows what uploads left."""
+        return ()
+
     async def close(self) -> None:
+        """Let the threads end."""
+        self._pool.close()
+
+    def drop(self) -> None:
         """Let the threads end."""
         self._pool.close()
 

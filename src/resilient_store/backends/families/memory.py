@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -79,7 +81,9 @@ class MemoryFamily:
         """Begin an object of unknown length; it lies in memory either way."""
         return _MemoryUpload(self, key, exclusive=exclusive, headers=headers)
 
-    async def publish(self, staged: str, key: str, *, expected: str | None) -> Stored:
+    async def publish(
+        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+    ) -> Stored:
         """Give staged bytes their own key, if nothing but `expected` lies there."""
         with _lock:
             file = self._file(staged)
@@ -134,7 +138,14 @@ class MemoryFamily:
         """Refuse: nobody else can see this process's memory."""
         raise RefusedError("memory cannot sign URLs")
 
+    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+        """Do nothing: an upload lies in memory until it is finished."""
+        return ()
+
     async def close(self) -> None:
+        """Do nothing: there is nothing to give back."""
+
+    def drop(self) -> None:
         """Do nothing: there is nothing to give back."""
 
     def _path(self, key: str) -> str:

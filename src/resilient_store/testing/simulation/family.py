@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import errno
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -135,7 +136,9 @@ class SimulatedFamily:
 
         return await self.request("upload", key, work)
 
-    async def publish(self, staged: str, key: str, *, expected: str | None) -> Stored:
+    async def publish(
+        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+    ) -> Stored:
         """Bring a staged object to its own key, if nothing but `expected` lies there."""
 
         def work() -> Stored:
@@ -197,7 +200,14 @@ class SimulatedFamily:
         """Refuse."""
         raise RefusedError("a simulated disk signs nothing")
 
+    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+        """Do nothing: nobody sweeps a simulated disk."""
+        return ()
+
     async def close(self) -> None:
+        """Give back nothing."""
+
+    def drop(self) -> None:
         """Give back nothing."""
 
     # What the disk does

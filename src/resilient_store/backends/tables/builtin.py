@@ -55,7 +55,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], tuple[Outcome, Outcome | None]], ...]
 )
 
 
-def classify(error: BaseException, *, changing: bool) -> Outcome | None:
+def classify(error: BaseException, *, changing: bool) -> tuple[Outcome, str] | None:
     """Read a builtin exception's errno, then its type; None where it is neither."""
     row = None
     if isinstance(error, OSError) and error.errno is not None:
@@ -65,7 +65,7 @@ def classify(error: BaseException, *, changing: bool) -> Outcome | None:
     if row is None:
         return None
     reading, writing = row
-    return writing if changing and writing is not None else reading
+    return (writing if changing and writing is not None else reading), describe(error)
 
 
 def describe(error: BaseException) -> str:

@@ -1,0 +1,96 @@
+"""How Azure's requests travel: in pieces, once, and with nothing left open when given up.
+
+azure-core's own transport hands a whole body to the socket, so that an upload that was cancelled
+is still sent to its end; and it forgets to close the answer of a call that is cancelled while it
+reads it, so that after a hundred of those no connection is left.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import aiohttp
+from azure.core.pipeline.transport import AioHttpTransport
+
+from resilient_store.backends.contract import StrangerError
+from resilient_store.backends.families.azure_answers import CODE_HEADER, PLATFORM_HEADERS
+from resilient_store.backends.families.sessions import Connector, drop_session
+
+PIECEWISE_FROM_BYTES = 64 * 1024
+_NO_WORDS = b"<Error><Message>not in Azure's words</Message></Error>"
+_REDIRECTION = 300
+_NOT_FOUND = 404
+
+
+class AzureTransport(AioHttpTransport):  # type: ignore[misc]  # loaded lazily: Any to mypy
+    """A session of aiohttp, made in the running loop.
+
+    Parameters
+    ----------
+    connections
+        How many there may be at once.
+    connect_s, silence_s
+        For a connection to be made, and between two pieces of an answer.
+    """
+
+    def __init__(self, *, connections: int, connect_s: float, silence_s: float) -> None:
+        session = aiohttp.ClientSession(
+            connector=Connector(limit=connections),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=True,
+            auto_decompress=False,
+        )
+        # Else aiohttp sends a change again when a connection breaks that was in use before, and
+        # the second one fails on the condition that the first one has met.
+        session._retry_connection = False
+        super().__init__(session=session, connection_timeout=connect_s, read_timeout=silence_s)
+
+    async def send(self, request: Any, *, stream: bool = False, **config: Any) -> Any:
+        """Send a request; return Azure's answer, which is read but where a stream is wanted.
+
+        Raises
+        ------
+        StrangerError
+            Somebody else answered.
+        """
+        response = await super().send(request, stream=True, **config)
+        answer = response.internal_response
+        try:
+            _require_azures(answer)
+            if answer.status >= _REDIRECTION and CODE_HEADER not in answer.headers:
+                _silence(response)
+            elif not stream or answer.status >= _REDIRECTION:
+                await response.read()
+        except BaseException:
+            answer.close()
+            raise
+        return response
+
+    def _get_request_data(self, request: Any) -> Any:
+        data = super()._get_request_data(request)
+        if isinstance(data, bytes) and len(data) > PIECEWISE_FROM_BYTES:
+            return io.BytesIO(data)
+        return data
+
+    def drop(self) -> None:
+        """Close the sockets where no loop can any more."""
+        if self.session is not None:
+            drop_session(self.session)
+
+
+def _silence(response: Any) -> None:
+    """Leave out what a stranger writes into a refusal: the client logs it, or stumbles over it."""
+    response.internal_response.close()
+    response.headers.clear()
+    response._content_type = "application/xml"
+    response._content = _NO_WORDS
+
+
+def _require_azures(answer: aiohttp.ClientResponse) -> None:
+    """Refuse what looks like success or absence and is not Azure's word on it."""
+    headers, status = answer.headers, answer.status
+    if status < _REDIRECTION and not any(name in headers for name in PLATFORM_HEADERS):
+        raise StrangerError("not Azure's answer")
+    if status == _NOT_FOUND and CODE_HEADER not in headers:
+        raise StrangerError("an absence that nobody vouches for")

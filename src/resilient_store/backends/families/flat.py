@@ -1,0 +1,292 @@
+"""Object stores: keys that are only names, in a bucket that may be gone.
+
+What S3, Google Cloud Storage and Azure have in common is here: when "not found" counts, what
+is a directory, ranges, uploads in parts, listings page by page. Each platform adds the requests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import attrs
+
+from resilient_store.backends.classify import classify
+from resilient_store.backends.contract import (
+    CorruptBodyError,
+    Moves,
+    Stored,
+    StrangerError,
+    Traits,
+    Upload,
+)
+from resilient_store.backends.families.bodies import (  # noqa: F401
+    BeyondTheEndError,
+    Span,
+    gather_body,
+    range_header,
+    whole_size,
+)
+from resilient_store.backends.families.gathered import GatheredUpload, Parts
+from resilient_store.backends.threads import DaemonPool
+from resilient_store.model.info import Body, Headers, ObjectInfo
+from resilient_store.model.outcome import Outcome
+from resilient_store.model.path import above, join
+from resilient_store.policies import Backend
+
+PAGE_KEYS = 1000
+# After so many absent keys the bucket itself is looked at again.
+CHECK_AGAIN_AFTER = 20
+# Hashing more than this (1 ms) would hold up the loop, so a thread does it.
+_HASH_INLINE_BYTES = 512 * 1024
+_HASH_THREADS = 2
+
+
+@attrs.frozen
+class Page:
+    """One page of a listing.
+
+    Attributes
+    ----------
+    objects
+        What lies there; their keys are whole names in the bucket.
+    prefixes
+        Names up to the delimiter, with it.
+    token
+        What asks for the next page; None at the end.
+    """
+
+    objects: tuple[ObjectInfo, ...]
+    prefixes: tuple[str, ...] = ()
+    token: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """Where in a platform the objects lie, and how long its calls may take.
+
+    Attributes
+    ----------
+    bucket
+        Or container.
+    prefix
+        Of every name in it, without slashes around it.
+    name
+        The backend's name.
+    timeout_s, stall_s
+        For a call without a body, and between two pieces of a body.
+    """
+
+    bucket: str
+    prefix: str
+    name: str
+    timeout_s: float
+    stall_s: float
+
+    @classmethod
+    def of(cls, backend: Backend, name: str, bucket: str, prefix: str) -> Place:
+        """Take the limits from a backend's configuration."""
+        return cls(
+            bucket=bucket,
+            prefix=prefix.strip("/"),
+            name=name,
+            timeout_s=backend.timeout,
+            stall_s=backend.stall_timeout,
+        )
+
+
+class FlatFamily(ABC):
+    """A bucket of an object store.
+
+    Parameters
+    ----------
+    place
+        The bucket and its limits.
+    write_options
+        Given to every write.
+
+    Notes
+    -----
+    Promises: P4, P5, P6. Source: design, section 4, "Certain absence" and "Never blank".
+    """
+
+    traits = Traits(exclusive_create=None, conditional_delete=True, directories=False)
+    # Whether an absent key's own answer tells it from an absent bucket.
+    names_what_is_absent: ClassVar[bool] = True
+    takes_suffixes: ClassVar[bool] = True
+    # Parts of an upload: all but the last have at least this, and are multiples of the grain.
+    least_part_bytes = 1
+    part_grain_bytes = 1
+
+    def __init__(self, place: Place, write_options: Mapping[str, Any]) -> None:
+        self.place = place
+        self.write_options = dict(write_options)
+        self._below = f"{place.prefix}/" if place.prefix else ""
+        self._is_there = False
+        self._absent = 0
+        self._hashing = DaemonPool(f"{place.name}-hash", _HASH_THREADS)
+
+    # What each platform adds
+
+    @abstractmethod
+    async def _head(self, key: str) -> ObjectInfo:
+        """Look at an object; FileNotFoundError only on the platform's own word."""
+
+    @abstractmethod
+    async def _fetch(self, key: str, span: Span, moves: Moves) -> Body:
+        """Read an object or a range; FileNotFoundError only on the platform's own word."""
+
+    @abstractmethod
+    async def _page(
+        self, prefix: str, *, delimiter: str = "", token: str | None = None, limit: int
+    ) -> Page:
+        """List names that begin so; RootMissingError where the bucket is not there."""
+
+    @abstractmethod
+    async def _begin(self, key: str, *, exclusive: bool, headers: Headers) -> Parts:
+        """Begin an upload in parts."""
+
+    @abstractmethod
+    async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:
+        """Store an object so that it appears whole."""
+
+    # What they share
+
+    def at(self, key: str) -> str:
+        """Return a key's whole name in the bucket."""
+        return join(self.place.prefix, key)
+
+    async def info(self, key: str) -> ObjectInfo:
+        """Say what lies at the key: an object, or a directory if names go on below it."""
+        if not key:
+            await self._page(self._below, limit=1)
+            return ObjectInfo(key="", directory=True)
+        try:
+            return await self._head(key)
+        except FileNotFoundError:
+            pass
+        try:
+            page = await self._page(f"{self.at(key)}/", limit=1)
+        except Exception as error:
+            if not _is_denied(error):
+                raise
+            # No listing, so no directories; whether the key is absent, a read may tell.
+            await self.get(key, 0, 1, lambda _: None)
+            raise
+        self._is_there = True
+        if page.objects or page.prefixes:
+            return ObjectInfo(key=key, directory=True)
+        raise FileNotFoundError(2, "no such object", key)
+
+    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
+        """Read an object, or a range of it as Python slices it."""
+        try:
+            if self._takes_a_look(start, end):
+                info = await self._head(key)
+                first, last, _ = slice(start, end).indices(info.size or 0)
+                if first >= last:
+                    return _nothing_of(info)
+                return await self._fetch(key, (first, last), moves)
+            whole = end is None and not start
+            return await self._fetch(key, None if whole else (start or 0, end), moves)
+        except BeyondTheEndError:
+            info = await self._head(key)
+            first, last, _ = slice(start, end).indices(info.size or 0)
+            if first >= last:
+                return _nothing_of(info)
+            if start is not None and start < 0:  # some servers know no more last bytes than all
+                return await self._fetch(key, (first, last), moves)
+            raise CorruptBodyError from None
+        except FileNotFoundError:
+            await self._require_bucket()
+            raise
+
+    def _takes_a_look(self, start: int | None, end: int | None) -> bool:
+        """Whether it takes the object's size to say which bytes a slice means."""
+        first = start or 0
+        if end is None:
+            return first < 0 and not self.takes_suffixes
+        return not end > first >= 0
+
+    async def upload(self, key: str, *, exclusive: bool, headers: Headers) -> Upload:
+        """Begin an object of unknown length; a short one is sent as a whole in the end."""
+        return GatheredUpload(self, key, exclusive=exclusive, headers=headers)
+
+    async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
+        """List one level, or everything below, page by page."""
+        prefix = f"{self.at(key)}/" if self.at(key) else ""
+        found: dict[str, ObjectInfo] = {}
+        is_there, token = not key, None
+        while True:
+            page = await self._page(
+                prefix, delimiter="" if recursive else "/", token=token, limit=PAGE_KEYS
+            )
+            moves(0)
+            is_there = is_there or bool(page.objects or page.prefixes)
+            for info in page.objects:
+                self._add(found, key, info)
+            for name in page.prefixes:
+                self._add_directories(found, key, f"{name}.")
+            if page.token is None:
+                break
+            if page.token == token:
+                raise StrangerError("a listing that never ends")
+            token = page.token
+        self._is_there = True
+        return list(found.values()) if is_there else [await self._head(key)]
+
+    async def mkdir(self, key: str) -> None:  # noqa: B027 - there is nothing to add
+        """Do nothing: directories do not exist by themselves."""
+
+    async def rmdir(self, key: str) -> None:  # noqa: B027 - there is nothing to add
+        """Do nothing: directories do not exist by themselves."""
+
+    async def md5(self, data: bytes) -> bytes:
+        """Return the MD5 digest by which platforms recognise bytes."""
+        if len(data) <= _HASH_INLINE_BYTES:
+            return _md5(data)
+        return await self._hashing.run(lambda _: _md5(data))
+
+    def close_threads(self) -> None:
+        """Let the threads end."""
+        self._hashing.close()
+
+    async def _require_bucket(self) -> None:
+        """Let "not found" count only while the bucket is known to be there."""
+        self._absent += 1
+        if self._is_there and self._absent <= CHECK_AGAIN_AFTER:
+            return
+        try:
+            await self._page(self._below, limit=1)
+        except Exception as error:
+            # Who may only read has the platform's word on the key, or nobody's.
+            if not (self.names_what_is_absent and _is_denied(error)):
+                raise
+        self._is_there, self._absent = True, 0
+
+    def _add(self, found: dict[str, ObjectInfo], listed: str, info: ObjectInfo) -> None:
+        key = info.key.removeprefix(self._below)
+        self._add_directories(found, listed, info.key)
+        if not key.endswith("/"):  # else the marker of a directory, which some tools leave
+            found[key] = attrs.evolve(info, key=key)
+
+    def _add_directories(self, found: dict[str, ObjectInfo], listed: str, name: str) -> None:
+        for directory in above(name.removeprefix(self._below)):
+            if directory in found or len(directory) <= len(listed):
+                return
+            found[directory] = ObjectInfo(key=directory, directory=True)
+
+
+def _nothing_of(info: ObjectInfo) -> Body:
+    content_type = info.headers.content_type if info.headers else None
+    return Body(data=b"", size=info.size, tag=info.tag, content_type=content_type)
+
+
+def _is_denied(error: Exception) -> bool:
+    return classify(error, changing=False)[0] is Outcome.DENIED
+
+
+def _md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()

@@ -1,0 +1,335 @@
+"""Amazon S3, and what speaks like it: one request a call, through aiobotocore's client.
+
+s3fs opens it (credentials, endpoint, session) and is asked nothing else: its own calls retry,
+cache listings, look before they read, and hand out zeros for bytes that were cut off.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from resilient_store.backends.contract import (
+    ChangedError,
+    CorruptBodyError,
+    Moves,
+    RefusedError,
+    Stored,
+    StrangerError,
+    Traits,
+    UnknownOutcomeError,
+)
+from resilient_store.backends.families.bodies import Span, gather_body, range_header, whole_size
+from resilient_store.backends.families.fields import NO_TYPE, pack, require_plain_fields
+from resilient_store.backends.families.flat import FlatFamily, Page, Place
+from resilient_store.backends.families.s3_answers import (
+    FIELDS,
+    about_bucket,
+    about_key,
+    answer_of,
+    headers_of,
+    is_md5,
+    is_s3s,
+    require_s3s,
+    status_of,
+    tag_of,
+)
+from resilient_store.backends.families.s3_parts import S3Parts, body_of
+from resilient_store.backends.families.sockets import drop_session
+from resilient_store.model.info import Body, Headers, ObjectInfo
+from resilient_store.policies import Backend
+
+logger = logging.getLogger("resilient_store")
+
+# Source: Amazon S3 API reference, CopyObject.
+LARGEST_COPY_BYTES = 5 * 1024**3
+COPY_PART_BYTES = 512 * 1024**2
+
+LONGEST_SILENCE_S = 60.0
+SPARE_CONNECTIONS = 8  # for probes and clean-ups beside the calls
+
+_PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+
+
+def open_family(
+    cls: Any,
+    arguments: Sequence[Any],
+    options: Mapping[str, Any],
+    *,
+    root: str,
+    backend: Backend,
+    name: str,
+) -> S3Family:
+    """Open a bucket as a filesystem's options say, with this library's limits and no retries."""
+    config = {
+        # Most stores that speak like S3 do not know the checksums that botocore adds.
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+        **(options.get("config_kwargs") or {}),
+        "retries": {"total_max_attempts": 1, "mode": "standard"},
+        "connect_timeout": backend.timeout,
+        # Silence before the first byte: a large copy may take that long. The outer deadline rules.
+        "read_timeout": backend.timeout + LONGEST_SILENCE_S,
+        "max_pool_connections": backend.max_concurrency + SPARE_CONNECTIONS,
+    }
+    filesystem = cls(*arguments, **{**options, "config_kwargs": config, "asynchronous": True})
+    bucket, prefix, _ = filesystem.split_path(root)
+    return S3Family(filesystem, Place.of(backend, name, bucket, prefix), backend.write_options)
+
+
+class S3Family(FlatFamily):
+    """A bucket of S3.
+
+    Its tags are digests of the bytes, the same for the same bytes, so no deletion can be bound
+    to one write: a late one would hit the same bytes written again.
+    """
+
+    traits = Traits(exclusive_create=None, conditional_delete=False, directories=False)
+    least_part_bytes = 5 * 1024**2
+
+    def __init__(self, filesystem: Any, place: Place, write_options: Mapping[str, Any]) -> None:
+        super().__init__(place, write_options)
+        self._fs = filesystem
+        self._client: Any = None
+
+    async def _connected(self) -> Any:
+        if self._client is None:
+            await self._fs.set_session()
+            self._client = await self._fs.get_s3(self.place.bucket)
+        return self._client
+
+    async def ask(self, operation: str, **given: Any) -> Any:
+        """Send one request with what the filesystem adds to it, such as a customer's key."""
+        call = getattr(await self._connected(), operation)
+        return await call(**self._fs._get_s3_method_kwargs(call, Bucket=self.place.bucket, **given))
+
+    # Reading
+
+    async def _head(self, key: str) -> ObjectInfo:
+        try:
+            found = await self.ask("head_object", Key=self.at(key))
+        except Exception as error:
+            if status_of(answer_of(error)) != 404:  # noqa: PLR2004 - "Not Found"
+                raise
+            if not is_s3s(answer_of(error)):
+                # A HEAD has no body, and so no code: where its headers are nobody's, a GET says.
+                await self._fetch(key, (0, 1), lambda _: None)
+                raise StrangerError("a HEAD and a GET that differ") from None
+            raise FileNotFoundError(2, "no such object", key) from None
+        require_s3s(found)
+        return ObjectInfo(
+            key=key,
+            size=found["ContentLength"],
+            tag=tag_of(found),
+            modified=found.get("LastModified"),
+            headers=headers_of(found),
+        )
+
+    async def _fetch(self, key: str, span: Span, moves: Moves) -> Body:
+        wanted = {} if span is None else {"Range": range_header(span)}
+        try:
+            found = await self.ask("get_object", Key=self.at(key), **wanted)
+        except Exception as error:
+            raise about_key(error, key) from None
+        stream = found["Body"]
+        try:
+            require_s3s(found)
+            length = found.get("ContentLength")
+            size = whole_size(found.get("ContentRange"), span, length)
+            moves(length or 0)
+            data = await gather_body(stream.raw_stream.content.readany, length, self.place.stall_s)
+        finally:
+            stream.close()
+        tag = tag_of(found)
+        if span is None and is_md5(found, tag) and (await self.md5(data)).hex() != tag:
+            raise CorruptBodyError
+        return Body(data=data, size=size, tag=tag, content_type=headers_of(found).content_type)
+
+    async def _page(
+        self, prefix: str, *, delimiter: str = "", token: str | None = None, limit: int
+    ) -> Page:
+        more = {"ContinuationToken": token} if token else {}
+        more |= {"Delimiter": delimiter} if delimiter else {}
+        try:
+            found = await self.ask("list_objects_v2", Prefix=prefix, MaxKeys=limit, **more)
+        except Exception as error:
+            raise about_bucket(error) from None
+        if "KeyCount" not in found and "Name" not in found:
+            raise StrangerError("no listing")
+        objects = tuple(
+            ObjectInfo(
+                key=one["Key"], size=one["Size"], tag=tag_of(one), modified=one.get("LastModified")
+            )
+            for one in found.get("Contents", ())
+        )
+        prefixes = tuple(one["Prefix"] for one in found.get("CommonPrefixes", ()))
+        return Page(objects, prefixes, found.get("NextContinuationToken") or None)
+
+    # Writing
+
+    async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:
+        """Store an object in one request."""
+        digest = await self.md5(data)
+        answer = await self.ask(
+            "put_object",
+            Key=self.at(key),
+            Body=body_of(data),
+            ContentMD5=base64.b64encode(digest).decode(),
+            **await self._params("PutObject", headers),
+            **({"IfNoneMatch": "*"} if exclusive else {}),
+        )
+        tag = tag_of(answer)
+        if tag is None:
+            await self._require_landed(key, len(data), digest.hex())
+            return Stored(digest.hex(), headers_kept=True)
+        if is_md5(answer, tag) and tag != digest.hex():
+            raise CorruptBodyError
+        return Stored(tag, headers_kept=True)
+
+    async def _require_landed(self, key: str, size: int, tag: str | None) -> None:
+        """Look, where the answer to a write does not carry what it must."""
+        try:
+            found = await self._head(key)
+        except FileNotFoundError:
+            raise UnknownOutcomeError from None
+        if found.size != size or (tag and found.tag != tag):
+            raise UnknownOutcomeError
+
+    async def _begin(self, key: str, *, exclusive: bool, headers: Headers) -> S3Parts:
+        begun = await self.ask(
+            "create_multipart_upload",
+            Key=self.at(key),
+            **await self._params("CreateMultipartUpload", headers),
+        )
+        if not begun.get("UploadId"):
+            raise StrangerError("no upload")
+        return S3Parts(self, self.at(key), begun["UploadId"], exclusive)
+
+    async def publish(
+        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+    ) -> Stored:
+        """Copy a staged object to its own key, in parts where it is large, and delete it."""
+        try:
+            lies_there: str | None = (await self._head(key)).tag
+        except FileNotFoundError:
+            lies_there = None
+        if lies_there != expected:
+            raise ChangedError
+        condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": f'"{expected}"'}
+        if size is None:
+            size = (await self._head(staged)).size or 0
+        if size > LARGEST_COPY_BYTES:
+            tag = await self._copy_in_parts(staged, key, size, condition)
+        else:
+            answer = await self.ask(
+                "copy_object",
+                Key=self.at(key),
+                CopySource=self._source(staged),
+                **await self._params("CopyObject"),
+                **condition,
+            )
+            tag = tag_of(answer.get("CopyObjectResult", {}))
+        if tag is None:
+            raise UnknownOutcomeError
+        await self._discard(staged)
+        return Stored(tag, headers_kept=True)
+
+    async def _copy_in_parts(
+        self, staged: str, key: str, size: int, condition: Mapping[str, str]
+    ) -> str | None:
+        headers = (await self._head(staged)).headers or Headers()
+        parts = await self._begin(key, exclusive=False, headers=headers)
+        try:
+            for first in range(0, size, COPY_PART_BYTES):
+                await parts.copy(self._source(staged), first, min(size, first + COPY_PART_BYTES))
+            return await parts.complete(condition)
+        except BaseException:
+            await parts.abort()
+            raise
+
+    def _source(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.place.bucket, "Key": self.at(key)}
+
+    async def _discard(self, staged: str) -> None:
+        """Remove what was published; what cannot be is swept later, and is no reason to fail."""
+        try:
+            await self.ask("delete_object", Key=self.at(staged))
+        except Exception as error:
+            logger.warning(
+                "backend %s: a staged object stays until a sweep (%s)",
+                self.place.name,
+                type(error).__name__,
+            )
+
+    async def delete(self, key: str, *, expected: str | None = None) -> None:
+        """Delete an object; never on a condition. S3 says "done" of an absent key, so look."""
+        if expected is not None:
+            raise RefusedError("its tags are the same for the same bytes")
+        try:
+            await self._head(key)
+        except FileNotFoundError:
+            await self._page(self._below, limit=1)  # a HEAD does not tell key from bucket
+            raise
+        answer = await self.ask("delete_object", Key=self.at(key))
+        if not is_s3s(answer) and status_of(answer) != 204:  # noqa: PLR2004 - "No Content"
+            raise UnknownOutcomeError
+
+    async def sign(self, key: str, expiration: int) -> str:
+        """Make a URL that reads the object for so many seconds."""
+        client = await self._connected()
+        url: str = await client.generate_presigned_url(
+            "get_object",
+            Params={"Bucket": self.place.bucket, "Key": self.at(key)},
+            ExpiresIn=expiration,
+        )
+        return url
+
+    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+        """Abort multipart uploads below the prefix that began before then."""
+        keys: list[str] = []
+        marker: dict[str, Any] = {}
+        while True:
+            found = await self.ask("list_multipart_uploads", Prefix=self._below, **marker)
+            for one in found.get("Uploads", ()):
+                if one["Initiated"] < before:
+                    await S3Parts(self, one["Key"], one["UploadId"]).abort()
+                    keys.append(one["Key"].removeprefix(self._below))
+            following = {
+                "KeyMarker": found.get("NextKeyMarker"),
+                "UploadIdMarker": found.get("NextUploadIdMarker"),
+            }
+            if not found.get("IsTruncated") or following == marker:
+                return keys
+            marker = following
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self.close_threads()
+        if self._fs._s3 is not None:
+            await self._fs._s3.close()
+
+    def drop(self) -> None:
+        """Close the sockets where no loop can any more."""
+        self.close_threads()
+        sessions = getattr(getattr(self._fs._s3, "_endpoint", None), "http_session", None)
+        for session in (getattr(sessions, "_sessions", None) or {}).values():
+            drop_session(session)
+
+    async def _params(self, operation: str, headers: Headers | None = None) -> dict[str, Any]:
+        """Return what a write is given: its headers, and the backend's own options."""
+        client = await self._connected()
+        known = client.meta.service_model.operation_model(operation).input_shape.members
+        if headers is None:  # a copy brings its headers along
+            return {name: v for name, v in self.write_options.items() if name in known}
+        require_plain_fields(headers)
+        for name in self.write_options:
+            if name not in known:
+                raise RefusedError(f"write_options: S3's {operation} takes no {name}")
+        params = {n: getattr(headers, field) for n, field in FIELDS.items()}
+        params["ContentType"] = params["ContentType"] or NO_TYPE
+        given = {name: value for name, value in params.items() if value is not None}
+        return {**given, "Metadata": pack(headers.metadata, _PLAIN_NAME), **self.write_options}

@@ -1,0 +1,66 @@
+"""One platform of each kind for a whole run, started when a test first asks for it.
+
+Each worker of pytest-xdist has its own. After every test a platform is healthy again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import processes
+from tests.servers.platforms import RCLONE_OPTIONS, Platform
+
+
+@pytest.fixture(scope="session")
+def running_s3() -> Iterator[Platform]:
+    with Platform("s3", processes.moto()) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def running_rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    folder = tmp_path_factory.mktemp("rclone")
+    with Platform("s3", processes.rclone(folder), RCLONE_OPTIONS) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def running_gcs() -> Iterator[Platform]:
+    with Platform("gcs", processes.fake_gcs()) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def running_azure() -> Iterator[Platform]:
+    with Platform("azure", processes.azurite()) as platform:
+        yield platform
+
+
+@pytest.fixture
+def s3(running_s3: Platform) -> Iterator[Platform]:
+    """S3 with conditions and metadata; what it holds is lost when it is killed."""
+    yield running_s3
+    running_s3.heal()
+
+
+@pytest.fixture
+def rclone_s3(running_rclone_s3: Platform) -> Iterator[Platform]:
+    """S3 that is quick and keeps its objects, but takes no condition and loses metadata."""
+    yield running_rclone_s3
+    running_rclone_s3.heal()
+
+
+@pytest.fixture
+def gcs(running_gcs: Platform) -> Iterator[Platform]:
+    """GCS, in memory."""
+    yield running_gcs
+    running_gcs.heal()
+
+
+@pytest.fixture
+def azure(running_azure: Platform) -> Iterator[Platform]:
+    """Azure's blobs, in memory."""
+    yield running_azure
+    running_azure.heal()
