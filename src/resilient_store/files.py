@@ -55,6 +55,12 @@ class _RawReader(io.RawIOBase):
         self._position = base[whence] + offset
         return self._position
 
+    def readall(self) -> bytes:
+        """Read to the end in whole blocks: Python's own version asks for 8 KiB at a time."""
+        data: bytes = sync(self._fs.loop, self._reader.read, self._position, self._reader.size)
+        self._position += len(data)
+        return data
+
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         end = self._position + min(len(view), BLOCK_BYTES)

@@ -21,7 +21,7 @@ from resilient_store.backends.families import s3 as s3_family
 from resilient_store.backends.opening import opener
 from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome
-from resilient_store.testing.conformance import BackendConformance, Subject, skipped
+from resilient_store.testing.conformance import BackendConformance, skipped
 from tests.servers.subjects import PREFIX, backend, opened, subject_in
 
 MIB = 1024 * 1024

@@ -11,7 +11,7 @@ import logging
 import threading
 
 from resilient_store.backends import contract
-from resilient_store.backends.tables import azure, builtin, http, s3
+from resilient_store.backends.tables import azure, builtin, gcs, http, s3
 from resilient_store.model.outcome import Outcome
 
 logger = logging.getLogger("resilient_store")
@@ -29,7 +29,7 @@ _DETAILS: dict[type[Exception], str] = {
     contract.ChangedError: "changed since it was looked at",
     contract.UnknownOutcomeError: "it may have happened",
 }
-_TABLES = (azure.classify, s3.classify, http.classify_aiohttp, builtin.classify)
+_TABLES = (azure.classify, gcs.classify, s3.classify, http.classify_aiohttp, builtin.classify)
 _reported: set[str] = set()
 _lock = threading.Lock()
 

@@ -140,11 +140,13 @@ class BackendClient:
         return Reply(self.name, reply.outcome, upload, reply.detail)
 
     async def publish(
-        self, staged: str, key: str, *, expected: str | None, size: int
+        self, staged: str, key: str, *, expected: str | None, size: int, looked: bool
     ) -> Reply[Stored]:
         """Bring a staged object of `size` bytes to its own key."""
         return await self._change(
-            key, lambda family: family.publish(staged, key, expected=expected, size=size), size=size
+            key,
+            lambda family: family.publish(staged, key, expected=expected, size=size, looked=looked),
+            size=size,
         )
 
     async def delete(self, key: str, *, expected: str | None = None) -> Reply[None]:

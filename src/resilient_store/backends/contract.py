@@ -105,9 +105,18 @@ class Family(Protocol):
         """Begin to store an object of unknown length."""
 
     async def publish(
-        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+        self,
+        staged: str,
+        key: str,
+        *,
+        expected: str | None,
+        size: int | None = None,
+        looked: bool = False,
     ) -> Stored:
-        """Bring staged bytes, `size` of them, to a key where nothing but `expected` lies."""
+        """Bring staged bytes, `size` of them, to a key where nothing but `expected` lies.
+
+        Whoever has just `looked` may spare a platform that has conditions another look.
+        """
 
     async def delete(self, key: str, *, expected: str | None = None) -> None:
         """Delete an object; with a tag, only if the object still has it."""

@@ -7,6 +7,7 @@ sends nothing. With ``write_once`` nothing is looked at and nothing is ever undo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -30,6 +31,7 @@ from resilient_store.io.taken import (
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.part import Part
 from resilient_store.model.path import RESERVED, join
 from resilient_store.model.result import WriteReceipt
 from resilient_store.protocol.write import Demand
@@ -38,6 +40,8 @@ from resilient_store.store import Store
 T = TypeVar("T")
 
 PART_BYTES = 8 * 1024 * 1024
+# A look that is no older need not be repeated where a condition goes with the request.
+FRESH_LOOK_S = 1.0
 # Platforms take 10,000 parts: after each thousand they get longer, up to 80 MiB and 430 GiB in all.
 PARTS_OF_A_LENGTH = 1000
 _GONE = (Outcome.OK, Outcome.NOT_FOUND)
@@ -77,6 +81,7 @@ class WriteSession:
         self._once = store.configuration.write_once
         self._id = runtime.new_id()
         self._names: tuple[str, ...] = ()
+        self._looked_at_s = -math.inf
         self._before: dict[str, ObjectInfo | None] = {}
         self._failed: dict[str, Reply[Any]] = {}
         self._uploads: dict[str, UploadClient] = {}
@@ -112,13 +117,16 @@ class WriteSession:
         self._require_enough("Nothing was written")
         if once:
             self._headers = self._given.over(None, self._path)
-            await self._on_live(lambda client: client.open())
+            fresh = [name for name in self._live if store.clients[name].traits is None]
+            if fresh:
+                await self._on_live(lambda client: client.open(), fresh)
             self._require_enough("Nothing was written")
             if once is True:
                 tried = await self._on_live(tries_exclusive_create, demand=store.demand)
                 refuse_overwriters(tried)
                 self._require_enough("Nothing was written")
             return
+        self._looked_at_s = runtime.now_s()
         looked = await fan_out(store, store.clients, lambda c: c.info(self._path, kind="write"))
         for name, reply in looked.items():
             self._note_look(name, reply)
@@ -147,7 +155,7 @@ class WriteSession:
             self._buffer += view[offset : offset + PART_BYTES]
             length = part_bytes(self._parts)
             if len(self._buffer) > length:
-                part, self._buffer = bytes(self._buffer[:length]), self._buffer[length:]
+                part, self._buffer = Part(self._buffer[:length]), self._buffer[length:]
                 self._parts += 1
                 await self._send_part(part)
 
@@ -223,7 +231,7 @@ class WriteSession:
         if not self._is_enough():
             return
         demand = self._store.demand if self._once else None
-        last = bytes(self._buffer)
+        last = Part(self._buffer)
         if self._uploads and last:
             await self._on_live(lambda client: self._uploads[client.name].write(last), names)
             names = [name for name in names if name not in self._failed]
@@ -273,6 +281,7 @@ class WriteSession:
                 self._path,
                 expected=None if info is None else info.tag,
                 size=self._checksum.size,
+                looked=runtime.now_s() - self._looked_at_s < FRESH_LOOK_S,
             )
             if reply.ok:
                 self._staged.discard(client.name)

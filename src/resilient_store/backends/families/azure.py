@@ -35,6 +35,7 @@ from resilient_store.backends.families.azure_answers import (
     about_commit,
     about_container,
     about_key,
+    about_range,
     checked_options,
     code_of,
     digest_header,
@@ -183,7 +184,7 @@ class AzureFamily(FlatFamily):
                 cls=lambda response, *_: response.http_response.internal_response,
             )
         except Exception as error:
-            raise about_key(error, key) from None
+            raise (about_key if span is None else about_range)(error, key) from None
         said = answer.headers
         try:
             if said.get(f"x-ms-meta-{FOLDER}", "").lower() == "true":
@@ -218,7 +219,7 @@ class AzureFamily(FlatFamily):
         return [info for info in found if not (info.directory and info.key == key)]
 
     async def _page(
-        self, prefix: str, *, delimiter: str = "", token: str | None = None, limit: int = 1000
+        self, prefix: str, *, delimiter: str = "", token: str | None = None, limit: int
     ) -> Page:
         # Metadata tells a directory of a hierarchical account from an empty object.
         wanted: dict[str, Any] = {"name_starts_with": prefix or None, "include": ["metadata"]}

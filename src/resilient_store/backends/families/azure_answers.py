@@ -46,12 +46,16 @@ def code_of(error: BaseException) -> str:
 
 def about_key(error: Exception, key: str) -> Exception:
     """Turn an error about a key into what it says of the key."""
-    code = code_of(error)
-    if code in _ABSENT:
+    if code_of(error) in _ABSENT:
         return FileNotFoundError(2, "no such object", key)
-    if code == "InvalidRange" or getattr(error, "status_code", 0) == _NOT_SATISFIABLE:
-        return BeyondTheEndError()
     return about_container(error)
+
+
+def about_range(error: Exception, key: str) -> Exception:
+    """Turn an error about a range of a key into what it says of either."""
+    if getattr(error, "status_code", 0) == _NOT_SATISFIABLE:
+        return BeyondTheEndError()
+    return about_key(error, key)
 
 
 def about_container(error: Exception) -> Exception:

@@ -18,7 +18,7 @@ from resilient_store.backends.families.azure_answers import CODE_HEADER, PLATFOR
 from resilient_store.backends.families.sessions import Connector, drop_session
 
 PIECEWISE_FROM_BYTES = 64 * 1024
-_NO_WORDS = b"<Error><Message>not in Azure's words</Message></Error>"
+_NO_WORDS = b"<Error><Message>refused</Message></Error>"
 _REDIRECTION = 300
 _NOT_FOUND = 404
 
@@ -58,9 +58,9 @@ class AzureTransport(AioHttpTransport):  # type: ignore[misc]  # loaded lazily: 
         answer = response.internal_response
         try:
             _require_azures(answer)
-            if answer.status >= _REDIRECTION and CODE_HEADER not in answer.headers:
-                _silence(response)
-            elif not stream or answer.status >= _REDIRECTION:
+            if answer.status >= _REDIRECTION:
+                await _silence(response)
+            elif not stream:
                 await response.read()
         except BaseException:
             answer.close()
@@ -79,10 +79,16 @@ class AzureTransport(AioHttpTransport):  # type: ignore[misc]  # loaded lazily: 
             drop_session(self.session)
 
 
-def _silence(response: Any) -> None:
-    """Leave out what a stranger writes into a refusal: the client logs it, or stumbles over it."""
-    response.internal_response.close()
-    response.headers.clear()
+async def _silence(response: Any) -> None:
+    """Leave out what is written below a refusal: its code is in the head.
+
+    The client logs what strangers write there, or stumbles over it.
+    """
+    if CODE_HEADER in response.headers:
+        await response.read()  # so that the connection can be used again
+    else:
+        response.internal_response.close()
+    response.headers.pop("Content-Encoding", None)
     response._content_type = "application/xml"
     response._content = _NO_WORDS
 

@@ -6,7 +6,6 @@ is a directory, ranges, uploads in parts, listings page by page. Each platform a
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -33,6 +32,7 @@ from resilient_store.backends.families.gathered import GatheredUpload, Parts
 from resilient_store.backends.threads import DaemonPool
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome
+from resilient_store.model.part import Part
 from resilient_store.model.path import above, join
 from resilient_store.policies import Backend
 
@@ -245,9 +245,10 @@ class FlatFamily(ABC):
 
     async def md5(self, data: bytes) -> bytes:
         """Return the MD5 digest by which platforms recognise bytes."""
+        part = data if isinstance(data, Part) else Part(data)
         if len(data) <= _HASH_INLINE_BYTES:
-            return _md5(data)
-        return await self._hashing.run(lambda _: _md5(data))
+            return part.md5
+        return await self._hashing.run(lambda _: part.md5)
 
     def close_threads(self) -> None:
         """Let the threads end."""
@@ -286,7 +287,3 @@ def _nothing_of(info: ObjectInfo) -> Body:
 
 def _is_denied(error: Exception) -> bool:
     return classify(error, changing=False)[0] is Outcome.DENIED
-
-
-def _md5(data: bytes) -> bytes:
-    return hashlib.md5(data, usedforsecurity=False).digest()

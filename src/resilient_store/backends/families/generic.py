@@ -144,7 +144,13 @@ class GenericFamily:
         return Stored() if staged == key else await self._rename_or_discard(staged, key)
 
     async def publish(
-        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+        self,
+        staged: str,
+        key: str,
+        *,
+        expected: str | None,
+        size: int | None = None,
+        looked: bool = False,
     ) -> Stored:
         """Bring a staged object to its own key; what lies there is looked at first."""
         try:

@@ -50,7 +50,13 @@ class LocalFamily:
         return _LocalUpload(file, self._run)
 
     async def publish(
-        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+        self,
+        staged: str,
+        key: str,
+        *,
+        expected: str | None,
+        size: int | None = None,
+        looked: bool = False,
     ) -> Stored:
         """Give a staged file its own name, if nothing but `expected` lies there."""
         return await self._run(

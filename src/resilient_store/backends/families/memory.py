@@ -82,7 +82,13 @@ class MemoryFamily:
         return _MemoryUpload(self, key, exclusive=exclusive, headers=headers)
 
     async def publish(
-        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+        self,
+        staged: str,
+        key: str,
+        *,
+        expected: str | None,
+        size: int | None = None,
+        looked: bool = False,
     ) -> Stored:
         """Give staged bytes their own key, if nothing but `expected` lies there."""
         with _lock:

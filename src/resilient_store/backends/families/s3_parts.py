@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -17,9 +18,11 @@ from resilient_store.backends.contract import (
     UnknownOutcomeError,
 )
 from resilient_store.backends.families.s3_answers import is_md5, tag_of
+from resilient_store.model.part import Part
 
 # Source: Amazon S3 user guide, "Multipart upload limits".
 MOST_PARTS = 10_000
+_OF_PARTS = re.compile(r"[0-9a-f]{32}-\d+")
 
 
 class Asked(Protocol):
@@ -41,6 +44,7 @@ class S3Parts:
     _upload: str
     _exclusive: bool = False
     _parts: list[dict[str, Any]] = attrs.field(factory=list, init=False)
+    _digests: list[bytes] = attrs.field(factory=list, init=False)
 
     async def _ask(self, operation: str, **given: Any) -> Any:
         return await self._bucket.ask(operation, Key=self._name, UploadId=self._upload, **given)
@@ -60,6 +64,8 @@ class S3Parts:
         if is_md5(answer, tag) and tag != digest.hex():
             raise CorruptBodyError
         self._keep(tag)
+        if is_md5(answer, tag):
+            self._digests.append(digest)
 
     async def copy(self, source: Mapping[str, str], first: int, last: int) -> None:
         """Take one part from an object that is there."""
@@ -89,7 +95,16 @@ class S3Parts:
         tag = await self.complete({"IfNoneMatch": "*"} if self._exclusive else {})
         if tag is None:
             raise UnknownOutcomeError
+        if self._lacks_parts(tag):
+            raise CorruptBodyError
         return Stored(tag, headers_kept=True)
+
+    def _lacks_parts(self, tag: str) -> bool:
+        """Whether a tag made of the parts' digests says that they are not all in the object."""
+        if len(self._digests) != len(self._parts) or not _OF_PARTS.fullmatch(tag):
+            return False  # another kind of tag, such as where a key service encrypts
+        digest = Part(b"".join(self._digests)).md5.hex()
+        return tag != f"{digest}-{len(self._parts)}"
 
     async def complete(self, condition: Mapping[str, str]) -> str | None:
         """Make the object visible; return its tag."""

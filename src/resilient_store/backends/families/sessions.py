@@ -30,6 +30,12 @@ class Connector(aiohttp.TCPConnector):
             transport.abort()
         super()._release(key, protocol, should_close=should_close)
 
+    def _close(self, *, abort_ssl: bool = False) -> Any:
+        if not self._loop.is_closed():
+            for protocol in self._acquired:
+                protocol.abort()
+        return super()._close(abort_ssl=abort_ssl)
+
 
 def drop_session(session: Any) -> None:
     """Close the sockets of a session, without its loop.

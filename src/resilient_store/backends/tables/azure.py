@@ -130,22 +130,17 @@ def classify(error: BaseException, *, changing: bool) -> tuple[Outcome, str] | N
         return None
     answer = getattr(error, "response", None)
     if hasattr(answer, "status_code"):
-        return _read_answer(error, answer, row, changing=changing)
+        return _read_answer(answer, row, changing=changing)
     inner = getattr(error, "inner_exception", None)
     if isinstance(inner, BaseException):  # "could not connect" is also said of a broken answer
         row = row_for(inner, BY_AIOHTTP_ERROR) or row
     return read_row(row, changing=changing), type(error).__name__
 
 
-def _read_answer(
-    error: BaseException, answer: Any, otherwise: Row, *, changing: bool
-) -> tuple[Outcome, str]:
-    by_azure = answer.headers.get(_CODE_HEADER)
-    said = by_azure or getattr(error, "error_code", None)
-    code = clean_code(getattr(said, "value", said))
+def _read_answer(answer: Any, otherwise: Row, *, changing: bool) -> tuple[Outcome, str]:
+    # In the head only: anybody may write a body.
+    code = clean_code(answer.headers.get(_CODE_HEADER))
     known = BY_CODE.get(code)
-    if known is NOT_THERE and not by_azure:
-        known = None  # a body alone proves nobody's word
     if known is None and otherwise is not DENIED:
         known = by_status(answer.status_code)
     outcome = read_row(known or otherwise, changing=changing)

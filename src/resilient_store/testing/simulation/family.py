@@ -137,7 +137,13 @@ class SimulatedFamily:
         return await self.request("upload", key, work)
 
     async def publish(
-        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+        self,
+        staged: str,
+        key: str,
+        *,
+        expected: str | None,
+        size: int | None = None,
+        looked: bool = False,
     ) -> Stored:
         """Bring a staged object to its own key, if nothing but `expected` lies there."""
 

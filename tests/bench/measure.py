@@ -1,0 +1,110 @@
+"""Time variants in turns, so that a machine that slows down slows all of them down."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+import attrs
+
+Variant = Callable[[], Awaitable[object]]
+WARM_UP = 3
+
+
+@attrs.frozen
+class Ratio:
+    """How one variant compares with another, pair by pair, each pair run one after the other.
+
+    Attributes
+    ----------
+    what
+        What was done.
+    ours_s, bare_s
+        Medians.
+    middle, low, high
+        Median and quartiles of the ratios.
+    rounds
+        Pairs.
+    most
+        What it may be; None where nothing is asked.
+    """
+
+    what: str
+    ours_s: float
+    bare_s: float
+    middle: float
+    low: float
+    high: float
+    rounds: int
+    most: float | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is what it may be."""
+        return self.most is None or self.middle <= self.most
+
+    def row(self) -> str:
+        """Return a row of a Markdown table."""
+        asked = "" if self.most is None else f"{self.most:g}"
+        return (
+            f"| {self.what} | {1000 * self.ours_s:.2f} | {1000 * self.bare_s:.2f} "
+            f"| **{self.middle:.2f}** | {self.low:.2f} to {self.high:.2f} | {asked} "
+            f"| {self.rounds} |"
+        )
+
+
+HEADING = (
+    "| what | ours, ms | bare, ms | ratio | quartiles | at most | pairs |\n"
+    "|---|---|---|---|---|---|---|"
+)
+
+
+async def taken_s(variant: Variant) -> float:
+    """Run a variant once, and return how long it took."""
+    began_s = time.perf_counter()
+    await variant()
+    return time.perf_counter() - began_s
+
+
+async def compare(
+    what: str, ours: Variant, bare: Variant, *, rounds: int, most: float | None = None
+) -> Ratio:
+    """Run both in turns, each first every other time, and compare each pair."""
+    for _ in range(WARM_UP):
+        await ours()
+        await bare()
+    pairs = []
+    for number in range(rounds):
+        if number % 2:
+            one_s = await taken_s(ours)
+            pairs.append((one_s, await taken_s(bare)))
+        else:
+            other_s = await taken_s(bare)
+            pairs.append((await taken_s(ours), other_s))
+    return ratio(what, pairs, most=most)
+
+
+def ratio(what: str, pairs: list[tuple[float, float]], *, most: float | None = None) -> Ratio:
+    """Compare pairs of times."""
+    low, middle, high = statistics.quantiles([ours / bare for ours, bare in pairs], n=4)
+    return Ratio(
+        what=what,
+        ours_s=statistics.median(ours for ours, _ in pairs),
+        bare_s=statistics.median(bare for _, bare in pairs),
+        middle=middle,
+        low=low,
+        high=high,
+        rounds=len(pairs),
+        most=most,
+    )
+
+
+def table(ratios: list[Ratio]) -> str:
+    """Return a Markdown table."""
+    return "\n".join([HEADING, *(one.row() for one in ratios)])
+
+
+def facts(values: Mapping[str, str]) -> str:
+    """Return a Markdown list."""
+    return "\n".join(f"- {name}: {value}" for name, value in values.items())
