@@ -1,12 +1,12 @@
 """An outage, rehearsed: three platforms fail one after another, and a photo shop works on.
 
-    python examples/outage_drill.py [--keep DIR]
+    python examples/outage_drill.py [--servers] [--keep DIR]
 
-Three directories stand for the platforms, so no server and no account is needed:
+Three directories stand for the platforms, so no server and no account is needed; with
+``--servers`` they are S3, Google Cloud Storage and Azure, as servers on this machine that are
+killed and stopped for real (in a checkout, with the environment that ``nox`` builds).
 
-- ``north`` and ``west`` are plain directories; one is *down* while it is renamed away.
-- ``south`` is a directory behind fsspec's local filesystem, whose calls the drill can make wait.
-  It *hangs* as a dead network mount does: it takes calls and ends none.
+``north`` and ``west`` go *down*; ``south`` *hangs*: it takes calls and ends none.
 
 Every step is checked against what the library promises; the exit status is 0 only if all were
 kept. ``--keep DIR`` leaves the shop's gallery there as a web page.
@@ -20,17 +20,13 @@ import io
 import logging
 import shutil
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from fsspec.implementations.local import LocalFileSystem
+from outage_platforms import Platform, directories, servers
 
 import resilient_store as rs
 
@@ -49,7 +45,6 @@ RULES = {"originals/{name}": ["previews/{name}", "thumbs/{name}"]}
 LONGEST_SIDE = {"previews": 1024, "thumbs": 256}  # pixels
 TIMEOUT_S = 1.5  # the default is 10; a drill has no patience
 UPLOAD = "originals/upload.jpg"
-CALLS = {"info", "ls", "cat_file", "pipe_file", "put_file", "mv", "rm_file", "makedirs", "rmdir"}
 COLOR = {True: "green", False: "bold red"}  # of a promise, kept or not
 
 
@@ -61,49 +56,6 @@ def expect(kept: object, otherwise: str) -> None:
     """Go on if the promise was kept."""
     if not kept:
         raise BrokenPromiseError(otherwise)
-
-
-# --- three platforms ----------------------------------------------------------------------
-
-
-class Platform:
-    """A directory that stands for a platform and can be taken away."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.name = root.name
-        self._away = root.with_name(f"{root.name}-away")
-        root.mkdir()
-
-    def go_down(self) -> None:
-        self.root.rename(self._away)
-
-    def come_back(self) -> None:
-        self._away.rename(self.root)
-
-    def lose(self, path: str) -> None:
-        """Destroy a file behind the library's back, whether the platform is up or down."""
-        place = self.root if self.root.exists() else self._away
-        (place / path).unlink()
-
-
-class HangingFileSystem(LocalFileSystem):
-    """fsspec's local filesystem; while `answers` is not set, its calls begin and never end."""
-
-    cachable = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.answers = threading.Event()
-        self.answers.set()
-
-    def __getattribute__(self, name: str) -> Any:
-        found = super().__getattribute__(name)
-        return partial(self._wait_and, found) if name in CALLS else found
-
-    def _wait_and(self, call: Callable[..., object], *given: object, **options: object) -> object:
-        self.answers.wait()
-        return call(*given, **options)
 
 
 def shrink(photo: bytes, pixels: int) -> bytes:
@@ -126,26 +78,13 @@ class Shop:
 
     def __init__(
         self,
-        folder: Path,
+        platforms: Sequence[Platform],
         store_class: type[rs.ResilientFileSystem],
         console: Console,
     ) -> None:
-        self.north, self.south, self.west = self.platforms = [
-            Platform(folder / name) for name in ("north", "south", "west")
-        ]
-        self.south_files = HangingFileSystem()
+        self.north, self.south, self.west = self.platforms = tuple(platforms)
         self.store = store_class(
-            [
-                rs.Backend(str(self.north.root), name="north", domain="north", timeout=TIMEOUT_S),
-                rs.Backend(
-                    self.south_files,
-                    root=str(self.south.root),
-                    name="south",
-                    domain="south",
-                    timeout=TIMEOUT_S,
-                ),
-                rs.Backend(str(self.west.root), name="west", domain="west", timeout=TIMEOUT_S),
-            ],
+            [platform.backend(TIMEOUT_S) for platform in platforms],
             write=rs.WriteToAll(min_domains=3),
             degraded=rs.DegradedRead(RULES),
         )
@@ -174,7 +113,7 @@ class Shop:
         return self.reads_all_from("south")
 
     def south_hangs(self) -> str:
-        self.south_files.answers.clear()
+        self.south.hang()
         return self.reads_all_from("west")
 
     def reads_all_from(self, backend: str) -> str:
@@ -197,7 +136,7 @@ class Shop:
         except rs.InsufficientCopiesError as error:
             expect(time.monotonic() - begun_s < 3 * TIMEOUT_S, "the refusal took its time")
             self.say(f"the customer's upload ends in {type(error).__name__}: {error}")
-            left = [one.name for one in self.platforms if (one.root / UPLOAD).exists()]
+            left = [one.name for one in self.platforms if one.holds(UPLOAD) is not None]
             expect(not left, f"the refused upload was left on {', '.join(left)}")
             return "refused, nothing left behind"
         raise BrokenPromiseError("the write was acknowledged without its copies")
@@ -247,9 +186,8 @@ class Shop:
         return "read, exists and find say that it cannot be known now"
 
     def all_return(self) -> str:
-        self.north.come_back()
-        self.west.come_back()
-        self.south_files.answers.set()
+        for platform in self.platforms:
+            platform.come_back()
         return self.fills_gallery("lost")
 
     def upload_works(self) -> str:
@@ -257,8 +195,7 @@ class Shop:
         photo = self.photos[DOOMED[0]]
         receipt = self.store.write(UPLOAD, photo)
         for platform in self.platforms:
-            copy = platform.root / UPLOAD
-            expect(copy.exists() and copy.read_bytes() == photo, f"no copy on {platform.name}")
+            expect(platform.holds(UPLOAD) == photo, f"no copy on {platform.name}")
         return f"copies on {', '.join(receipt.copies)}"
 
 
@@ -310,13 +247,15 @@ def main(
     """Run the drill; return 0 if every promise was kept."""
     parser = argparse.ArgumentParser(description="Rehearse an outage of three platforms.")
     parser.add_argument("--keep", metavar="DIR", type=Path, help="leave the gallery page here")
-    keep: Path | None = parser.parse_args(arguments).keep
+    parser.add_argument("--servers", action="store_true", help="S3, GCS and Azure, as servers here")
+    given = parser.parse_args(arguments)
+    keep: Path | None = given.keep
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         parser.error(f"{keep} is not empty; name a new directory")
     logging.getLogger("resilient_store").addHandler(logging.NullHandler())  # the drill says it
     console = Console(highlight=False)
-    with tempfile.TemporaryDirectory(prefix="outage-drill-") as folder:
-        shop = Shop(Path(folder), store_class, console)
+    with servers() if given.servers else directories() as platforms:
+        shop = Shop(platforms, store_class, console)
         steps = story(shop)
         for step in steps:
             console.print(Text(f"{step.event} ...", style="bold"))

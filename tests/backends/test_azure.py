@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from adlfs import AzureBlobFileSystem
+from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 import resilient_store as rs
@@ -228,14 +229,12 @@ def test_a_range_is_checked_as_far_as_azure_takes_its_digest(azure, subject):
 @pytest.mark.parametrize("way", ["put", "block"])
 def test_p4_a_bit_that_flips_on_its_way_to_azure_stores_nothing(azure, subject, way):
     """Azure compares with the digest that is sent: here, one that is not the bytes'."""
-    wrong = hashlib.md5(b"other").digest()
     data = os.urandom(4 * MIB)
+    subject.family.md5 = functools.partial(_answer, hashlib.md5(b"other").digest())
     if way == "put":
-        subject.family.md5 = functools.partial(_answer, wrong)
         outcome, said = subject.put("key", data)
     else:
         upload = subject.run(subject.family.upload("key", exclusive=False, headers=NONE))
-        subject.family._hashing.run = lambda call: _answer(call(None) and wrong)
         outcome, said = subject.outcome(upload.write(data))
     assert outcome is CORRUPT, said
     assert subject.names() == []
@@ -758,6 +757,37 @@ def test_the_recipe_is_let_go_of(azure, bucket, run):
     (_, recipe) = made
     gc.collect()
     assert recipe() is None
+
+
+def test_a_proxy_of_the_environment_is_used(monkeypatch, azure, run):
+    monkeypatch.setenv("http_proxy", azure.proxy.url)
+    monkeypatch.setenv("no_proxy", "localhost")
+    connection = "BlobEndpoint=http://shop.invalid/shop;SharedAccessSignature=sig=1"
+    one = rs.Backend("abfs://photos", storage_options={"connection_string": connection})
+
+    async def ask() -> None:
+        family = await opener(one, "azure")()
+        with pytest.raises(HttpResponseError):
+            await family.put("key", b"bytes", exclusive=False, headers=NONE)
+        await family.close()
+
+    run(ask())
+    assert azure.proxy.log[-1].path.startswith("http://shop.invalid/shop/photos/key?")
+
+
+def test_the_users_netrc_is_nobodys_business(monkeypatch, azure, bucket, tmp_path, run):
+    """A password there for Azure's host made every request fail; and no thread reads it."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ana password wrong")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    async def ask() -> None:
+        family = await opened(azure, bucket)
+        await family.put("key", b"bytes", exclusive=False, headers=NONE)
+        await family.close()
+        assert asyncio.get_running_loop()._default_executor is None
+
+    run(ask())
 
 
 class Credential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import resilient_store as rs
 from tests.conformance.trio import NAMES, DyingMemory, Trio, WithOneDead
+from tests.servers.platforms import Platform
 
 
 @pytest.fixture
@@ -24,7 +26,8 @@ def over_directories(tmp_path: Path) -> Iterator[Trio]:
             for name in NAMES
         ]
     ) as fs:
-        yield Trio(fs, folder)
+        second, away = folder / "second", folder / "away"
+        yield Trio(fs, lambda: os.rename(second, away), lambda: os.rename(away, second))
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def over_memory() -> Iterator[Trio]:
             for name in NAMES
         ]
     ) as fs:
-        yield Trio(fs, None)
+        yield Trio(fs, lambda: None, lambda: None)
     MemoryFileSystem.store.clear()
     MemoryFileSystem.pseudo_dirs[:] = [""]
 
@@ -56,8 +59,26 @@ def over_dying_memory() -> Iterator[Trio]:
     ) as fs:
         for client in fs.store.clients.values():
             MemoryFileSystem.makedirs(client.backend.target, "/root", exist_ok=True)
-        yield Trio(fs, None)
+        dead = DyingMemory.dead
+        yield Trio(fs, lambda: dead.add("second"), lambda: dead.discard("second"))
     DyingMemory.dead.clear()
+
+
+@pytest.fixture
+def over_platforms(s3: Platform, gcs: Platform, azure: Platform) -> Iterator[Trio]:
+    """S3, Google Cloud Storage and Azure; the second can be made to refuse."""
+    backends = [
+        rs.Backend(
+            platform.url(platform.new_bucket()),
+            name=name,
+            domain=name,
+            storage_options=platform.storage_options(),
+            holds_all=name == "first",
+        )
+        for name, platform in zip(NAMES, (s3, gcs, azure), strict=True)
+    ]
+    with rs.ResilientFileSystem(backends) as fs:
+        yield Trio(fs, lambda: gcs.proxy.set("refuse"), lambda: gcs.proxy.set("pass"))
 
 
 @pytest.hookimpl(wrapper=True)

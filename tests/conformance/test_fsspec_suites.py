@@ -45,6 +45,16 @@ class _OverDyingMemory(_Fixtures):
         return over_dying_memory
 
 
+class _OverPlatforms(_Fixtures):
+    @pytest.fixture
+    def trio(self, over_platforms: Trio) -> Trio:
+        return over_platforms
+
+    @pytest.fixture
+    def supports_empty_directories(self) -> bool:
+        return False  # all three know no directories, only names with slashes
+
+
 class TestCopyDirectories(suites.AbstractCopyTests, _OverDirectories):
     pass
 
@@ -142,4 +152,49 @@ class TestPipeDyingMemoryOneDead(suites.AbstractPipeTests, _OverDyingMemory, Wit
 
 
 class TestOpenDyingMemoryOneDead(suites.AbstractOpenTests, _OverDyingMemory, WithOneDead):
+    changes = True
+
+
+class TestCopyPlatforms(suites.AbstractCopyTests, _OverPlatforms):
+    pass
+
+
+class TestGetPlatforms(suites.AbstractGetTests, _OverPlatforms):
+    pass
+
+
+class TestPutPlatforms(suites.AbstractPutTests, _OverPlatforms):
+    pass
+
+
+class TestPipePlatforms(suites.AbstractPipeTests, _OverPlatforms):
+    pass
+
+
+class TestOpenPlatforms(suites.AbstractOpenTests, _OverPlatforms):
+    pass
+
+
+@pytest.mark.matrix
+class TestCopyPlatformsOneDead(suites.AbstractCopyTests, _OverPlatforms, WithOneDead):
+    changes = True
+
+
+@pytest.mark.matrix
+class TestGetPlatformsOneDead(suites.AbstractGetTests, _OverPlatforms, WithOneDead):
+    changes = ("test_get_directory_recursive",)  # it begins with a mkdir
+
+
+@pytest.mark.matrix
+class TestPutPlatformsOneDead(suites.AbstractPutTests, _OverPlatforms, WithOneDead):
+    changes = True
+
+
+@pytest.mark.matrix
+class TestPipePlatformsOneDead(suites.AbstractPipeTests, _OverPlatforms, WithOneDead):
+    changes = True
+
+
+@pytest.mark.matrix
+class TestOpenPlatformsOneDead(suites.AbstractOpenTests, _OverPlatforms, WithOneDead):
     changes = True

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Callable
 from typing import ClassVar
 
 from fsspec.implementations.memory import MemoryFileSystem
@@ -15,25 +14,29 @@ NAMES = ("first", "second", "third")
 
 
 class Trio:
-    """A store over three backends, of which the second can be taken away."""
+    """A store over three backends, of which the second can be taken away.
 
-    def __init__(self, fs: rs.ResilientFileSystem, folder: Path | None) -> None:
+    Parameters
+    ----------
+    fs
+        The store.
+    lose, give_back
+        Take the second backend away, and bring it back.
+    """
+
+    def __init__(
+        self,
+        fs: rs.ResilientFileSystem,
+        lose: Callable[[], object],
+        give_back: Callable[[], object],
+    ) -> None:
         self.fs = fs
-        self._folder = folder
-
-    def lose_second(self) -> None:
-        """Take the second backend away."""
-        if self._folder is not None:
-            os.rename(self._folder / "second", self._folder / "away")
-        else:
-            DyingMemory.dead.add("second")
+        self.lose_second = lose
+        self._give_back = give_back
 
     def bring_back(self) -> None:
         """Bring it back."""
-        if self._folder is not None:
-            os.rename(self._folder / "away", self._folder / "second")
-        else:
-            DyingMemory.dead.discard("second")
+        self._give_back()
         for client in self.fs.store.clients.values():  # as if the probe had come at once
             client.health = Health(client.name, lambda _: None)
 

@@ -21,11 +21,12 @@ LOST = ("Wine_by_Jakkub_Mede.jpg", "friends_by_Aitzol_Berasategi.jpg")
 # --- as a user runs it: takes its time, so it is run once, and before the test begins ------
 
 
-@pytest.fixture
-def finished(tmp_path):
+@pytest.fixture(params=["directories", "servers"])
+def finished(request, tmp_path):
+    more = ["--servers"] if request.param == "servers" else []
     begun_s = time.monotonic()
     done = subprocess.run(
-        [sys.executable, str(DRILL), "--keep", "gallery"],
+        [sys.executable, str(DRILL), "--keep", "gallery", *more],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -81,6 +82,7 @@ def drill(monkeypatch):
     """Load the drill as a module, its story cut down to what needs no waiting."""
     spec = importlib.util.spec_from_file_location("outage_drill", DRILL)
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.syspath_prepend(str(DRILL.parent))
     monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look it up
     spec.loader.exec_module(module)
 

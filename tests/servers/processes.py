@@ -81,6 +81,11 @@ class Server:
         """Whether the process is there, paused or not."""
         return self._keeper is not None and self._keeper.poll() is None
 
+    @property
+    def answers(self) -> bool:
+        """Whether it is there and not paused."""
+        return self.running and not self._paused
+
     def start(self) -> Self:
         """Start it, and return when it answers HTTP."""
         if self.running:

@@ -9,14 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import sys
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import attrs
 from azure.core import MatchConditions
-from azure.core.credentials import AzureSasCredential
-from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobPrefix, BlobServiceClient
 
 from resilient_store import runtime
@@ -29,6 +25,7 @@ from resilient_store.backends.contract import (
     Traits,
     UnknownOutcomeError,
 )
+from resilient_store.backends.families.azure_account import Account
 from resilient_store.backends.families.azure_answers import (
     FOLDER,
     NOT_MET,
@@ -62,25 +59,6 @@ SPARE_CONNECTIONS = 8  # for probes and clean-ups beside the calls
 FIRST_LOOK_S, LONGEST_PAUSE_S = 0.05, 1.0  # between two looks at a copy
 
 
-@attrs.frozen
-class Account:
-    """Whom to ask, and what proves who asks.
-
-    Attributes
-    ----------
-    url
-        With a shared access signature, where that is the proof.
-    credential
-        As azure-storage-blob takes it.
-    owned
-        Credentials that adlfs made, so that nobody else closes them.
-    """
-
-    url: str
-    credential: Any = attrs.field(repr=False)
-    owned: tuple[Any, ...] = attrs.field(default=(), repr=False)
-
-
 def open_family(
     cls: Any,
     arguments: Sequence[Any],
@@ -91,17 +69,10 @@ def open_family(
     name: str,
 ) -> AzureFamily:
     """Open a container as a filesystem's options say."""
-    filesystem = cls(*arguments, **options)
-    # They keep it for ever, and in a forked child they would wait for a thread that is not there.
-    for reference in weakref.getweakrefs(filesystem):
-        if isinstance(reference.__callback__, weakref.finalize):
-            reference.__callback__.detach()
-    asked = filesystem.service_client
-    made = (filesystem.credential, filesystem.sync_credential)
-    owned = made if filesystem.sync_credential is not None else ()
+    account = Account.of(cls(*arguments, **options))
     container, _, prefix = root.strip("/").partition("/")
     return AzureFamily(
-        Account(asked.url, asked.credential, owned),
+        account,
         Place.of(backend, name, container, prefix),
         backend.write_options,
         backend.max_concurrency + SPARE_CONNECTIONS,
@@ -128,6 +99,7 @@ class AzureFamily(FlatFamily):
     def _container(self) -> Any:
         if self._client is None:
             self._transport = AzureTransport(
+                self._account.url,
                 connections=self._connections,
                 connect_s=self.place.timeout_s,
                 # Before an answer's first byte: a large copy may take that long. The outer
@@ -278,13 +250,21 @@ class AzureFamily(FlatFamily):
         return AzureParts(self, key, headers, exclusive, self._hashing)
 
     async def publish(
-        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+        self,
+        staged: str,
+        key: str,
+        *,
+        expected: str | None,
+        size: int | None = None,
+        looked: bool = False,
     ) -> Stored:
-        """Copy a staged object to its own key, and delete it."""
+        """Copy a staged object to its own key on a condition, and delete it."""
         target = self.blob(key, changing=True)
         try:
             answer = await target.start_copy_from_url(
-                self._source(staged), **_only_if(expected), **checked_options(self.write_options)
+                self._account.source(self.blob(staged)),
+                **_only_if(expected),
+                **checked_options(self.write_options),
             )
         except Exception as error:
             raise about_container(error) from None
@@ -304,14 +284,6 @@ class AzureFamily(FlatFamily):
             raise UnknownOutcomeError
         await self._discard(staged)
         return Stored(tag_of(tag), headers_kept=True)
-
-    def _source(self, key: str) -> str:
-        """Return the URL of a blob with what lets the account itself read it."""
-        url: str = self.blob(key).url
-        credential = self._account.credential
-        if isinstance(credential, AzureSasCredential):
-            url += f"?{credential.signature.lstrip('?')}"
-        return url
 
     async def _discard(self, staged: str) -> None:
         """Remove what was published; what cannot be is swept later, and is no reason to fail."""
@@ -360,22 +332,7 @@ class AzureFamily(FlatFamily):
 
     async def sign(self, key: str, expiration: int) -> str:
         """Make a URL that reads the object for so many seconds."""
-        account = self._account.credential
-        if not hasattr(account, "account_key"):
-            raise RefusedError(
-                "only the account's key signs a URL; give account_key, or a connection string "
-                "with AccountKey"
-            )
-        blob = self.blob(key)
-        proof = generate_blob_sas(
-            account.account_name,
-            self.place.bucket,
-            blob.blob_name,
-            account_key=account.account_key,
-            permission=BlobSasPermissions(read=True),
-            expiry=runtime.wall() + dt.timedelta(seconds=expiration),
-        )
-        return f"{blob.url}?{proof}"
+        return self._account.sign(self.blob(key), expiration)
 
     async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
         """Do nothing: blocks that nobody commits vanish by themselves, after a week."""
@@ -386,10 +343,7 @@ class AzureFamily(FlatFamily):
         self.close_threads()
         if self._transport is not None:
             await self._transport.close()
-        for credential in self._account.owned:
-            closed = credential.close()
-            if closed is not None:
-                await closed
+        await self._account.close()
 
     def drop(self) -> None:
         """Close the sockets where no loop can any more."""

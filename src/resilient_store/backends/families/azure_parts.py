@@ -42,6 +42,9 @@ class Committer(Protocol):
     async def confirmed(self, key: str, answer: Any, size: int, digest: bytes) -> Stored:
         """Return what a write left, once it is known that it did."""
 
+    async def md5(self, data: bytes) -> bytes:
+        """Return the MD5 digest of bytes."""
+
 
 @attrs.define
 class AzureParts:
@@ -65,7 +68,8 @@ class AzureParts:
         if len(self._blocks) == MOST_BLOCKS:
             raise RefusedError(f"more than {MOST_BLOCKS} blocks")
         block = f"{self._upload}{len(self._blocks):0{_BLOCK_DIGITS}}"
-        digest = await self._hashing.run(lambda _: self._hash(data))
+        digest = await self._container.md5(data)
+        await self._hashing.run(lambda _: self._whole.update(data))
         try:
             answer = await self._container.blob(self._key, changing=True).stage_block(
                 block, data, length=len(data), headers={"Content-MD5": digest_header(digest)}
@@ -76,10 +80,6 @@ class AzureParts:
             raise CorruptBodyError
         self._blocks.append(block)
         self._size += len(data)
-
-    def _hash(self, data: bytes) -> bytes:
-        self._whole.update(data)
-        return hashlib.md5(data, usedforsecurity=False).digest()
 
     async def finish(self, last: bytes) -> Stored:
         """Send what is left, and commit."""

@@ -15,7 +15,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from resilient_store.backends.contract import StrangerError
 from resilient_store.backends.families.azure_answers import CODE_HEADER, PLATFORM_HEADERS
-from resilient_store.backends.families.sessions import Connector, drop_session
+from resilient_store.backends.families.sessions import Connector, drop_session, proxy_for
 
 PIECEWISE_FROM_BYTES = 64 * 1024
 _NO_WORDS = b"<Error><Message>refused</Message></Error>"
@@ -28,17 +28,19 @@ class AzureTransport(AioHttpTransport):  # type: ignore[misc]  # loaded lazily: 
 
     Parameters
     ----------
+    url
+        Where it leads.
     connections
         How many there may be at once.
     connect_s, silence_s
         For a connection to be made, and between two pieces of an answer.
     """
 
-    def __init__(self, *, connections: int, connect_s: float, silence_s: float) -> None:
+    def __init__(self, url: str, *, connections: int, connect_s: float, silence_s: float) -> None:
         session = aiohttp.ClientSession(
             connector=Connector(limit=connections),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
+            proxy=proxy_for(url),
             auto_decompress=False,
         )
         # Else aiohttp sends a change again when a connection breaks that was in use before, and

@@ -7,6 +7,8 @@ import os
 import socket
 import struct
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -35,6 +37,18 @@ class Connector(aiohttp.TCPConnector):
             for protocol in self._acquired:
                 protocol.abort()
         return super()._close(abort_ssl=abort_ssl)
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL.
+
+    aiohttp, told to look there by itself, does so in a thread for each request, and takes
+    passwords from ~/.netrc besides.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def drop_session(session: Any) -> None:
