@@ -128,6 +128,13 @@ def matrix(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def bench(session: nox.Session) -> None:
+    """Compare with the bare clients on real servers, and write docs/benchmarks.md."""
+    prepare(session)
+    run(session, "python", "-m", "tests.bench", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def search(session: nox.Session) -> None:
     """Look for seeds that fail: `nox -s search -- --seconds 60`."""
     prepare(session)

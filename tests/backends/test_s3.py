@@ -122,6 +122,28 @@ def test_the_probe_tells_who_keeps_a_creation_exclusive(request, server, keeps):
                 fs.write("photo", b"bytes")
 
 
+def test_of_many_creators_one_wins_where_one_server_of_two_keeps_to_conditions(s3, rclone_s3):
+    """The one that ignores them stands first, and does not decide."""
+    backends = [
+        backend(platform, platform.new_bucket(), name=name, domain=name)
+        for platform, name in ((rclone_s3, "ignores"), (s3, "keeps"))
+    ]
+
+    async def create_many():
+        fs = rs.ResilientFileSystem(backends, asynchronous=True)
+        calls = [fs._write("photo", b"%d" % number, mode="create") for number in range(8)]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        lies_there = await fs._cat_file("photo")
+        await fs._close()
+        return found, lies_there
+
+    found, lies_there = asyncio.run(create_many())
+    won = [n for n, one in enumerate(found) if isinstance(one, rs.WriteReceipt)]
+    assert len(won) == 1
+    assert all(isinstance(e, FileExistsError) for n, e in enumerate(found) if n not in won)
+    assert lies_there == b"%d" % won[0]
+
+
 def test_compressed_bytes_come_back_as_they_were_stored(subject):
     packed = gzip.compress(b"much text" * 100)
     subject.put("key", packed, Headers(content_encoding="gzip"))

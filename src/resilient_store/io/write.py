@@ -27,6 +27,7 @@ from resilient_store.io.taken import (
     holds_these_bytes,
     refuse_overwriters,
     tries_exclusive_create,
+    tries_platform,
 )
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import Headers, ObjectInfo
@@ -212,7 +213,7 @@ class WriteSession:
             raise BlankObjectError(self._path)
         # What landed must be known before it can be taken back, so a caller that gives up
         # waits for the answers, which have their own deadlines.
-        for name in self._live if self._create else ():
+        for name in await self._deciders() if self._create else ():
             await protected(self._store_on([name]))
             if name in self._stored:
                 break  # this one has decided who of many gets the name
@@ -226,6 +227,12 @@ class WriteSession:
         if self._failed or self._uploads:
             await self.abort()
         return self._receipt()
+
+    async def _deciders(self) -> list[str]:
+        """Return who may decide which of many creators gets the name: who keeps to conditions."""
+        await self._on_live(tries_platform)
+        clients = self._store.clients
+        return sorted(self._live, key=lambda name: clients[name].creates_exclusively is False)
 
     async def _store_on(self, names: list[str]) -> None:
         if not self._is_enough():

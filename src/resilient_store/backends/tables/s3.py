@@ -142,13 +142,11 @@ def classify(error: BaseException, *, changing: bool) -> tuple[Outcome, str] | N
 
 def _read_answer(
     error: BaseException, response: Mapping[str, Mapping[str, object]], *, changing: bool
-) -> tuple[Outcome, str] | None:
+) -> tuple[Outcome, str]:
     code = clean_code(response.get("Error", {}).get("Code"))
     status = response["ResponseMetadata"].get("HTTPStatusCode")
     number = status if isinstance(status, int) else 0
-    row = BY_CODE.get(code) or by_status(number)
-    if row is None:
-        return None
+    row = BY_CODE.get(code) or by_status(number) or LOST
     outcome = read_row(row, changing=changing)
     detail = f"{code} {number}" if code and code != str(number) else f"status {number}"
     needed = RIGHTS.get(getattr(error, "operation_name", ""))

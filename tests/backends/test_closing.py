@@ -1,0 +1,71 @@
+"""What nobody closed is given back when its owner is dropped, and nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+
+import resilient_store as rs
+from resilient_store.backends import closing
+
+
+class Owner:
+    """Holds a family as a client does."""
+
+
+class Family:
+    """Counts how it was given back."""
+
+    def __init__(self):
+        self.closed = self.dropped = 0
+
+    async def close(self):
+        self.closed += 1
+
+    def drop(self):
+        self.dropped += 1
+
+
+def test_a_family_is_dropped_with_its_owner_where_its_loop_has_ended():
+    family, owner, loop = Family(), Owner(), asyncio.new_event_loop()
+    loop.close()
+    closing.close_with(owner, family, loop)
+    del owner
+    gc.collect()
+    assert (family.closed, family.dropped) == (0, 1)
+
+
+def test_a_family_that_was_closed_takes_no_other_with_it():
+    """Places in memory are used again: an earlier owner must not close what lies there now."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    first, owner = Family(), Owner()
+    place = id(first)
+    closing.close_with(owner, first, loop)
+    closing.was_closed(first)
+    del first
+    others = [Family() for _ in range(1000)]
+    heirs = [other for other in others if id(other) == place] or others
+    keeper = Owner()
+    for heir in heirs:
+        closing.close_with(keeper, heir, loop)
+    del owner
+    gc.collect()
+    assert [heir for heir in heirs if heir.dropped] == []
+    del keeper
+    gc.collect()
+    assert all(heir.dropped == 1 for heir in heirs)
+
+
+def test_a_store_that_is_dropped_lets_its_threads_end(tmp_path):
+    (tmp_path / "disk").mkdir()
+    fs = rs.ResilientFileSystem([rs.Backend(str(tmp_path / "disk"), name="dropped")])
+    fs.pipe("photo", b"bytes")
+    threads = [thread for thread in threading.enumerate() if "dropped" in thread.name]
+    assert threads
+    del fs
+    gc.collect()
+    for thread in threads:
+        thread.join(5)
+    assert [thread for thread in threads if thread.is_alive()] == []
