@@ -21,7 +21,7 @@ def peak() -> int:
 async def stream(what: str, size: int, backends: list[dict[str, object]]) -> int:
     fs = rs.ResilientFileSystem(backends, asynchronous=True)
     block = os.urandom(BLOCK_BYTES)
-    await fs._write("warm", block * 20)
+    await fs._write("warm", block)
     async with await fs.open_async("warm") as file:
         while await file.read(BLOCK_BYTES):
             pass

@@ -1,0 +1,178 @@
+"""What all three platforms and their clients do wrong, or seem to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+import resilient_store as rs
+from resilient_store.backends.health import Health
+from tests.faults.faulty import wait_until
+from tests.servers.subjects import PREFIX, backend
+
+MIB = 1024 * 1024
+DATA = bytes(range(256)) * 400
+FAMILIES = ("s3", "gcs", "azure")
+
+
+@pytest.fixture(params=FAMILIES)
+def platform(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def bucket(platform):
+    return platform.new_bucket()
+
+
+def one(platform, bucket, **options):
+    return backend(platform, bucket, name="one", domain="one", **options)
+
+
+# 4
+
+
+def test_no_listing_is_remembered(platform, bucket):
+    with rs.ResilientFileSystem([one(platform, bucket)]) as fs:
+        fs.write("d/old", b"1")
+        assert fs.ls("d", detail=False) == ["d/old"]
+        platform.write(bucket, f"{PREFIX}/d/new", b"22")
+        platform.write(bucket, f"{PREFIX}/d/old", b"333")
+        assert fs.ls("d", detail=False) == ["d/new", "d/old"]
+        assert fs.find("") == ["d/new", "d/old"]
+        assert (fs.exists("d/new"), fs.info("d/old")["size"]) == (True, 3)
+        assert (fs.read("d/new").data, fs.open("d/old").read()) == (b"22", b"333")
+
+
+# 45, 48
+
+
+BODIES = {
+    "empty": b"",
+    "page": b"<!doctype html><title>Bad Gateway</title>" + b"<p>try again</p>" * 100,
+    "garbled": b"\xff\xfe\x00\x80" * 50,
+}
+STATUSES = {
+    401: "denied",
+    403: "denied",
+    404: "unavailable",
+    408: "unavailable",
+    409: "exists",
+    412: "exists",
+    429: "throttled",
+    499: "unavailable",
+    500: "unavailable",
+    502: "unavailable",
+    503: "throttled",
+    504: "unavailable",
+}
+
+
+def test_every_status_means_one_thing_whatever_the_body_says(platform, bucket):
+    platform.write(bucket, f"{PREFIX}/photo", DATA)
+    with rs.ResilientFileSystem([one(platform, bucket)]) as fs:
+        assert fs.exists("photo")
+        client = fs.store.clients["one"]
+        for status, outcome, body in (
+            (status, outcome, body)
+            for status, outcome in STATUSES.items()
+            for body in BODIES.values()
+        ):
+            client.health = Health("one", lambda _: None)  # each is the first that it hears
+            headers = {"Content-Type": "text/html" if body else "text/plain"}
+            platform.proxy.set("status", code=status, body=body, headers=headers)
+            with pytest.raises(rs.BackendsUnavailableError) as caught:
+                fs.cat_file("photo")
+            (reply,) = caught.value.replies
+            assert (status, reply.outcome.value) == (status, outcome), (body[:20], reply)
+            assert len(reply.detail) < 200
+            assert "try again" not in str(caught.value).lower().replace("try again when", "")
+
+
+# 53
+
+
+def test_an_emptied_directory_is_gone_for_every_call(s3, gcs, azure):
+    backends = [
+        backend(platform, platform.new_bucket(), name=platform.family, domain=platform.family)
+        for platform in (s3, gcs, azure)
+    ]
+    with rs.ResilientFileSystem(backends) as fs:
+        fs.write("d/e/photo", b"1")
+        assert fs.isdir("d/e")
+        assert fs.ls("d", detail=False) == ["d/e"]
+        fs.rm("d/e/photo")
+        assert (fs.exists("d"), fs.isdir("d/e"), fs.find("")) == (False, False, [])
+        for call in (fs.ls, fs.rmdir, fs.info):
+            with pytest.raises(FileNotFoundError):
+                call("d/e")
+        assert list(fs.walk("")) == [("", [], [])]
+
+
+# 88
+
+
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nx-amz-request-id: 1\r\nx-ms-request-id: 1\r\nx-goog-generation: 1\r\n"
+    b'ETag: "0x1"\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n'
+)
+POINTS = {
+    "accepted": b"",
+    "in the status line": ANSWER[:11],
+    "in the headers": ANSWER[:40],
+    "before the body": ANSWER,
+    "in the body": ANSWER + b"by",
+}
+
+
+@contextlib.contextmanager
+def stopping(answer):
+    """Serve on loopback: take a request, send the beginning of an answer, and no more."""
+    held = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    held.append(server.accept()[0])
+                    if answer:
+                        held[-1].recv(65536)
+                        held[-1].sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        for connection in held:
+            connection.close()
+        thread.join(5)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_p6_a_server_that_stops_anywhere_costs_no_more_than_the_deadline(platform, bucket, point):
+    platform.write(bucket, f"{PREFIX}/photo", DATA)
+    with stopping(POINTS[point]) as url:
+        options = platform.storage_options()
+        there = {name: str(v).replace(platform.proxy.url, url) for name, v in options.items()}
+        silent = rs.Backend(
+            platform.url(bucket),
+            name="silent",
+            domain="silent",
+            storage_options={**options, **there},
+            timeout=1.0,
+        )
+        with rs.ResilientFileSystem(
+            [silent, one(platform, bucket)],
+            write_once="unique-names",
+            write=rs.WriteToAll(min_copies=1),
+        ) as fs:
+            began_s = time.monotonic()
+            assert fs.read("photo").data == DATA
+            assert fs.write("new", os.urandom(MIB)).copies == ("one",)
+            assert time.monotonic() - began_s < 6.0
+    assert wait_until(lambda: platform.proxy.live == 0)
