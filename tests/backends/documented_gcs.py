@@ -113,6 +113,8 @@ class DocumentedGcs:
         Whether digests that are sent along are compared.
     rewrite_calls
         In how many calls an object is copied.
+    ended
+        What is said of a session that has ended.
     """
 
     def __init__(self) -> None:
@@ -135,6 +137,7 @@ class DocumentedGcs:
         self.leaves_as: Callable[[bytes], bytes] = lambda data: data
         self.compares = True
         self.rewrite_calls = 1
+        self.ended = (410, "gone")
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -282,7 +285,7 @@ class DocumentedGcs:
     ) -> web.Response:
         session = self.sessions.get(query["upload_id"])
         if session is None:
-            raise RefusedError(410, "gone", "Gone")
+            raise RefusedError(*self.ended, "Gone")
         span, _, total = request.headers["Content-Range"].removeprefix("bytes ").partition("/")
         first = int(span.partition("-")[0]) if span != "*" else len(session.data)
         if first != len(session.data):

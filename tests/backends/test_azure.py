@@ -25,6 +25,7 @@ from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 import resilient_store as rs
 from resilient_store.backends.classify import classify
+from resilient_store.backends.contract import RootMissingError
 from resilient_store.backends.families import azure_parts, flat
 from resilient_store.backends.opening import opener
 from resilient_store.model.info import Headers
@@ -278,23 +279,30 @@ def test_an_upload_over_blocks_that_adlfs_has_left_works(azure, bucket, subject)
 # Copies that take their time
 
 
-def copying(status: bytes, *, of: str):
-    """Say of copies that they are not, or not yet, done."""
+def copying(status: bytes, *, of: str, then: bytes = b""):
+    """Say of copies that they are not, or not yet, done; and then show another tag."""
 
     def answer(line, head, body):
-        if not line.startswith(of):
-            return None
-        return head.replace(b"x-ms-copy-status: success", b"x-ms-copy-status: " + status), body
+        if line.startswith(of):
+            done, other = b"x-ms-copy-status: success", b"x-ms-copy-status: " + status
+            return head.replace(done, other), body
+        if then and line.startswith("HEAD"):
+            lines = [
+                b"etag: " + then if x.lower().startswith(b"etag") else x
+                for x in head.split(b"\r\n")
+            ]
+            return b"\r\n".join(lines), body
+        return None
 
     return answer
 
 
 def test_a_copy_that_takes_its_time_is_waited_for(azure, subject):
+    """Its tag is that of the end: Azure gives it another one by then."""
     subject.put(STAGED, b"bytes")
-    azure.proxy.set("rewrite", answer=copying(b"pending", of="PUT"))
+    azure.proxy.set("rewrite", answer=copying(b"pending", of="PUT", then=b'"0x1"'))
     outcome, stored = subject.ask("publish", STAGED, "key", expected=None)
-    assert outcome is OK
-    assert (stored.tag, subject.names()) == (subject.tag("key"), ["key"])
+    assert (outcome, stored.tag, subject.names()) == (OK, "0x1", ["key"])
 
 
 @pytest.mark.parametrize("status", [b"failed", b"aborted"])
@@ -375,6 +383,26 @@ def test_an_absent_key_asks_once_and_then_for_the_container_now_and_then(azure, 
         assert subject.ask("get", f"absent-{number}", None, None)[0] is NOT_FOUND
     lists = [number for number, one in enumerate(azure.proxy.log) if "comp=list" in one.path]
     assert lists == [1, 23]
+
+
+def test_absent_counts_only_while_the_container_is_there(azure, bucket, subject):
+    """Also on a server that says of everything in an absent container that it is absent."""
+
+    def blurred(line, head, body):
+        if "comp=list" in line:
+            return None
+        return head.replace(b"ContainerNotFound", b"BlobNotFound"), body
+
+    assert subject.ask("get", "absent", None, None)[0] is NOT_FOUND
+    subject.lose_root()
+    azure.proxy.set("rewrite", answer=blurred)
+    for verb, more in (("info", ()), ("get", (None, None)), ("delete", ())):
+        subject.family._is_there = False
+        outcome, error = subject.ask(verb, "key", *more)
+        assert (outcome, type(error)) == (UNAVAILABLE, RootMissingError), verb
+    azure.proxy.set("pass")
+    for verb, more in (("info", ()), ("get", (None, None)), ("delete", ())):
+        assert isinstance(subject.ask(verb, "key", *more)[1], RootMissingError), verb
 
 
 # Signed URLs, options
@@ -489,10 +517,12 @@ VERBS = (*READING, "put", "delete", "block", "publish")
 def test_a_portals_page_is_no_answer(azure, subject, verb, code):
     for key in ("key", "staged"):
         subject.put(key, b"bytes")
-    page = {"body": b"<html>BlobNotFound</html>", "headers": {"Content-Type": "text/html"}}
-    azure.proxy.set("status", code=code, **page)
+    page = b"<html>BlobNotFound" + b" " * 300_000
+    azure.proxy.set("pass", drop=True)
+    azure.proxy.set("status", code=code, body=page, headers={"Content-Type": "text/html"})
     outcome, _ = every_verb(subject)[verb]()
     assert outcome is (UNAVAILABLE if verb in READING else TIMED_OUT)
+    assert verb == "info" or until(lambda: azure.proxy.live == 0), "its page is not waited for"
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -514,6 +544,7 @@ def test_a_write_whose_answer_lacks_the_tag_is_looked_at(azure, subject, way):
         return b"\r\n".join(x for x in lines if not x.lower().startswith(b"etag")), body
 
     data = os.urandom(4 * MIB)
+    subject.put("theirs", data[::-1])
     azure.proxy.set("rewrite", answer=without_tag)
 
     def write():
@@ -653,6 +684,7 @@ def test_p6_large_uploads_that_were_given_up_do_not_go_on(azure, bucket, run, op
         ]
         await asyncio.wait(puts, timeout=0.7)
         assert established(azure.server.port) == before + 3
+        assert tracemalloc.get_traced_memory()[0] < 4 * size + 2 * MIB, "bytes are kept twice"
         for put in puts:
             put.cancel()
         await asyncio.wait(puts)

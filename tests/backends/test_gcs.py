@@ -14,6 +14,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 import weakref
@@ -26,7 +27,7 @@ from gcsfs.core import GCSFileSystem
 
 import resilient_store as rs
 from resilient_store.backends.classify import classify
-from resilient_store.backends.families import flat, gcs_answers
+from resilient_store.backends.families import flat, gcs_answers, gcs_requests
 from resilient_store.backends.families.gcs import GcsFamily
 from resilient_store.backends.opening import opener
 from resilient_store.model.info import Headers
@@ -117,6 +118,10 @@ class TestFake(BackendConformance):
     @pytest.fixture
     def subject(self, subject):
         return subject
+
+    @pytest.mark.skip(reason="fake-gcs-server hangs up after each 416, and does not say so")
+    def test_ranges_are_pythons(self):
+        pass
 
     @pytest.mark.skip(reason="fake-gcs-server copies over whatever lies there")
     def test_publishing_leaves_alone_what_was_not_expected(self):
@@ -235,6 +240,20 @@ def test_metadata_that_others_wrote_does_not_spoil_a_read(gcs, bucket, subject):
     assert subject.ask("info", "key")[1].headers.metadata == odd
 
 
+def test_metadata_is_stored_as_http_headers_can_carry_it(google, strict):
+    """For the sake of others, who read it from there."""
+
+    def stored(metadata):
+        strict.put("key", b"1", Headers(metadata=metadata))
+        assert strict.ask("info", "key")[1].headers.metadata == metadata
+        return google.find(strict.bucket, f"{PREFIX}/key").fields["metadata"]
+
+    plain = {"camera": "M3", "Up-per.Case_1": "x  y"}
+    assert stored(plain) == plain
+    for odd in ({"a/b": "1"}, {"a b": "1"}, {"é": "1"}, {"a": "é"}, {"a": " 1"}, {"a": "1\n"}):
+        assert list(stored({**plain, **odd})) == ["resilientmetadata"]
+
+
 def test_no_type_reads_as_no_type(subject):
     for content_type in (None, "application/octet-stream"):
         subject.put("key", b"1", Headers(content_type=content_type))
@@ -292,12 +311,17 @@ def test_p4_a_flipped_bit_is_no_body(monkeypatch, gcs, subject, is_quick):
         assert subject.ask("get", "key", None, None)[0] is CORRUPT
 
 
-def test_p4_a_large_body_is_checked_beside_the_loop(gcs, subject):
+def test_p4_a_large_body_is_checked_beside_the_loop(monkeypatch, gcs, subject):
     data = os.urandom(9 * MIB)
     subject.put("key", data)
-    assert subject.ask("get", "key", None, None)[1].data == data
-    gcs.proxy.set("flip", at=len(data) - 1)
-    assert subject.ask("get", "key", None, None)[0] is CORRUPT
+    asked = []
+    run = subject.family._hashing.run
+    monkeypatch.setattr(subject.family._hashing, "run", lambda call: asked.append(1) or run(call))
+    for at in (None, len(data) - 1):
+        gcs.proxy.set("pass" if at is None else "flip", at=at or 0)
+        outcome, body = subject.ask("get", "key", None, None)
+        assert (outcome, len(asked)) == ((OK, 1) if at is None else (CORRUPT, 2))
+        assert at is not None or body.data == data
 
 
 def flipped(data: bytes) -> bytes:
@@ -422,6 +446,18 @@ def test_who_may_not_list_is_told_so(gcs, subject):
     outcome, said = subject.ask("get", "absent", None, None)
     assert outcome is DENIED
     assert "storage.objects.list" in classify(said, changing=False)[1]
+
+
+@pytest.mark.parametrize("reason", ["conditionNotMet", "orgPolicyConstraintFailed"])
+def test_only_a_condition_that_was_not_met_means_a_change(gcs, subject, reason):
+    subject.put("key", b"bytes")
+    subject.put(STAGED, b"bytes")
+    said = {"domain": "global", "reason": reason, "message": "no"}
+    body = json.dumps({"error": {"code": 412, "message": "no", "errors": [said]}}).encode()
+    gcs.proxy.set("status", code=412, body=body, match="^(POST|DELETE)")
+    outcome = EXISTS if reason == "conditionNotMet" else REFUSED
+    assert subject.ask("publish", STAGED, "key", expected="1")[0] is outcome
+    assert subject.ask("delete", "key", expected="1")[0] is outcome
 
 
 def test_a_deletion_that_was_not_carried_out_says_whether_the_object_is_there(google, strict):
@@ -631,6 +667,26 @@ def test_the_address_of_an_upload_is_not_shown(gcs, subject, caplog):
     assert secret not in "".join(said) + caplog.text
 
 
+def test_the_address_of_an_upload_proves_enough(gcs, subject):
+    """It may be of another host, which must not learn who we are."""
+    subject.run(subject.upload("key", os.urandom(GRAIN), os.urandom(GRAIN)).finish())
+    subject.run(subject.upload("key", os.urandom(GRAIN)).abort())
+    methods = [(one.method, "authorization" in one.headers) for one in gcs.proxy.log]
+    assert methods == [
+        ("POST", True),
+        *[("PUT", False)] * 3,
+        *[("POST", True), ("PUT", False), ("DELETE", False)],
+    ]
+
+
+def test_an_answer_without_end_is_a_strangers(monkeypatch, subject):
+    for number in range(30):
+        subject.write(f"key-{number}", b"bytes")
+    monkeypatch.setattr(gcs_requests, "LARGEST_ANSWER_BYTES", 5000)
+    assert subject.ask("list", "", recursive=True)[0] is UNAVAILABLE
+    assert subject.ask("info", "key-0")[0] is OK
+
+
 # Nothing is tried twice, nothing is left open
 
 
@@ -727,8 +783,9 @@ def test_p6_large_uploads_that_were_given_up_do_not_go_on(gcs, bucket, run, open
 
     async def give_up(calls) -> None:
         tasks = [asyncio.create_task(call) for call in calls]
-        await asyncio.wait(tasks, timeout=0.5)
-        assert established(gcs.server.port) == before + 3
+        assert await asyncio.to_thread(until, lambda: established(gcs.server.port) == before + 3)
+        await asyncio.wait(tasks, timeout=0.2)  # each has sent what the hung server takes
+        assert tracemalloc.get_traced_memory()[0] < 4 * 16 * MIB + MIB  # and copied nothing
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -840,11 +897,12 @@ def test_an_instance_and_a_url_of_one_bucket_are_one_place(gcs, bucket):
         rs.ResilientFileSystem([one, backend(gcs, bucket, name="two")])
 
 
-def test_the_recipe_is_let_go_of(gcs, bucket, run):
-    """By itself, gcsfs keeps every instance that made a session until the process ends."""
+@pytest.mark.parametrize("theirs", ["plain", "extended"])
+def test_the_recipe_is_let_go_of(gcs, bucket, run, theirs):
+    """By itself, gcsfs keeps instances until the process ends, and then waits for a loop."""
     made = []
 
-    class Watched(GCSFileSystem):
+    class Watched(GCSFileSystem if theirs == "plain" else extended()):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             made.append(weakref.ref(self))
@@ -854,8 +912,12 @@ def test_the_recipe_is_let_go_of(gcs, bucket, run):
     assert run(family.info("")).directory
     run(family.close())
     del family
-    gc.collect()
-    assert made[1]() is None
+
+    def is_gone() -> bool:
+        gc.collect()
+        return made[1]() is None
+
+    assert until(is_gone)
 
 
 def test_options_of_the_session_are_kept(gcs, bucket, run):
@@ -890,8 +952,13 @@ else:
 """
 
 
-@pytest.mark.parametrize("how", ["closed", "open", "dropped", "async closed", "async open"])
-@pytest.mark.parametrize("by_default", [False, True])
+@pytest.mark.parametrize(
+    ("how", "by_default"),
+    [
+        *((how, False) for how in ("closed", "open", "dropped", "async closed", "async open")),
+        ("open", True),
+    ],
+)
 def test_a_process_ends_in_peace(gcs, bucket, how, by_default):
     """Also with the class that gcsfs gives by default."""
     gcs.write(bucket, f"{PREFIX}/key", b"bytes")
@@ -906,6 +973,19 @@ def test_a_process_ends_in_peace(gcs, bucket, how, by_default):
         env=os.environ | wanted,
     )
     assert done.stderr == ""
+
+
+def test_what_is_closed_leaves_no_thread(gcs, bucket, run):
+    family = run(opened(gcs, bucket))
+    run(family.put("key", os.urandom(MIB), exclusive=False, headers=NONE))
+    run(family._requests.in_thread(lambda: None))
+
+    def ours():
+        return [one.name for one in threading.enumerate() if one.name.startswith("resilient-gcs-")]
+
+    assert {"resilient-gcs-hash-0", "resilient-gcs-sign-in-0"} <= set(ours())
+    run(family.close())
+    assert until(lambda: ours() == [])
 
 
 def test_what_is_dropped_without_its_loop_leaves_no_socket(gcs, bucket):

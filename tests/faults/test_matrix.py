@@ -45,7 +45,7 @@ def play(platform, cell):
     bucket = platform.new_bucket()
     for key, data in BEFORE.items():
         platform.write(bucket, key, data)
-    threads, sockets = threading.active_count(), faulty.sockets()
+    threads = threading.active_count()
     error, took_s, left = asyncio.run(calls(platform, bucket, cell))
 
     assert (error is None) == (cell.outcome == ""), error
@@ -56,7 +56,7 @@ def play(platform, cell):
     assert took_s < faulty.longest_s(cell.call)
     assert left == []
     assert faulty.wait_until(lambda: threading.active_count() <= threads), threading.enumerate()
-    assert faulty.wait_until(lambda: faulty.sockets() <= sockets), "a socket is left"
+    assert faulty.wait_until(lambda: faulty.sockets_to(platform.proxy.port) == 0)
     assert faulty.wait_until(lambda: platform.proxy.live == 0), platform.proxy.live
     if cell.fault not in ("no bucket", "killed"):  # what was in memory is gone with the server
         check_what_lies_there(platform, bucket, cell, error)

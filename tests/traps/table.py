@@ -5,7 +5,7 @@ A test is named as `file::name` below `tests/`; a part is one of `PARTS`.
 
 from __future__ import annotations
 
-PARTS = ("platforms", "catalog", "operations", "images", "simulation")
+PARTS = ("catalog", "operations", "images", "simulation")
 
 OUTAGE = "traps/test_outage_is_no_answer.py::"
 NAMES = "traps/test_names.py::"
@@ -21,6 +21,10 @@ HEALTH = "simulation/test_health.py::"
 LOAD = "simulation/test_load.py::"
 FAILURES = "simulation/test_failures.py::"
 RESOURCES = "resources/test_bounds.py::"
+S3 = "traps/test_s3.py::"
+GCS = "traps/test_gcs.py::"
+AZURE = "traps/test_azure.py::"
+PLATFORMS = "traps/test_platforms.py::"
 SUITE = "conformance/test_fsspec_suites.py::"
 
 Row = tuple[int, str, tuple[str, ...] | str]
@@ -45,7 +49,7 @@ TRAPS: tuple[Row, ...] = (
             SURFACE + "test_every_coroutine_of_fsspec_is_ours_or_built_on_ours",
         ),
     ),
-    (4, "a plugin that needs its listings cache", "platforms"),
+    (4, "a plugin that needs its listings cache", (PLATFORMS + "test_no_listing_is_remembered",)),
     (
         5,
         "exists() says no whatever went wrong",
@@ -222,35 +226,188 @@ TRAPS: tuple[Row, ...] = (
         ),
     ),
     # S3
-    (28, "denied means absent, or not", "platforms"),
-    (29, "looking creates a bucket", "platforms"),
-    (30, "throttling told by its wording", "platforms"),
-    (31, "slow down, answered with faster", "platforms"),
-    (32, "retries times retries", "platforms"),
-    (33, "success first, the error in the body", "platforms"),
-    (34, "parts that nobody aborts", "platforms"),
-    (35, "zeros for missing bytes", "platforms"),
-    (36, "a bulk deletion that hides refusals", "platforms"),
-    (37, "an ETag that is no checksum", "platforms"),
-    (38, "old versions that come back", "platforms"),
-    (39, "the full size and not the bytes", "platforms"),
+    (
+        28,
+        "denied means absent, or not",
+        (
+            S3 + "test_p5_a_denied_absent_key_is_denied_and_the_missing_right_is_named",
+            S3 + "test_denied_for_everything_says_credentials",
+            S3 + "test_a_store_that_only_reads_needs_the_right_to_get_alone",
+        ),
+    ),
+    (29, "looking creates a bucket", (S3 + "test_nothing_ever_creates_a_bucket",)),
+    (
+        30,
+        "throttling told by its wording",
+        (
+            "laws/test_s3_table.py::test_what_s3_answers_means_one_thing",
+            "laws/test_s3_table.py::test_what_its_client_raises_means_one_thing",
+            "laws/test_s3_table.py::test_p5_absence_is_never_a_guess_and_no_answer_is_shown",
+        ),
+    ),
+    (
+        31,
+        "slow down, answered with faster",
+        (
+            S3 + "test_p6_slow_down_is_not_answered_with_more",
+            LOAD + "test_load_that_does_not_stop_keeps_a_backend_down_that_is_well_again",
+        ),
+    ),
+    (
+        32,
+        "retries times retries",
+        (
+            S3 + "test_p6_a_read_sends_no_more_requests_than_it_says",
+            "backends/test_gcs.py::test_nothing_is_sent_twice",
+            "backends/test_azure.py::test_nothing_is_sent_twice",
+        ),
+    ),
+    (
+        33,
+        "success first, the error in the body",
+        (S3 + "test_p1_an_error_in_the_body_of_a_200_is_an_error",),
+    ),
+    (
+        34,
+        "parts that nobody aborts",
+        (
+            S3 + "test_parts_of_a_write_that_raised_are_aborted",
+            S3 + "test_parts_of_a_write_that_timed_out_are_aborted",
+            S3 + "test_parts_of_a_cancelled_write_are_aborted",
+            "backends/test_s3.py::test_an_upload_that_nobody_finished_is_aborted_by_a_sweep",
+        ),
+    ),
+    (
+        35,
+        "zeros for missing bytes",
+        (
+            S3 + "test_p4_a_range_that_is_cut_short_is_no_zeros",
+            S3 + "test_p2_two_versions_are_never_mixed",
+        ),
+    ),
+    (
+        36,
+        "a bulk deletion that hides refusals",
+        (S3 + "test_a_bulk_deletion_names_exactly_what_it_could_not_delete",),
+    ),
+    (
+        37,
+        "an ETag that is no checksum",
+        ("backends/test_s3.py::test_a_tag_that_is_no_digest_of_the_bytes_is_not_taken_for_one",),
+    ),
+    (
+        38,
+        "old versions that come back",
+        (S3 + "test_p3_what_was_deleted_in_a_bucket_with_versions_stays_deleted",),
+    ),
+    (
+        39,
+        "the full size and not the bytes",
+        (S3 + "test_p1_an_upload_that_lacks_a_part_is_not_acknowledged",),
+    ),
     # Google Cloud Storage
-    (40, "a resumed upload one byte off", "platforms"),
-    (41, "a chunk appended twice", "platforms"),
-    (42, "a retry without a body", "platforms"),
-    (43, "chunks of the wrong size", "platforms"),
+    (
+        40,
+        "a resumed upload one byte off",
+        (
+            GCS + "test_what_a_server_keeps_of_a_chunk_is_where_the_next_one_begins",
+            GCS + "test_a_server_that_contradicts_itself_ends_the_upload",
+        ),
+    ),
+    (41, "a chunk appended twice", (GCS + "test_a_chunk_whose_answer_was_lost_is_not_sent_again",)),
+    (
+        42,
+        "a retry without a body",
+        (GCS + "test_a_body_that_was_read_is_not_followed_by_an_empty_one",),
+    ),
+    (
+        43,
+        "chunks of the wrong size",
+        (GCS + "test_pieces_of_every_size_make_chunks_that_google_takes",),
+    ),
     (44, "a download that ends early", (OUTAGE + "test_p5_a_cut_range_is_no_short_answer",)),
-    (45, "an error page taken for an error of ours", "platforms"),
-    (46, "integrity unchecked by default", "platforms"),
-    (47, "a token that cannot be renewed", "platforms"),
-    (48, "one refusal, three exceptions", "platforms"),
+    (
+        45,
+        "an error page taken for an error of ours",
+        (
+            GCS + "test_a_page_of_an_overloaded_server_is_an_outage",
+            PLATFORMS + "test_every_status_means_one_thing_whatever_the_body_says",
+        ),
+    ),
+    (
+        46,
+        "integrity unchecked by default",
+        (
+            GCS + "test_p4_a_byte_that_changes_on_its_way_is_noticed_by_default",
+            "backends/test_azure.py::test_p4_a_bit_that_flips_on_its_way_to_azure_stores_nothing",
+            "backends/test_s3.py::test_p4_a_flipped_bit_is_no_body",
+        ),
+    ),
+    (
+        47,
+        "a token that cannot be renewed",
+        (
+            GCS + "test_a_token_that_cannot_be_renewed_is_denied_at_once",
+            GCS + "test_reads_go_on_elsewhere_when_a_token_has_ended",
+        ),
+    ),
+    (
+        48,
+        "one refusal, three exceptions",
+        (
+            PLATFORMS + "test_every_status_means_one_thing_whatever_the_body_says",
+            GCS + "test_a_status_means_the_same_whoever_words_it",
+            AZURE + "test_a_status_means_the_same_whatever_is_written_below_it",
+        ),
+    ),
     # Azure
-    (49, "an overwrite that deletes first", "platforms"),
-    (50, "two writers' blocks in one object", "platforms"),
-    (51, "flat and hierarchical accounts", "platforms"),
-    (52, "a half-failed removal keeps the cache", "platforms"),
-    (53, "a directory that is there and is not", "platforms"),
-    (54, "a check that needs more rights than the work", "platforms"),
+    (
+        49,
+        "an overwrite that deletes first",
+        (
+            AZURE + "test_p2_an_overwrite_never_deletes_what_lies_there",
+            AZURE + "test_p2_an_overwrite_that_stops_between_any_two_calls_leaves_old_or_new",
+        ),
+    ),
+    (
+        50,
+        "two writers' blocks in one object",
+        (
+            AZURE + "test_p2_of_two_uploads_to_one_key_one_is_there_whole",
+            AZURE + "test_p2_an_upload_that_another_one_overtook_is_told_so",
+        ),
+    ),
+    (
+        51,
+        "flat and hierarchical accounts",
+        (
+            "backends/test_conformance.py::TestSimulatedTree",
+            "backends/test_conformance.py::TestSimulatedFlat",
+            "backends/test_azure.py::test_a_directory_of_a_hierarchical_account_is_no_empty_object",
+        ),
+    ),
+    (
+        52,
+        "a half-failed removal keeps the cache",
+        (AZURE + "test_a_removal_that_fails_for_one_key_hides_no_other_deletion",),
+    ),
+    (
+        53,
+        "a directory that is there and is not",
+        (
+            PLATFORMS + "test_an_emptied_directory_is_gone_for_every_call",
+            AZURE + "test_an_emptied_directory_is_one_thing_to_every_call",
+        ),
+    ),
+    (
+        54,
+        "a check that needs more rights than the work",
+        (
+            AZURE + "test_who_may_do_the_work_need_not_look_at_the_container",
+            AZURE + "test_a_signature_without_listing_is_enough_to_work",
+            S3 + "test_a_store_that_only_reads_needs_the_right_to_get_alone",
+        ),
+    ),
     # disks
     (
         55,
@@ -407,7 +564,11 @@ TRAPS: tuple[Row, ...] = (
     ),
     (86, "order by wall clock", "catalog"),
     (87, "a return at full speed", "operations"),
-    (88, "a hang that no option bounds", "platforms"),
+    (
+        88,
+        "a hang that no option bounds",
+        (PLATFORMS + "test_p6_a_server_that_stops_anywhere_costs_no_more_than_the_deadline",),
+    ),
     (
         89,
         "a load that outlives its fault",

@@ -52,7 +52,8 @@ PAGES = {
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_status_means_the_same_whatever_is_written_below_it(azure, subject, status, page, caplog):
-    azure.proxy.set("status", code=status, body=PAGES[page])
+    headers = {"Content-Encoding": "gzip"} if page == "no text" else {}
+    azure.proxy.set("status", code=status, body=PAGES[page], headers=headers)
     reading, changing = by_status(status)
     if status == 404:
         changing = Outcome.TIMED_OUT  # somebody else's, so who knows what became of the change
@@ -290,6 +291,17 @@ def test_a_signature_without_listing_is_enough_to_work(azure, bucket):
         fs.rm("key")
         assert not fs.exists("key")
     assert azure.names(bucket) == []
+
+
+def test_p5_who_brings_no_proof_is_not_told_that_objects_are_absent(azure, bucket):
+    """Azure hides from strangers what is there, and says that it is not."""
+    azure.write(bucket, f"{PREFIX}/key", b"bytes")
+    hides = {"x-ms-error-code": "ResourceNotFound", "x-ms-request-id": "1"}
+    azure.proxy.set("status", code=404, headers=hides)
+    with rs.ResilientFileSystem([backend(azure, bucket, name="one")]) as fs:
+        for call in (fs.cat, fs.info, fs.exists, fs.ls, fs.rm):
+            with pytest.raises(rs.BackendsUnavailableError, match="denied"):
+                call("key")
 
 
 @pytest.mark.parametrize("way", ["put", "upload"])

@@ -110,17 +110,17 @@ def test_what_a_server_keeps_of_a_chunk_is_where_the_next_one_begins(google, sub
 
 
 @pytest.mark.parametrize(
-    "says_kept",
+    ("says_kept", "requests"),
     [
-        pytest.param(lambda kept: None, id="nothing"),
-        pytest.param(lambda kept: f"bytes=0-{kept}", id="one more"),
-        pytest.param(lambda kept: f"bytes=0-{kept + GRAIN - 1}", id="more than was sent"),
-        pytest.param(lambda kept: f"bytes=0-{max(0, kept - GRAIN - 1)}", id="less than before"),
-        pytest.param(lambda kept: f"bytes=1-{kept - 1}", id="not from the start"),
-        pytest.param(lambda kept: "lots", id="nonsense"),
+        pytest.param(lambda kept: None, 1, id="nothing"),
+        pytest.param(lambda kept: f"bytes=0-{kept}", 2, id="one more"),
+        pytest.param(lambda kept: f"bytes=0-{kept + GRAIN - 1}", 2, id="all"),
+        pytest.param(lambda kept: f"bytes=0-{kept + GRAIN}", 1, id="more than was sent"),
+        pytest.param(lambda kept: f"bytes=1-{kept - 1}", 1, id="not from the start"),
+        pytest.param(lambda kept: "lots", 1, id="nonsense"),
     ],
 )
-def test_a_server_that_contradicts_itself_ends_the_upload(google, subject, says_kept):
+def test_a_server_that_contradicts_itself_ends_the_upload(google, subject, says_kept, requests):
     data = os.urandom(2 * GRAIN)
     subject.write("key", b"old")
     google.keep = lambda offered: min(offered, GRAIN)
@@ -128,7 +128,34 @@ def test_a_server_that_contradicts_itself_ends_the_upload(google, subject, says_
     outcome, said = sent(subject, data, data, b"!")
     assert outcome is TIMED_OUT, said
     assert subject.read("key") == b"old"
-    assert sum(method == "PUT" for method, *_ in google.log) < 4
+    assert sum(method == "PUT" for method, *_ in google.log) == requests
+
+
+def test_a_server_that_loses_what_it_had_ends_the_upload(google, subject):
+    google.says_kept = lambda kept: f"bytes=0-{min(kept, GRAIN) - 1}"
+    outcome, said = sent(subject, os.urandom(GRAIN), os.urandom(2 * GRAIN), b"!")
+    assert outcome is TIMED_OUT, said
+    assert subject.read("key") is None
+    assert sum(method == "PUT" for method, *_ in google.log) == 2
+
+
+@pytest.mark.parametrize("ended", [(404, "notFound"), (410, "gone")])
+def test_a_session_that_has_ended_ends_the_upload(google, subject, ended):
+    """What an earlier request has done to it, nobody can say any more."""
+    google.ended = ended
+    upload = subject.upload("key", os.urandom(GRAIN))
+    google.sessions.clear()
+    assert subject.outcome(upload.write(os.urandom(GRAIN)))[0] is not OK
+    assert subject.outcome(upload.finish())[0] is TIMED_OUT
+    subject.run(upload.abort())
+
+
+def test_an_upload_that_ends_before_its_last_chunk_is_no_success(gcs, fake):
+    """A portal's page says so, with the right status."""
+    upload = fake.upload("key", os.urandom(GRAIN))
+    gcs.proxy.set("captive", match="^PUT", times=1)
+    assert fake.outcome(upload.write(os.urandom(GRAIN)))[0] is TIMED_OUT
+    fake.run(upload.abort())
 
 
 def test_a_server_that_keeps_ever_less_is_not_asked_without_end(google, subject):

@@ -29,7 +29,8 @@ from resilient_store.model.info import Headers, ObjectInfo
 PLATFORM_HEADERS = ("x-ms-request-id", "x-ms-version")
 CODE_HEADER = "x-ms-error-code"
 
-_ABSENT = frozenset({"BlobNotFound", "PathNotFound", "ResourceNotFound"})
+# Not "ResourceNotFound": so Azure answers whoever brings no proof, of what is there too.
+_ABSENT = frozenset({"BlobNotFound", "PathNotFound"})
 _GONE = frozenset({"ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"})
 NOT_MET = frozenset({"ConditionNotMet", "TargetConditionNotMet"})
 _NOT_SATISFIABLE = 416

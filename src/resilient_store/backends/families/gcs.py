@@ -272,7 +272,13 @@ class GcsFamily(FlatFamily):
         return GcsParts(self, self._requests, key, address, content_type, self._sum_up)
 
     async def publish(
-        self, staged: str, key: str, *, expected: str | None, size: int | None = None
+        self,
+        staged: str,
+        key: str,
+        *,
+        expected: str | None,
+        size: int | None = None,
+        looked: bool = False,
     ) -> Stored:
         """Copy a staged object to its own key, and delete it."""
         options = Options.of(self.write_options)

@@ -49,6 +49,7 @@ FIELDS = {
     "contentDisposition": "content_disposition",
     "contentEncoding": "content_encoding",
 }
+# JSON would carry any, but others read with metadata in HTTP headers, and fail on odd names.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 NOT_FOUND, NOT_MET, BEYOND_THE_END = 404, 412, 416

@@ -36,7 +36,7 @@ def _rows(row: Row, names: str) -> Iterable[tuple[str, Row]]:
 
 BY_CODE: Mapping[str, Row] = dict(
     [
-        *_rows(NOT_THERE, "BlobNotFound PathNotFound ResourceNotFound"),
+        *_rows(NOT_THERE, "BlobNotFound PathNotFound"),
         *_rows(
             TAKEN,
             "AppendPositionConditionNotMet BlobAlreadyExists BlobOverwritten ConditionNotMet "
@@ -51,7 +51,8 @@ BY_CODE: Mapping[str, Row] = dict(
             "AuthorizationSourceIPMismatch InsufficientAccountPermissions "
             "InvalidAuthenticationInfo KeyVaultAccessTokenCannotBeAcquired "
             "KeyVaultEncryptionKeyNotFound KeyVaultVaultNotFound NoAuthenticationInformation "
-            "PublicAccessNotPermitted UnauthorizedBlobOverwrite",
+            "PublicAccessNotPermitted UnauthorizedBlobOverwrite "
+            "ResourceNotFound",  # so it answers whoever brings no proof, of what is there too
         ),
         *_rows(
             BUSY,
