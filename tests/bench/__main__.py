@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import uuid
+import weakref
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -141,6 +142,9 @@ async def close_bare(clients: Sequence[Any]) -> None:
             await client._session.close()
         elif hasattr(client, "service_client"):
             await client.service_client.close()
+            for reference in weakref.getweakrefs(client):  # adlfs would close it again at exit
+                if isinstance(reference.__callback__, weakref.finalize):
+                    reference.__callback__.detach()
 
 
 async def with_one_away(bench: Bench, how: str, rounds: int) -> tuple[list[Ratio], float]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,10 +97,6 @@ def open_family(
         filesystem = cls(*arguments, **{**options, "asynchronous": True})
     except ValueError:  # a token that is none, or has ended; the text may show it
         raise GcsError(401, "authError", "") from None
-    # They keep it for ever, and in a forked child they would wait for a thread that is not there.
-    for reference in weakref.getweakrefs(filesystem):
-        if isinstance(reference.__callback__, weakref.finalize):
-            reference.__callback__.detach()
     bucket, _, prefix = root.strip("/").partition("/")
     place = Place.of(backend, name, bucket, prefix)
     requests = GcsRequests(filesystem, place, backend.max_concurrency + SPARE_CONNECTIONS)
