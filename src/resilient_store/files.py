@@ -7,14 +7,13 @@ dropped unclosed, nothing of it becomes visible.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import logging
 import sys
-from typing import Any, Self
+from typing import Any
 
-from fsspec.asyn import AbstractAsyncStreamedFile, sync
+from fsspec.asyn import sync
 from fsspec.compression import compr
 
 from resilient_store import runtime
@@ -57,17 +56,18 @@ class _RawReader(io.RawIOBase):
 
     def readall(self) -> bytes:
         """Read to the end in whole blocks: Python's own version asks for 8 KiB at a time."""
-        data: bytes = sync(self._fs.loop, self._reader.read, self._position, self._reader.size)
-        self._position += len(data)
-        return data
+        return self._take(self._reader.size)
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        end = self._position + min(len(view), BLOCK_BYTES)
-        data = sync(self._fs.loop, self._reader.read, self._position, end)
+        data = self._take(self._position + min(len(view), BLOCK_BYTES))
         view[: len(data)] = data
-        self._position += len(data)
         return len(data)
+
+    def _take(self, end: int) -> bytes:
+        data: bytes = sync(self._fs.loop, self._reader.read, self._position, end)
+        self._position += len(data)
+        return data
 
 
 class ObjectReader(io.BufferedReader):
@@ -100,15 +100,15 @@ class ObjectReader(io.BufferedReader):
     @property
     def details(self) -> dict[str, Any]:
         """What `info` says now."""
+        return self.info()
+
+    def info(self) -> dict[str, Any]:
+        """Return what the filesystem's `info` says now."""
         found: dict[str, Any] = self.fs.info(self.path)
         return found
 
-    def info(self) -> dict[str, Any]:
-        """Return what `info` says now."""
-        return self.details
 
-
-def _give_up(path: str, store: Store, session: WriteSession, loop: Any) -> None:
+def give_up(path: str, store: Store, session: WriteSession, loop: Any) -> None:
     """End a write from a finalizer, which may run on the loop's own thread: without blocking."""
     logger.warning("%s was dropped without being closed, so it is discarded", path)
     with contextlib.suppress(RuntimeError):  # the loop is gone, and with it what was under way
@@ -214,7 +214,7 @@ class ObjectWriter(io.BufferedIOBase):
             return
         self._ended = True
         if self._process == runtime.process_id():  # else it is the parent's to finish
-            _give_up(self.path, self.fs.store, self._session, self.fs.loop)
+            give_up(self.path, self.fs.store, self._session, self.fs.loop)
 
 
 class CompressedWriter(io.BufferedIOBase):
@@ -304,103 +304,3 @@ class _TextReader(io.TextIOWrapper):
         self.original_missing = file.original_missing
         self.reason = file.reason
         self.derivative = file.derivative
-
-
-class AsyncObjectReader(AbstractAsyncStreamedFile):
-    """What ``open_async(path, "rb")`` returns."""
-
-    def __init__(self, path: str, reader: PinnedReader) -> None:
-        self.path = path
-        self.mode = "rb"
-        self.size = reader.size
-        self._reader = reader
-        self.loc = 0
-        self.closed = False
-
-    async def read(self, length: int = -1) -> bytes:
-        """Read so many bytes, or the rest."""
-        if self.closed:
-            raise ValueError("the file is closed")
-        end = self.size if length < 0 else self.loc + length
-        data = await self._reader.read(self.loc, end)
-        self.loc += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.loc, io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError("seek before the beginning of the file")
-        self.loc = base + offset
-        return self.loc
-
-    async def close(self) -> None:
-        """End; nothing is held."""
-        self.closed = True
-
-    def __del__(self) -> None:
-        """Do nothing: nothing is held."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self.close()
-
-
-class AsyncObjectWriter(AbstractAsyncStreamedFile):
-    """What ``open_async(path, "wb")`` returns."""
-
-    def __init__(self, store: Store, path: str, session: WriteSession, mode: str) -> None:
-        self.path = path
-        self.mode = mode
-        self.loc = 0
-        self.closed = False
-        self.receipt: WriteReceipt | None = None
-        self._session = session
-        self._store = store
-        self._loop = asyncio.get_running_loop()
-
-    async def write(self, data: bytes) -> int:
-        """Take bytes."""
-        if self.closed:
-            raise ValueError("the file is closed")
-        try:
-            await self._session.send(data)
-        except BaseException:
-            await self.discard()
-            raise
-        self.loc += len(data)
-        return len(data)
-
-    async def flush(self, force: bool = False) -> None:
-        """Do nothing: nothing is visible before the file is closed."""
-
-    async def close(self) -> None:
-        """Make the object visible."""
-        if not self.closed:
-            self.closed = True
-            try:
-                self.receipt = await self._session.commit()
-            except BaseException:
-                await self._session.abort()
-                raise
-
-    async def discard(self) -> None:
-        """Give the file up."""
-        if not self.closed:
-            self.closed = True
-            await self._session.abort()
-
-    def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
-            _give_up(self.path, self._store, self._session, self._loop)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: object, *rest: object) -> None:
-        if kind is None:
-            await self.close()
-        else:
-            await self.discard()

@@ -12,11 +12,10 @@ from fsspec.asyn import get_loop, sync, sync_wrapper
 from fsspec.core import get_compression
 
 from resilient_store import runtime
+from resilient_store.async_files import AsyncObjectReader, AsyncObjectWriter
 from resilient_store.config import as_options, check_catalog_options, configure, identity
 from resilient_store.errors import UnsupportedOperationError
 from resilient_store.files import (
-    AsyncObjectReader,
-    AsyncObjectWriter,
     CompressedWriter,
     ObjectReader,
     ObjectWriter,

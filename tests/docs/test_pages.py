@@ -1,7 +1,8 @@
-"""The pages say what the code says: errors, outcomes, promises, defaults, files, commands."""
+"""The pages say what the code says: errors, outcomes, promises, defaults, files, costs."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -10,6 +11,12 @@ import pytest
 
 import resilient_store as rs
 from resilient_store.backends.client import LAST_RESORT_S, RATE_BYTES_PER_S
+from resilient_store.backends.contract import RefusedError
+from resilient_store.backends.families.azure_answers import checked_options
+from resilient_store.backends.families.flat import CHECK_AGAIN_AFTER, PAGE_KEYS
+from resilient_store.backends.families.gcs_answers import Options
+from resilient_store.backends.tables import gcs, s3
+from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.io.write import PART_BYTES
 from resilient_store.model.path import LONGEST_BYTES
 from resilient_store.protocol import breaker, hedge
@@ -63,6 +70,26 @@ def test_p6_the_bounds_on_the_page_are_those_in_the_code():
     assert f"parts of {PART_BYTES >> 20} MiB" in said
 
 
+def test_p6_the_time_outs_on_the_page_are_those_in_the_code():
+    said = page("docs/timeouts.md")
+    timeout_s, stall_s = (default_of(rs.Backend, name) for name in ("timeout", "stall_timeout"))
+    assert f"| `Backend(timeout=)` | {timeout_s:g} s |" in said
+    assert f"| `Backend(stall_timeout=)` | {stall_s:g} s |" in said
+    assert f"(max_concurrency=)` | {default_of(rs.Backend, 'max_concurrency')} |" in said
+    hedge_s = default_of(rs.ReadFromFirstHealthy, "hedge_after")
+    assert f"(hedge_after=)` | {hedge_s} s |" in said
+    assert f"a block of 4 MiB: {timeout_s + BLOCK_BYTES / RATE_BYTES_PER_S:.3g} s" in said
+    assert f"| 8 MiB: {stall_s + PART_BYTES / RATE_BYTES_PER_S:.3g} s |" in said
+    failures = f"After {breaker.IN_A_ROW} failures in a row, or {breaker.WINDOW // 2} of the last"
+    assert failures in said
+    probes = f"{breaker.PROBE_AFTER_S:g} s later, then after 10, 20, 40 and "
+    assert f"{probes}{breaker.PROBE_AT_MOST_S:g} s" in said
+    assert f"gives it {LAST_RESORT_S:g} s to begin" in said
+    extra = f"{hedge.AT_ONCE} at once, and one more for each {hedge.CALLS_PER_EXTRA} calls"
+    assert extra in said
+    assert f"given up after {GRACE_S:g} s" in said
+
+
 def test_the_longest_path_on_the_page_is_that_in_the_code():
     assert f"more than {LONGEST_BYTES} bytes" in page("docs/limits.md")
 
@@ -91,7 +118,8 @@ def test_the_readme_has_the_two_commands_to_the_letter():
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+    "name",
+    ["README.md", *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md"))],
 )
 def test_links_to_files_lead_somewhere(name):
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page(name))
@@ -106,3 +134,80 @@ def test_every_decision_is_one_short_page_with_its_reason():
         assert len(lines) <= 60, path.name
         if path.name != "index.md":
             assert "**What it costs.**" in "\n".join(lines), path.name
+
+
+# The platforms' pages
+
+
+@pytest.mark.parametrize(("name", "rights"), [("s3", s3.RIGHTS), ("gcs", gcs.RIGHTS)])
+def test_every_right_that_an_error_names_is_on_the_platforms_page(name, rights):
+    named = re.findall(r"s3:[A-Za-z]+|storage\.objects\.[a-z]+", " ".join(rights.values()))
+    assert [right for right in named if f"`{right}`" not in page(f"docs/platforms/{name}.md")] == []
+
+
+@pytest.mark.parametrize(("name", "accept"), [("gcs", Options.of), ("azure", checked_options)])
+def test_the_write_options_on_a_platforms_page_are_those_in_the_code(name, accept):
+    said = re.search(r"are known: (.+?\.)\s", page(f"docs/platforms/{name}.md"), re.DOTALL)
+    known = re.findall(r"`([A-Za-z_]+)`", said[1])
+    assert accept(dict.fromkeys(known, "Cool"))
+    with pytest.raises(RefusedError) as caught:
+        accept({"other": 1})
+    assert [option for option in known if option not in str(caught.value)] == []
+
+
+def requests_said(name: str) -> dict[str, int]:
+    """Read a page's table: what a call costs that is not special in any way."""
+    table = page(f"docs/platforms/{name}.md").partition("| call | requests |")[2].partition("\n\n")
+    cells = re.findall(r"^\| (.+?) \| (\d+).* \|$", table[0], re.MULTILINE)
+    said = {call: int(number) for call, number in cells}
+    assert f"list | {said['list']} for each {PAGE_KEYS} keys" in table[0]
+    said["open as a file"] += 1  # for the only block
+    said["copy"] += said["write a new path"]
+    return said
+
+
+def with_the_id_that_s3_sends(_, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+    return head.replace(b"\r\n\r\n", b"\r\nx-amz-request-id: 1\r\n\r\n"), body
+
+
+@pytest.mark.parametrize("name", ["s3", "gcs", "azure"])
+def test_a_call_takes_as_many_requests_as_the_platforms_page_says(request, name):
+    platform = request.getfixturevalue(name)
+    one = rs.Backend(
+        platform.url(platform.new_bucket()), storage_options=platform.storage_options()
+    )
+    said = requests_said(name)
+    if name == "s3":  # and moto does not, of what is absent
+        platform.proxy.set("rewrite", answer=with_the_id_that_s3_sends)
+    if name == "gcs":  # this server's "not found" is not worded as Google's
+        said["read of what is absent"] += 1
+    with (
+        rs.ResilientFileSystem([one]) as fs,
+        rs.ResilientFileSystem([one], write_once="unique-names") as once,
+    ):
+        with pytest.raises(FileNotFoundError):
+            fs.read("absent")  # the bucket is there
+        counted = {}
+        for call, make in {
+            "write a new path": lambda: fs.pipe_file("photo", b"bytes"),
+            "overwrite": lambda: fs.pipe_file("photo", b"other"),
+            "read": lambda: fs.cat_file("photo"),
+            "range": lambda: fs.cat_file("photo", 1, 3),
+            "open as a file": lambda: fs.open("photo").read(),
+            "`info`, `exists`": lambda: fs.info("photo"),
+            "read of what is absent": lambda: fs.cat_file("absent"),
+            "write with `write_once`": lambda: once.pipe_file("new", b"bytes"),
+            "copy": lambda: fs.cp_file("photo", "copied"),
+            "delete": lambda: fs.rm_file("copied"),
+            "list": lambda: fs.ls(""),
+        }.items():
+            platform.proxy.log.clear()
+            with contextlib.suppress(FileNotFoundError):
+                make()
+            counted[call] = len(platform.proxy.log)
+    assert counted == said
+
+
+@pytest.mark.parametrize("name", ["s3", "azure"])
+def test_how_often_the_bucket_is_looked_at_again_is_on_the_page(name):
+    assert f"for every {CHECK_AGAIN_AFTER + 1}st after it" in page(f"docs/platforms/{name}.md")

@@ -124,11 +124,9 @@ def _work(jobs: _Jobs, idle: threading.Semaphore) -> None:
         future, call, abandonment = job
         if future.set_running_or_notify_cancel():
             try:
-                result = call(abandonment)
+                future.set_result(call(abandonment))  # not kept here: it may be a large body
             except BaseException as error:
                 future.set_exception(error)
-            else:
-                future.set_result(result)
         del job, future, call
         idle.release()
 

@@ -11,9 +11,9 @@ import datetime as dt
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
-from resilient_store import __version__
 from resilient_store.backends.contract import (
     ChangedError,
     CorruptBodyError,
@@ -71,7 +71,7 @@ def open_family(
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
         # Its own name is put together anew for every request, of 32 parts.
-        "user_agent": f"resilient_store/{__version__}",
+        "user_agent": f"resilient_store/{version('resilient_store')}",
         **(options.get("config_kwargs") or {}),
         "retries": {"total_max_attempts": 1, "mode": "standard"},
         "connect_timeout": backend.timeout,
