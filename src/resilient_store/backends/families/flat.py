@@ -21,13 +21,7 @@ from resilient_store.backends.contract import (
     Traits,
     Upload,
 )
-from resilient_store.backends.families.bodies import (  # noqa: F401
-    BeyondTheEndError,
-    Span,
-    gather_body,
-    range_header,
-    whole_size,
-)
+from resilient_store.backends.families.bodies import BeyondTheEndError, Span
 from resilient_store.backends.families.gathered import GatheredUpload, Parts
 from resilient_store.backends.threads import DaemonPool
 from resilient_store.model.info import Body, Headers, ObjectInfo

@@ -40,7 +40,7 @@ from resilient_store.backends.families.s3_answers import (
     tag_of,
 )
 from resilient_store.backends.families.s3_parts import S3Parts, body_of
-from resilient_store.backends.families.sockets import drop_session
+from resilient_store.backends.families.sessions import drop_session
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.policies import Backend
 
