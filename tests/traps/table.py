@@ -623,7 +623,10 @@ TRAPS: tuple[Row, ...] = (
     (
         111,
         "a signed URL in an exception",
-        (SECRETS + "test_no_credential_is_in_an_error_or_in_the_log",),
+        (
+            SECRETS + "test_no_credential_is_in_an_error_or_in_the_log",
+            PLATFORMS + "test_no_credential_is_in_what_is_raised_logged_or_printed",
+        ),
     ),
     (112, "a copy trusted because it is listed", "operations"),
     # applications

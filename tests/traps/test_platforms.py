@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import pickle
 import socket
 import threading
 import time
+import traceback
 
 import pytest
 
 import resilient_store as rs
 from resilient_store.backends.health import Health
 from tests.faults.faulty import wait_until
+from tests.servers import canaries
 from tests.servers.subjects import PREFIX, backend
 
 MIB = 1024 * 1024
@@ -176,3 +180,45 @@ def test_p6_a_server_that_stops_anywhere_costs_no_more_than_the_deadline(platfor
             assert fs.write("new", os.urandom(MIB)).copies == ("one",)
             assert time.monotonic() - began_s < 6.0
     assert wait_until(lambda: platform.proxy.live == 0)
+
+
+# 16, 111
+
+
+FAULTS = [
+    ("status", {"code": 401}),
+    ("status", {"code": 403}),
+    ("status", {"code": 500}),
+    ("captive", {}),
+    ("reset", {"after": 0}),
+    ("truncate", {"after": 10}),
+    ("refuse", {}),
+    ("blackhole", {}),
+]
+
+
+def test_no_credential_is_in_what_is_raised_logged_or_printed(platform, bucket, caplog):
+    caplog.set_level(logging.INFO)  # what botocore says to who debugs it is botocore's own
+    caplog.set_level(logging.DEBUG, logger="resilient_store")
+    states, said = [], []
+    limited = one(platform, bucket, timeout=1.0)
+    with rs.ResilientFileSystem([limited], on_backend_state=states.append) as fs:
+        fs.write("photo", DATA)
+        calls = (
+            *(lambda: fs.read("photo"), lambda: fs.info("photo"), lambda: fs.ls("")),
+            *(lambda: fs.write("new", DATA), lambda: fs.rm("photo"), lambda: rs.sweep(fs)),
+        )
+        for mode, how in FAULTS:
+            platform.proxy.set(mode, **how)
+            for call in calls:
+                fs.store.clients["one"].health = Health("one", lambda _: None)
+                try:
+                    said.append(repr(call()))
+                except rs.ObjectError as error:
+                    said += traceback.format_exception(error)
+                    said += [repr(error), repr(error.replies), repr(pickle.dumps(error))]
+        said += [repr(fs), repr(limited), repr(fs.store), repr(fs.store.clients)]
+    everything = "\n".join([*said, caplog.text, repr(states)])
+    assert len(said) > len(FAULTS) * len(calls)
+    for name, secret in canaries.SECRETS.items():
+        assert secret not in everything, name
