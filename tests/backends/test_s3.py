@@ -417,6 +417,16 @@ def test_a_process_ends_in_peace(s3, bucket, how):
     assert done.stderr == ""
 
 
+def test_a_write_whose_answer_was_lost_is_not_sent_again(rclone_s3, by_rclone):
+    """The second one would fail on the condition that the first one has met."""
+    by_rclone.put("warm", b"1")
+    rclone_s3.proxy.log.clear()
+    rclone_s3.proxy.set("reset", after=0, match="^PUT", times=1)
+    assert by_rclone.put("key", b"bytes", exclusive=True)[0] is Outcome.TIMED_OUT
+    assert [request.method for request in rclone_s3.proxy.log] == ["PUT"]
+    assert by_rclone.read("key") == b"bytes"
+
+
 def test_an_error_that_botocore_makes_of_a_broken_answer_may_have_been_carried_out(s3, subject):
     """It says "could not connect" of a connection that broke after the request was delivered."""
     subject.put("key", b"old")

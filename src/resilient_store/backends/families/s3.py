@@ -40,6 +40,7 @@ from resilient_store.backends.families.s3_answers import (
     tag_of,
 )
 from resilient_store.backends.families.s3_parts import S3Parts, body_of
+from resilient_store.backends.families.s3_session import OneTrySession
 from resilient_store.backends.families.sessions import drop_session
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.policies import Backend
@@ -77,6 +78,7 @@ def open_family(
         "connect_timeout": backend.timeout,
         # Silence before the first byte: a large copy may take that long. The outer deadline rules.
         "read_timeout": backend.timeout + LONGEST_SILENCE_S,
+        "http_session_cls": OneTrySession,
         "max_pool_connections": backend.max_concurrency + SPARE_CONNECTIONS,
     }
     filesystem = cls(*arguments, **{**options, "config_kwargs": config, "asynchronous": True})
