@@ -28,7 +28,7 @@ from resilient_store.model.result import DetailedListing, Listing
 from resilient_store.protocol.listing import Merged, best
 from resilient_store.store import Store
 
-AT_ONCE = 64
+AT_ONCE = 32  # as many places as a backend has by default; who waits for one loses time
 
 
 class TreeFileSystem(AsyncFileSystem):

@@ -19,7 +19,7 @@ def test_every_cell_has_a_test_or_a_reason():
     untested = {(cell.fault, cell.call) for cell in table.cells() if cell.outcome == "."}
     assert untested == set(table.REASONS)
     assert len(table.TABLE) * len(table.CALLS) * len(table.FAMILIES) == 528
-    assert len(table.tested()) == 528 - 3 * len(table.REASONS)
+    assert len(table.tested()) == 528 - 3 * len(table.REASONS) + 2, "two of them Azure can do"
     assert len(table.REASONS) == 32
 
 

@@ -118,6 +118,24 @@ def test_an_emptied_directory_is_gone_for_every_call(s3, gcs, azure):
         assert list(fs.walk("")) == [("", [], [])]
 
 
+# 48, 54
+
+
+def test_a_mistyped_option_is_a_mistake_and_no_bad_path(platform, bucket):
+    with rs.ResilientFileSystem([one(platform, bucket, write_options={"StorageClas": "x"})]) as fs:
+        with pytest.raises(rs.ConfigurationError, match=r"backend one: write_options.*StorageClas"):
+            fs.write("photo", DATA)
+        assert not fs.exists("photo")
+
+
+def test_a_denied_write_says_what_to_do_about_it(platform, bucket):
+    with rs.ResilientFileSystem([one(platform, bucket)]) as fs:
+        assert not fs.exists("photo")
+        platform.proxy.deny = lambda line: not line.startswith(("GET", "HEAD"))
+        with pytest.raises(rs.InsufficientCopiesError, match="denies the write: give its creden"):
+            fs.write("photo", DATA)
+
+
 # 88
 
 

@@ -25,7 +25,7 @@ _OURS: dict[type[Exception], Outcome] = {
 }
 _DETAILS: dict[type[Exception], str] = {
     contract.RootMissingError: "the root is not there",
-    contract.CorruptBodyError: "fewer bytes than the object has",
+    contract.CorruptBodyError: "not the bytes that the answer speaks of",
     contract.ChangedError: "changed since it was looked at",
     contract.UnknownOutcomeError: "it may have happened",
 }

@@ -18,8 +18,16 @@ import attrs
 from resilient_store import runtime
 from resilient_store.backends.classify import classify
 from resilient_store.backends.closing import close_with, was_closed
-from resilient_store.backends.contract import Family, Moves, Stored, Traits, Upload
+from resilient_store.backends.contract import (
+    Family,
+    Moves,
+    Stored,
+    Traits,
+    Upload,
+    WrongOptionError,
+)
 from resilient_store.backends.health import Health, Kind
+from resilient_store.errors import ConfigurationError
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.policies import Backend
@@ -44,7 +52,9 @@ class _Session:
 
 
 class BackendClient:
-    """What we talk through. Every call returns a `Reply`; none raises but `CancelledError`.
+    """What we talk through. Every call returns a `Reply`.
+
+    None raises but for `CancelledError`, and `ConfigurationError` where an option is wrong.
 
     Parameters
     ----------
@@ -257,6 +267,8 @@ class BackendClient:
                 raise
             outcome = Outcome.TIMED_OUT if changing and sent else Outcome.UNAVAILABLE
             reply = Reply(self.name, outcome, detail="it cancelled the call itself")
+        except WrongOptionError as error:
+            raise ConfigurationError(f"backend {self.name}: {error}") from None
         except Exception as error:
             outcome, detail = classify(error, changing=changing and sent)
             reply = Reply(self.name, outcome, detail=detail)

@@ -31,6 +31,10 @@ class RefusedError(Exception):
     """The backend is well and will never do this; the text is of our own making."""
 
 
+class WrongOptionError(RefusedError):
+    """An option of the backend's own that no write can go with."""
+
+
 class UnknownOutcomeError(Exception):
     """A change may or may not have happened."""
 

@@ -335,7 +335,9 @@ class WriteSession:
                 raise FileExistsError(17, "the path exists", self._path)
             kind = ConcurrentWriteError
         policy = self._store.configuration.write
-        if kind is InsufficientCopiesError and policy.min_copies is None:
+        if Outcome.DENIED in outcomes:
+            note += ". A backend denies the write: give its credentials the right to put and delete"
+        elif kind is InsufficientCopiesError and policy.min_copies is None and len(self._names) > 1:
             note += (
                 ". All backends must hold a write here; with write_once=True min_copies may be "
                 "lower"

@@ -12,8 +12,8 @@ from azure.storage.blob import ContentSettings, StandardBlobTier
 from resilient_store.backends.contract import (
     ChangedError,
     CorruptBodyError,
-    RefusedError,
     RootMissingError,
+    WrongOptionError,
 )
 from resilient_store.backends.families.bodies import BeyondTheEndError
 from resilient_store.backends.families.fields import (
@@ -151,7 +151,7 @@ def checked_options(write_options: Mapping[str, Any]) -> dict[str, Any]:
     options = dict(write_options)
     for name in options:
         if name not in ("standard_blob_tier", "tags"):
-            raise RefusedError(
+            raise WrongOptionError(
                 f"write_options: Azure's writes take standard_blob_tier and tags, and no {name}; "
                 "make an encryption scope or a retention policy the container's own"
             )
@@ -161,5 +161,5 @@ def checked_options(write_options: Mapping[str, Any]) -> dict[str, Any]:
             options["standard_blob_tier"] = StandardBlobTier(tier)
         except ValueError:
             known = ", ".join(one.value for one in StandardBlobTier)
-            raise RefusedError(f"write_options: standard_blob_tier is one of {known}") from None
+            raise WrongOptionError(f"write_options: standard_blob_tier is one of {known}") from None
     return options

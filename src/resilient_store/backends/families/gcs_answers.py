@@ -14,9 +14,9 @@ import attrs
 
 from resilient_store.backends.contract import (
     CorruptBodyError,
-    RefusedError,
     RootMissingError,
     StrangerError,
+    WrongOptionError,
 )
 from resilient_store.backends.families.fields import (
     NO_TYPE,
@@ -221,7 +221,7 @@ class Options:
             elif name in ("predefinedAcl", "kmsKeyName"):
                 query[name] = str(value)
             else:
-                raise RefusedError(
+                raise WrongOptionError(
                     "write_options: writes to Google Cloud Storage take storageClass, customTime, "
                     f"contentLanguage, predefinedAcl and kmsKeyName, and no {name}; make a hold or "
                     "a retention policy the bucket's own"

@@ -23,6 +23,7 @@ from resilient_store.backends.contract import (
     StrangerError,
     Traits,
     UnknownOutcomeError,
+    WrongOptionError,
 )
 from resilient_store.backends.families.bodies import Span, gather_body, range_header, whole_size
 from resilient_store.backends.families.fields import NO_TYPE, pack, require_plain_fields
@@ -343,7 +344,7 @@ class S3Family(FlatFamily):
         require_plain_fields(headers)
         for name in self.write_options:
             if name not in known:
-                raise RefusedError(f"write_options: S3's {operation} takes no {name}")
+                raise WrongOptionError(f"write_options: S3's {operation} takes no {name}")
         params = {n: getattr(headers, field) for n, field in FIELDS.items()}
         params["ContentType"] = params["ContentType"] or NO_TYPE
         given = {name: value for name, value in params.items() if value is not None}
