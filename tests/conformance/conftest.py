@@ -81,6 +81,15 @@ def over_platforms(s3: Platform, gcs: Platform, azure: Platform) -> Iterator[Tri
         yield Trio(fs, lambda: gcs.proxy.set("refuse"), lambda: gcs.proxy.set("pass"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the many edge cases of patterns to the matrix where each takes seconds."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "over_platforms" in fixtures and "edge_cases" in item.name:
+            item.add_marker(pytest.mark.matrix)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     """Take the second backend away for the body of a test alone; its fixtures are healthy."""
