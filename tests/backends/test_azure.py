@@ -519,6 +519,7 @@ def test_a_portals_page_is_no_answer(azure, subject, verb, code):
         subject.put(key, b"bytes")
     page = b"<html>BlobNotFound" + b" " * 300_000
     azure.proxy.set("pass", drop=True)
+    until(lambda: subject.ask("info", "key")[0] is OK)
     azure.proxy.set("status", code=code, body=page, headers={"Content-Type": "text/html"})
     outcome, _ = every_verb(subject)[verb]()
     assert outcome is (UNAVAILABLE if verb in READING else TIMED_OUT)

@@ -83,10 +83,10 @@ def over_platforms(s3: Platform, gcs: Platform, azure: Platform) -> Iterator[Tri
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the many edge cases of patterns to the matrix where each takes seconds."""
+    """Leave patterns to the matrix where each takes seconds."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if "over_platforms" in fixtures and "edge_cases" in item.name:
+        if "over_platforms" in fixtures and "glob" in item.name:
             item.add_marker(pytest.mark.matrix)
 
 

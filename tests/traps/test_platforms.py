@@ -219,7 +219,7 @@ def test_no_credential_is_in_what_is_raised_logged_or_printed(platform, bucket, 
     caplog.set_level(logging.INFO)  # what botocore says to who debugs it is botocore's own
     caplog.set_level(logging.DEBUG, logger="resilient_store")
     states, said = [], []
-    limited = one(platform, bucket, timeout=1.0)
+    limited = one(platform, bucket, timeout=1.5)
     with rs.ResilientFileSystem([limited], on_backend_state=states.append) as fs:
         fs.write("photo", DATA)
         calls = (

@@ -117,14 +117,14 @@ def test_nothing_ever_creates_a_bucket(s3, bucket, fs):
 )
 def test_p6_a_read_sends_no_more_requests_than_it_says(s3, bucket, mode, how, most):
     s3.write(bucket, "in/side/photo", DATA)
-    with rs.ResilientFileSystem([one(s3, bucket, timeout=1.0)]) as fs:
+    with rs.ResilientFileSystem([one(s3, bucket, timeout=2.0)]) as fs:
         fs.exists("warm")
         s3.proxy.reset()
         s3.proxy.set(mode, **how)
         began_s = time.monotonic()
         with pytest.raises(rs.BackendsUnavailableError):
             fs.read("photo")
-        assert time.monotonic() - began_s < 3.0
+        assert time.monotonic() - began_s < 5.0
         assert 1 <= len(s3.proxy.log) <= most
 
 
@@ -193,7 +193,7 @@ def test_parts_of_a_write_that_raised_are_aborted(s3, bucket, fs, after):
 )
 def test_parts_of_a_write_that_timed_out_are_aborted(monkeypatch, s3, bucket, at):
     monkeypatch.setattr(client, "RATE_BYTES_PER_S", 100 * MIB)
-    with rs.ResilientFileSystem([one(s3, bucket, timeout=1.0, stall_timeout=1.0)]) as fs:
+    with rs.ResilientFileSystem([one(s3, bucket, timeout=1.0, stall_timeout=2.0)]) as fs:
         fs.exists("warm")
         s3.proxy.set("swallow", match=at)
         with pytest.raises(rs.InsufficientCopiesError):

@@ -168,7 +168,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--search", action="store_true", help="run fresh seeds")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to search")
     options = parser.parse_args(arguments)
-    logging.getLogger("resilient_store").setLevel(logging.CRITICAL)
     if options.seed is not None:
         return replay(options.seed, trace=options.trace)
     started = time.monotonic()
@@ -181,4 +180,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logging.getLogger("resilient_store").setLevel(logging.CRITICAL)  # a run meets every warning
     sys.exit(main())
