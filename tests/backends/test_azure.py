@@ -8,11 +8,8 @@ import gc
 import gzip
 import hashlib
 import http.client
-import json
 import os
 import pickle
-import subprocess
-import sys
 import time
 import tracemalloc
 import weakref
@@ -32,6 +29,7 @@ from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome
 from resilient_store.testing.conformance import BackendConformance, skipped
 from tests.servers import canaries
+from tests.servers.ending import complaints_of_a_program
 from tests.servers.subjects import PREFIX, backend, opened, subject_in
 
 MIB = 1024 * 1024
@@ -858,42 +856,9 @@ def test_a_credential_is_closed_by_who_made_it(monkeypatch, run, whose):
     assert credential.closed == (0 if whose == "theirs" else 2)
 
 
-SCRIPT = """
-import asyncio, json, sys
-import resilient_store as rs
-options, url, how = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
-def store(**more):
-    return rs.ResilientFileSystem([rs.Backend(url, storage_options=options)], **more)
-async def use(close):
-    fs = store(asynchronous=True)
-    assert await fs._cat_file("key") == b"bytes"
-    if close:
-        await fs._close()
-if how.startswith("async"):
-    for _ in range(2):
-        asyncio.run(use(how == "async closed"))
-else:
-    fs = store()
-    assert fs.cat_file("key") == b"bytes"
-    if how == "closed":
-        fs.close()
-    if how == "dropped":
-        del fs
-"""
-
-
 @pytest.mark.parametrize("how", ["closed", "open", "dropped", "async closed", "async open"])
 def test_a_process_ends_in_peace(azure, bucket, how):
-    azure.write(bucket, f"{PREFIX}/key", b"bytes")
-    arguments = [json.dumps(azure.storage_options()), azure.url(bucket, PREFIX), how]
-    done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", SCRIPT, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=True,
-    )
-    assert done.stderr == ""
+    assert complaints_of_a_program(azure, bucket, how) == ""
 
 
 def test_what_is_dropped_without_its_loop_leaves_no_socket(azure, bucket):

@@ -12,8 +12,6 @@ import http.client
 import json
 import os
 import pickle
-import subprocess
-import sys
 import threading
 import time
 import tracemalloc
@@ -34,6 +32,7 @@ from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome
 from resilient_store.testing.conformance import BackendConformance, skipped
 from tests.backends.documented_gcs import GRAIN, DocumentedGcs, subject_at
+from tests.servers.ending import complaints_of_a_program
 from tests.servers.subjects import PREFIX, backend, opened, subject_in
 
 MIB = 1024 * 1024
@@ -928,30 +927,6 @@ def test_options_of_the_session_are_kept(gcs, bucket, run):
     run(family.close())
 
 
-SCRIPT = """
-import asyncio, json, sys
-import resilient_store as rs
-options, url, how = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
-def store(**more):
-    return rs.ResilientFileSystem([rs.Backend(url, storage_options=options)], **more)
-async def use(close):
-    fs = store(asynchronous=True)
-    assert await fs._cat_file("key") == b"bytes"
-    if close:
-        await fs._close()
-if how.startswith("async"):
-    for _ in range(2):
-        asyncio.run(use(how == "async closed"))
-else:
-    fs = store()
-    assert fs.cat_file("key") == b"bytes"
-    if how == "closed":
-        fs.close()
-    if how == "dropped":
-        del fs
-"""
-
-
 @pytest.mark.parametrize(
     ("how", "by_default"),
     [
@@ -961,18 +936,8 @@ else:
 )
 def test_a_process_ends_in_peace(gcs, bucket, how, by_default):
     """Also with the class that gcsfs gives by default."""
-    gcs.write(bucket, f"{PREFIX}/key", b"bytes")
-    arguments = [json.dumps(gcs.storage_options()), gcs.url(bucket, PREFIX), how]
     wanted = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "true" if by_default else "false"}
-    done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", SCRIPT, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=True,
-        env=os.environ | wanted,
-    )
-    assert done.stderr == ""
+    assert complaints_of_a_program(gcs, bucket, how, wanted) == ""
 
 
 def test_what_is_closed_leaves_no_thread(gcs, bucket, run):

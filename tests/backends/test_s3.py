@@ -8,8 +8,6 @@ import gzip
 import hashlib
 import os
 import pickle
-import subprocess
-import sys
 
 import pytest
 import s3fs
@@ -22,6 +20,7 @@ from resilient_store.backends.opening import opener
 from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome
 from resilient_store.testing.conformance import BackendConformance, skipped
+from tests.servers.ending import complaints_of_a_program
 from tests.servers.subjects import PREFIX, backend, opened, subject_in
 
 MIB = 1024 * 1024
@@ -377,44 +376,9 @@ def test_an_instance_and_a_url_of_one_bucket_are_one_place(s3, bucket):
         rs.ResilientFileSystem(["s3://"])
 
 
-SCRIPT = """
-import asyncio, json, sys
-import resilient_store as rs
-options, url, how = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
-def store(**more):
-    return rs.ResilientFileSystem([rs.Backend(url, storage_options=options)], **more)
-async def use(close):
-    fs = store(asynchronous=True)
-    assert await fs._cat_file("key") == b"bytes"
-    if close:
-        await fs._close()
-if how.startswith("async"):
-    for _ in range(2):
-        asyncio.run(use(how == "async closed"))
-else:
-    fs = store()
-    assert fs.cat_file("key") == b"bytes"
-    if how == "closed":
-        fs.close()
-    if how == "dropped":
-        del fs
-"""
-
-
 @pytest.mark.parametrize("how", ["closed", "open", "dropped", "async closed", "async open"])
 def test_a_process_ends_in_peace(s3, bucket, how):
-    import json
-
-    s3.write(bucket, f"{PREFIX}/key", b"bytes")
-    arguments = [json.dumps(s3.storage_options()), s3.url(bucket, PREFIX), how]
-    done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", SCRIPT, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=True,
-    )
-    assert done.stderr == ""
+    assert complaints_of_a_program(s3, bucket, how) == ""
 
 
 def test_a_write_whose_answer_was_lost_is_not_sent_again(rclone_s3, by_rclone):
