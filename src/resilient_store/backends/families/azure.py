@@ -7,7 +7,6 @@ connections open when they are cancelled, and take a stranger's page for an answ
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +16,6 @@ from azure.storage.blob.aio import BlobPrefix, BlobServiceClient
 
 from resilient_store import runtime
 from resilient_store.backends.contract import (
-    ChangedError,
     CorruptBodyError,
     Moves,
     RefusedError,
@@ -45,17 +43,19 @@ from resilient_store.backends.families.azure_parts import AzureParts
 from resilient_store.backends.families.azure_transport import AzureTransport
 from resilient_store.backends.families.bodies import Span, gather_body, range_header, whole_size
 from resilient_store.backends.families.fields import type_or_none
-from resilient_store.backends.families.flat import FlatFamily, Page, Place
+from resilient_store.backends.families.flat import (
+    LONGEST_SILENCE_S,
+    SPARE_CONNECTIONS,
+    FlatFamily,
+    Page,
+    Place,
+)
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.policies import Backend
-
-logger = logging.getLogger("resilient_store")
 
 # Source: "Get Blob", the header x-ms-range-get-content-md5.
 LARGEST_CHECKED_RANGE_BYTES = 4 * 1024**2
 
-LONGEST_SILENCE_S = 60.0
-SPARE_CONNECTIONS = 8  # for probes and clean-ups beside the calls
 FIRST_LOOK_S, LONGEST_PAUSE_S = 0.05, 1.0  # between two looks at a copy
 
 
@@ -102,8 +102,6 @@ class AzureFamily(FlatFamily):
                 self._account.url,
                 connections=self._connections,
                 connect_s=self.place.timeout_s,
-                # Before an answer's first byte: a large copy may take that long. The outer
-                # deadline rules.
                 silence_s=self.place.timeout_s + LONGEST_SILENCE_S,
             )
             service = BlobServiceClient(
@@ -177,18 +175,6 @@ class AzureFamily(FlatFamily):
             tag=tag_of(said.get("ETag")),
             content_type=type_or_none(said.get("Content-Type")),
         )
-
-    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
-        """Read an object, or a range of it as Python slices it."""
-        body = await super().get(key, start, end, moves)
-        if body.size is None and not body.data:  # what was looked at is a directory
-            raise FileNotFoundError(2, "a directory", key)
-        return body
-
-    async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
-        """List one level, or everything below, page by page."""
-        found = await super().list(key, recursive=recursive, moves=moves)
-        return [info for info in found if not (info.directory and info.key == key)]
 
     async def _page(
         self, prefix: str, *, delimiter: str = "", token: str | None = None, limit: int
@@ -285,16 +271,8 @@ class AzureFamily(FlatFamily):
         await self._discard(staged)
         return Stored(tag_of(tag), headers_kept=True)
 
-    async def _discard(self, staged: str) -> None:
-        """Remove what was published; what cannot be is swept later, and is no reason to fail."""
-        try:
-            await self.blob(staged).delete_blob()
-        except Exception as error:
-            logger.warning(
-                "backend %s: a staged object stays until a sweep (%s)",
-                self.place.name,
-                type(error).__name__,
-            )
+    async def _remove(self, key: str) -> None:
+        await self.blob(key).delete_blob()
 
     async def delete(self, key: str, *, expected: str | None = None) -> None:
         """Delete an object, with a tag only the one that has it."""
@@ -309,16 +287,6 @@ class AzureFamily(FlatFamily):
                 await self._require_bucket()
             raise said from None
 
-    async def _absent_or_changed(self, key: str) -> Exception:
-        """Tell the two apart where a condition was not met, which Azure says of both."""
-        try:
-            await self._head(key)
-        except FileNotFoundError as absent:
-            return absent
-        except Exception:
-            logger.debug("backend %s: what was not deleted cannot be looked at", self.place.name)
-        return ChangedError()
-
     async def rmdir(self, key: str) -> None:
         """Remove an empty directory, where a hierarchical account has any."""
         if not self._has_folders:
@@ -328,7 +296,7 @@ class AzureFamily(FlatFamily):
         except FileNotFoundError:
             return
         if is_folder:
-            await self.blob(key).delete_blob()
+            await self._remove(key)
 
     async def sign(self, key: str, expiration: int) -> str:
         """Make a URL that reads the object for so many seconds."""

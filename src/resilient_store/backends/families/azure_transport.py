@@ -7,7 +7,6 @@ reads it, so that after a hundred of those no connection is left.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -15,9 +14,14 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from resilient_store.backends.contract import StrangerError
 from resilient_store.backends.families.azure_answers import CODE_HEADER, PLATFORM_HEADERS
-from resilient_store.backends.families.sessions import Connector, drop_session, proxy_for
+from resilient_store.backends.families.sessions import (
+    PIECE_BYTES,
+    Connector,
+    Pieces,
+    drop_session,
+    proxy_for,
+)
 
-PIECE_BYTES = 64 * 1024
 _NO_WORDS = b"<Error><Message>refused</Message></Error>"
 _REDIRECTION = 300
 _NOT_FOUND = 404
@@ -72,19 +76,12 @@ class AzureTransport(AioHttpTransport):  # type: ignore[misc]  # loaded lazily: 
     def _get_request_data(self, request: Any) -> Any:
         data = super()._get_request_data(request)
         is_large = isinstance(data, bytes) and len(data) > PIECE_BYTES
-        return _pieces(data) if is_large else data
+        return Pieces.of(data) if is_large else data
 
     def drop(self) -> None:
         """Close the sockets where no loop can any more."""
         if self.session is not None:
             drop_session(self.session)
-
-
-async def _pieces(data: bytes) -> AsyncIterator[memoryview]:
-    """Cut a body up, so that never more than a piece of it is kept twice."""
-    whole = memoryview(data)
-    for begins in range(0, len(whole), PIECE_BYTES):
-        yield whole[begins : begins + PIECE_BYTES]
 
 
 async def _silence(response: Any) -> None:

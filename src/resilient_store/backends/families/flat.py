@@ -6,6 +6,7 @@ is a directory, ranges, uploads in parts, listings page by page. Each platform a
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ import attrs
 
 from resilient_store.backends.classify import classify
 from resilient_store.backends.contract import (
+    ChangedError,
     CorruptBodyError,
     Moves,
     Stored,
@@ -30,7 +32,12 @@ from resilient_store.model.part import Part
 from resilient_store.model.path import above, join
 from resilient_store.policies import Backend
 
+logger = logging.getLogger("resilient_store")
+
 PAGE_KEYS = 1000
+# Before an answer's first byte: a large copy may take that long. The outer deadline rules.
+LONGEST_SILENCE_S = 60.0
+SPARE_CONNECTIONS = 8  # for probes and clean-ups beside the calls
 # After so many absent keys the bucket itself is looked at again.
 CHECK_AGAIN_AFTER = 20
 # Hashing more than this (1 ms) would hold up the loop, so a thread does it.
@@ -143,6 +150,10 @@ class FlatFamily(ABC):
         """Begin an upload in parts."""
 
     @abstractmethod
+    async def _remove(self, key: str) -> None:
+        """Delete an object without looking at it."""
+
+    @abstractmethod
     async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:
         """Store an object so that it appears whole."""
 
@@ -178,24 +189,31 @@ class FlatFamily(ABC):
         """Read an object, or a range of it as Python slices it."""
         try:
             if self._takes_a_look(start, end):
-                info = await self._head(key)
-                first, last, _ = slice(start, end).indices(info.size or 0)
-                if first >= last:
-                    return _nothing_of(info)
-                return await self._fetch(key, (first, last), moves)
+                return await self._fetch_slice(key, start, end, moves)
             whole = end is None and not start
-            return await self._fetch(key, None if whole else (start or 0, end), moves)
+            try:
+                return await self._fetch(key, None if whole else (start or 0, end), moves)
+            except BeyondTheEndError:
+                # There is nothing, or it is a server that knows no more last bytes than all.
+                return await self._fetch_slice(key, start, end, moves)
         except BeyondTheEndError:
-            info = await self._head(key)
-            first, last, _ = slice(start, end).indices(info.size or 0)
-            if first >= last:
-                return _nothing_of(info)
-            if start is not None and start < 0:  # some servers know no more last bytes than all
-                return await self._fetch(key, (first, last), moves)
             raise CorruptBodyError from None
         except FileNotFoundError:
             await self._require_bucket()
             raise
+
+    async def _fetch_slice(
+        self, key: str, start: int | None, end: int | None, moves: Moves
+    ) -> Body:
+        """Read what a slice means, now that the object's size is looked up."""
+        info = await self._head(key)
+        if info.directory:
+            raise FileNotFoundError(2, "a directory", key)
+        first, last, _ = slice(start, end).indices(info.size or 0)
+        if first < last:
+            return await self._fetch(key, (first, last), moves)
+        content_type = info.headers.content_type if info.headers else None
+        return Body(data=b"", size=info.size, tag=info.tag, content_type=content_type)
 
     def _takes_a_look(self, start: int | None, end: int | None) -> bool:
         """Whether it takes the object's size to say which bytes a slice means."""
@@ -229,7 +247,10 @@ class FlatFamily(ABC):
                 raise StrangerError("a listing that never ends")
             token = page.token
         self._is_there = True
-        return list(found.values()) if is_there else [await self._head(key)]
+        if is_there:
+            return list(found.values())
+        info = await self._head(key)
+        return [] if info.directory else [info]
 
     async def mkdir(self, key: str) -> None:  # noqa: B027 - there is nothing to add
         """Do nothing: directories do not exist by themselves."""
@@ -247,6 +268,27 @@ class FlatFamily(ABC):
     def close_threads(self) -> None:
         """Let the threads end."""
         self._hashing.close()
+
+    async def _discard(self, staged: str) -> None:
+        """Remove what was published; what cannot be is swept later, and is no reason to fail."""
+        try:
+            await self._remove(staged)
+        except Exception as error:
+            logger.warning(
+                "backend %s: a staged object stays until a sweep (%s)",
+                self.place.name,
+                type(error).__name__,
+            )
+
+    async def _absent_or_changed(self, key: str) -> Exception:
+        """Tell the two apart where a condition was not met, which platforms say of both."""
+        try:
+            await self._head(key)
+        except FileNotFoundError as absent:
+            return absent
+        except Exception:
+            logger.debug("backend %s: what was not deleted cannot be looked at", self.place.name)
+        return ChangedError()
 
     async def _require_bucket(self) -> None:
         """Let "not found" count only while the bucket is known to be there."""
@@ -272,11 +314,6 @@ class FlatFamily(ABC):
             if directory in found or len(directory) <= len(listed):
                 return
             found[directory] = ObjectInfo(key=directory, directory=True)
-
-
-def _nothing_of(info: ObjectInfo) -> Body:
-    content_type = info.headers.content_type if info.headers else None
-    return Body(data=b"", size=info.size, tag=info.tag, content_type=content_type)
 
 
 def _is_denied(error: Exception) -> bool:

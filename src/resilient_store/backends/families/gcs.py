@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,7 +32,7 @@ from resilient_store.backends.families.bodies import (
     whole_size,
 )
 from resilient_store.backends.families.fields import type_or_none
-from resilient_store.backends.families.flat import FlatFamily, Page, Place
+from resilient_store.backends.families.flat import SPARE_CONNECTIONS, FlatFamily, Page, Place
 from resilient_store.backends.families.gcs_answers import (
     BEYOND_THE_END,
     INFO,
@@ -64,15 +63,12 @@ from resilient_store.backends.families.gcs_answers import (
 from resilient_store.backends.families.gcs_parts import GRAIN_BYTES, GcsParts
 from resilient_store.backends.families.gcs_requests import (
     JSON,
-    SPARE_CONNECTIONS,
     GcsRequests,
     multipart,
     read,
 )
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.policies import Backend
-
-logger = logging.getLogger("resilient_store")
 
 # Source: "V4 signing process".
 LONGEST_SIGNATURE_S = 7 * 24 * 3600
@@ -324,16 +320,8 @@ class GcsFamily(FlatFamily):
             params["rewriteToken"] = str(found.get("rewriteToken") or "")
         raise StrangerError("a copy that is never done")
 
-    async def _discard(self, staged: str) -> None:
-        """Remove what was published; what cannot be is swept later, and is no reason to fail."""
-        try:
-            await self.delete(staged)
-        except Exception as error:
-            logger.warning(
-                "backend %s: a staged object stays until a sweep (%s)",
-                self.place.name,
-                type(error).__name__,
-            )
+    async def _remove(self, key: str) -> None:
+        await self.delete(key)
 
     async def delete(self, key: str, *, expected: str | None = None) -> None:
         """Delete an object, with a tag only the one that has it."""
@@ -352,16 +340,6 @@ class GcsFamily(FlatFamily):
         if isinstance(error, FileNotFoundError):
             await self._require_bucket()
         raise error
-
-    async def _absent_or_changed(self, key: str) -> Exception:
-        """Tell the two apart where a condition was not met, which may be said of both."""
-        try:
-            await self._head(key)
-        except FileNotFoundError as absent:
-            return absent
-        except Exception:
-            logger.debug("backend %s: what was not deleted cannot be looked at", self.place.name)
-        return ChangedError()
 
     async def sign(self, key: str, expiration: int) -> str:
         """Make a URL that reads the object for so many seconds."""

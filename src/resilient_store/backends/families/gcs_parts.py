@@ -20,7 +20,8 @@ from resilient_store.backends.families.gcs_answers import (
     GcsError,
     error_in,
 )
-from resilient_store.backends.families.gcs_requests import GcsRequests, Pieces
+from resilient_store.backends.families.gcs_requests import GcsRequests
+from resilient_store.backends.families.sessions import Pieces
 
 # All chunks but the last one. Source: "Resumable uploads", "Chunk size".
 GRAIN_BYTES = 256 * 1024

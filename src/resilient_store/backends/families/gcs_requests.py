@@ -8,63 +8,28 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import aiohttp
-import attrs
 from gcsfs import core
 from gcsfs.credentials import LOCAL_REFRESH_BUFFER
 from yarl import URL
 
 from resilient_store import runtime
 from resilient_store.backends.contract import StrangerError
-from resilient_store.backends.families.flat import Place
+from resilient_store.backends.families.flat import LONGEST_SILENCE_S, Place
 from resilient_store.backends.families.gcs_answers import Answer, error_in, found_in
-from resilient_store.backends.families.sessions import Connector, drop_session
+from resilient_store.backends.families.sessions import Connector, Pieces, drop_session
 from resilient_store.backends.threads import DaemonPool
 
 T = TypeVar("T")
 
 JSON = "application/json; charset=UTF-8"
-PIECE_BYTES = 64 * 1024
 # Of an answer that is no object's bytes: a page of names takes less than two million.
 LARGEST_ANSWER_BYTES = 16 * 1024**2
-LONGEST_SILENCE_S = 60.0
-SPARE_CONNECTIONS = 8  # for probes and clean-ups beside the calls
-
-
-@attrs.define
-class Pieces:
-    """A body that goes out bit by bit: aiohttp would send a whole one after it was cancelled.
-
-    Not a generator: one that is given up half-way lives on until its loop collects it.
-    """
-
-    _pieces: Iterator[memoryview]
-    size: int
-
-    @classmethod
-    def of(cls, *parts: bytes) -> Pieces:
-        """Cut up what follows one another; what is short goes out at once."""
-        if sum(map(len, parts)) <= PIECE_BYTES:
-            parts = (b"".join(parts),)
-        cuts = (
-            memoryview(part)[first : first + PIECE_BYTES]
-            for part in parts
-            for first in range(0, len(part), PIECE_BYTES)
-        )
-        return cls(cuts, sum(map(len, parts)))
-
-    def __aiter__(self) -> Pieces:
-        return self
-
-    async def __anext__(self) -> memoryview:
-        for piece in self._pieces:
-            return piece
-        raise StopAsyncIteration
 
 
 def multipart(resource: Mapping[str, Any], data: bytes) -> tuple[str, Pieces]:
@@ -165,8 +130,6 @@ class GcsRequests:
             timeout=aiohttp.ClientTimeout(
                 total=None,
                 sock_connect=self._place.timeout_s,
-                # Before an answer's first byte: a large copy may take that long. The outer
-                # deadline rules.
                 sock_read=self._place.timeout_s + LONGEST_SILENCE_S,
             ),
         )

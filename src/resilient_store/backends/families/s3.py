@@ -11,7 +11,6 @@ import datetime as dt
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from resilient_store.backends.contract import (
@@ -27,17 +26,25 @@ from resilient_store.backends.contract import (
 )
 from resilient_store.backends.families.bodies import Span, gather_body, range_header, whole_size
 from resilient_store.backends.families.fields import NO_TYPE, pack, require_plain_fields
-from resilient_store.backends.families.flat import FlatFamily, Page, Place
+from resilient_store.backends.families.flat import (
+    LONGEST_SILENCE_S,
+    SPARE_CONNECTIONS,
+    FlatFamily,
+    Page,
+    Place,
+)
 from resilient_store.backends.families.s3_answers import (
     FIELDS,
     about_bucket,
     about_key,
     answer_of,
+    code_of,
     headers_of,
     is_md5,
     is_s3s,
     require_s3s,
     status_of,
+    tag_for,
     tag_of,
 )
 from resilient_store.backends.families.s3_parts import S3Parts, body_of
@@ -51,9 +58,6 @@ logger = logging.getLogger("resilient_store")
 # Source: Amazon S3 API reference, CopyObject.
 LARGEST_COPY_BYTES = 5 * 1024**3
 COPY_PART_BYTES = 512 * 1024**2
-
-LONGEST_SILENCE_S = 60.0
-SPARE_CONNECTIONS = 8  # for probes and clean-ups beside the calls
 
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
@@ -73,11 +77,10 @@ def open_family(
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
         # Its own name is put together anew for every request, of 32 parts.
-        "user_agent": f"resilient_store/{version('resilient_store')}",
+        "user_agent": "resilient_store",
         **(options.get("config_kwargs") or {}),
         "retries": {"total_max_attempts": 1, "mode": "standard"},
         "connect_timeout": backend.timeout,
-        # Silence before the first byte: a large copy may take that long. The outer deadline rules.
         "read_timeout": backend.timeout + LONGEST_SILENCE_S,
         "http_session_cls": OneTrySession,
         "max_pool_connections": backend.max_concurrency + SPARE_CONNECTIONS,
@@ -188,21 +191,19 @@ class S3Family(FlatFamily):
             **await self._params("PutObject", headers),
             **({"IfNoneMatch": "*"} if exclusive else {}),
         )
-        tag = tag_of(answer)
+        tag = tag_for(digest, answer)
         if tag is None:
-            await self._require_landed(key, len(data), digest.hex())
-            return Stored(digest.hex(), headers_kept=True)
-        if is_md5(answer, tag) and tag != digest.hex():
-            raise CorruptBodyError
+            tag = digest.hex()
+            await self._require_landed(key, len(data), tag)
         return Stored(tag, headers_kept=True)
 
-    async def _require_landed(self, key: str, size: int, tag: str | None) -> None:
+    async def _require_landed(self, key: str, size: int, tag: str) -> None:
         """Look, where the answer to a write does not carry what it must."""
         try:
             found = await self._head(key)
         except FileNotFoundError:
             raise UnknownOutcomeError from None
-        if found.size != size or (tag and found.tag != tag):
+        if (found.size, found.tag) != (size, tag):
             raise UnknownOutcomeError
 
     async def _begin(self, key: str, *, exclusive: bool, headers: Headers) -> S3Parts:
@@ -264,22 +265,23 @@ class S3Family(FlatFamily):
                 await parts.copy(self._source(staged), first, min(size, first + COPY_PART_BYTES))
             return await parts.complete(condition)
         except BaseException:
-            await parts.abort()
+            try:
+                await parts.abort()
+            except Exception as error:  # the first one is the one to hear of
+                logger.warning(
+                    "backend %s: parts stay until a sweep (%s)",
+                    self.place.name,
+                    type(error).__name__,
+                )
             raise
 
     def _source(self, key: str) -> dict[str, str]:
         return {"Bucket": self.place.bucket, "Key": self.at(key)}
 
-    async def _discard(self, staged: str) -> None:
-        """Remove what was published; what cannot be is swept later, and is no reason to fail."""
-        try:
-            await self.ask("delete_object", Key=self.at(staged))
-        except Exception as error:
-            logger.warning(
-                "backend %s: a staged object stays until a sweep (%s)",
-                self.place.name,
-                type(error).__name__,
-            )
+    async def _remove(self, key: str) -> None:
+        answer = await self.ask("delete_object", Key=self.at(key))
+        if not is_s3s(answer) and status_of(answer) != 204:  # noqa: PLR2004 - "No Content"
+            raise UnknownOutcomeError
 
     async def delete(self, key: str, *, expected: str | None = None) -> None:
         """Delete an object; never on a condition. S3 says "done" of an absent key, so look."""
@@ -290,9 +292,7 @@ class S3Family(FlatFamily):
         except FileNotFoundError:
             await self._page(self._below, limit=1)  # a HEAD does not tell key from bucket
             raise
-        answer = await self.ask("delete_object", Key=self.at(key))
-        if not is_s3s(answer) and status_of(answer) != 204:  # noqa: PLR2004 - "No Content"
-            raise UnknownOutcomeError
+        await self._remove(key)
 
     async def sign(self, key: str, expiration: int) -> str:
         """Make a URL that reads the object for so many seconds."""
@@ -312,7 +312,7 @@ class S3Family(FlatFamily):
             found = await self.ask("list_multipart_uploads", Prefix=self._below, **marker)
             for one in found.get("Uploads", ()):
                 if one["Initiated"] < before:
-                    await S3Parts(self, one["Key"], one["UploadId"]).abort()
+                    await self._abandon(one["Key"], one["UploadId"])
                     keys.append(one["Key"].removeprefix(self._below))
             following = {
                 "KeyMarker": found.get("NextKeyMarker"),
@@ -321,6 +321,13 @@ class S3Family(FlatFamily):
             if not found.get("IsTruncated") or following == marker:
                 return keys
             marker = following
+
+    async def _abandon(self, name: str, upload: str) -> None:
+        try:
+            await S3Parts(self, name, upload).abort()
+        except Exception as error:
+            if code_of(error) != "NoSuchUpload":  # else it has ended meanwhile
+                raise
 
     async def close(self) -> None:
         """Close the connections."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from resilient_store.backends.contract import RootMissingError, StrangerError
+from resilient_store.backends.contract import CorruptBodyError, RootMissingError, StrangerError
 from resilient_store.backends.families.bodies import BeyondTheEndError
 from resilient_store.backends.families.fields import type_or_none, unpack
 from resilient_store.model.info import Headers
@@ -27,6 +27,11 @@ def answer_of(error: BaseException) -> Mapping[str, Any]:
     """Return the answer that an error carries, empty where it carries none."""
     found = getattr(error, "response", None)
     return found if isinstance(found, dict) else {}
+
+
+def code_of(error: BaseException) -> str:
+    """Return an error's code, empty where S3 gave none."""
+    return str(answer_of(error).get("Error", {}).get("Code", ""))
 
 
 def status_of(answer: Mapping[str, Any]) -> int:
@@ -50,7 +55,7 @@ def require_s3s(answer: Mapping[str, Any]) -> None:
 
 def about_key(error: Exception, key: str) -> Exception:
     """Turn an error about a key into what it says of the key."""
-    code = str(answer_of(error).get("Error", {}).get("Code", ""))
+    code = code_of(error)
     if code in ("NoSuchKey", "NoSuchVersion"):
         return FileNotFoundError(2, "no such object", key)
     if code == "InvalidRange" or status_of(answer_of(error)) == _NOT_SATISFIABLE:
@@ -60,13 +65,26 @@ def about_key(error: Exception, key: str) -> Exception:
 
 def about_bucket(error: Exception) -> Exception:
     """Turn an error about the bucket into what it says of the bucket."""
-    code = answer_of(error).get("Error", {}).get("Code", "")
-    return RootMissingError() if code == "NoSuchBucket" else error
+    return RootMissingError() if code_of(error) == "NoSuchBucket" else error
 
 
 def tag_of(answer: Mapping[str, Any]) -> str | None:
     """Return an answer's ETag without its quotes."""
     return str(answer.get("ETag") or "").strip('"') or None
+
+
+def tag_for(digest: bytes, answer: Mapping[str, Any]) -> str | None:
+    """Return the tag in S3's answer to a write of these bytes; None where it has none.
+
+    Raises
+    ------
+    CorruptBodyError
+        It is that of other bytes.
+    """
+    tag = tag_of(answer) if is_s3s(answer) else None
+    if is_md5(answer, tag) and tag != digest.hex():
+        raise CorruptBodyError
+    return tag
 
 
 def is_md5(answer: Mapping[str, Any], tag: str | None) -> bool:

@@ -1,4 +1,7 @@
-"""Sessions of aiohttp that let go: of calls that were given up, and of loops that have ended."""
+"""Sessions of aiohttp that let go: of calls that were given up, and of loops that have ended.
+
+And bodies that stop where they are when their call is given up.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,49 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import attrs
 
 _AT_ONCE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+
+
+PIECE_BYTES = 64 * 1024
+
+
+@attrs.define
+class Pieces:
+    """A body that goes out bit by bit: aiohttp would send a whole one after it was cancelled.
+
+    Not a generator: one that is given up half-way lives on until its loop collects it.
+    """
+
+    _pieces: Iterator[memoryview]
+    size: int
+
+    @classmethod
+    def of(cls, *parts: bytes) -> Pieces:
+        """Cut up what follows one another; what is short goes out at once."""
+        if sum(map(len, parts)) <= PIECE_BYTES:
+            parts = (b"".join(parts),)
+        cuts = (
+            memoryview(part)[first : first + PIECE_BYTES]
+            for part in parts
+            for first in range(0, len(part), PIECE_BYTES)
+        )
+        return cls(cuts, sum(map(len, parts)))
+
+    def __aiter__(self) -> Pieces:
+        return self
+
+    async def __anext__(self) -> memoryview:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
 
 
 class Connector(aiohttp.TCPConnector):

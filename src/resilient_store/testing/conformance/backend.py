@@ -348,7 +348,7 @@ class BackendConformance:
     @example(key="memory:a::b", data=b"1")
     @example(key="~", data=b"1")
     @example(key="d./ d/.a", data=b"1")
-    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
     def test_odd_names_are_plain_names(self, subject: Subject, key: str, data: bytes) -> None:
         """Every key that the store accepts is kept as it is, or refused, and hits no other."""
         if subject.put(key, data)[0] is Outcome.REFUSED:
