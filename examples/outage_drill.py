@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from outage_platforms import Platform, directories, servers
+from outage_platforms import HangingPlatform, Platform, directories, servers
 
 import resilient_store as rs
 
@@ -78,11 +78,11 @@ class Shop:
 
     def __init__(
         self,
-        platforms: Sequence[Platform],
+        platforms: tuple[Platform, HangingPlatform, Platform],
         store_class: type[rs.ResilientFileSystem],
         console: Console,
     ) -> None:
-        self.north, self.south, self.west = self.platforms = tuple(platforms)
+        self.north, self.south, self.west = self.platforms = platforms
         self.store = store_class(
             [platform.backend(TIMEOUT_S) for platform in platforms],
             write=rs.WriteToAll(min_domains=3),

@@ -1,6 +1,6 @@
 """What fails in the drill: three directories, or three real servers.
 
-A platform can go down and come back, hang, and lose an object behind the library's back.
+A platform can go down and come back, and lose an object behind the library's back.
 """
 
 from __future__ import annotations
@@ -38,14 +38,18 @@ class Platform(Protocol):
     def come_back(self) -> None:
         """Be there again, with what it held."""
 
-    def hang(self) -> None:
-        """Take calls from now on, and end none."""
-
     def lose(self, path: str) -> None:
         """Destroy an object behind the library's back, whether the platform is up or not."""
 
     def holds(self, path: str) -> bytes | None:
         """Return what any other tool finds at a path."""
+
+
+class HangingPlatform(Platform, Protocol):
+    """One that can also hang."""
+
+    def hang(self) -> None:
+        """Take calls from now on, and end none."""
 
 
 # --- directories --------------------------------------------------------------------------
@@ -89,9 +93,6 @@ class Directory:
         if self._away.exists():
             self._away.rename(self.root)
 
-    def hang(self) -> None:
-        raise NotImplementedError("a plain directory does not hang")
-
     def lose(self, path: str) -> None:
         (self._there / path).unlink()
 
@@ -129,11 +130,11 @@ class HangingDirectory(Directory):
 
 
 @contextlib.contextmanager
-def directories() -> Iterator[list[Platform]]:
+def directories() -> Iterator[tuple[Platform, HangingPlatform, Platform]]:
     """Three directories, the second of which can hang."""
     with tempfile.TemporaryDirectory(prefix="outage-drill-") as folder:
         north, south, west = (Path(folder) / name for name in NAMES)
-        yield [Directory(north), HangingDirectory(south), Directory(west)]
+        yield Directory(north), HangingDirectory(south), Directory(west)
 
 
 # --- servers ------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def servers() -> Iterator[list[Platform]]:
+def servers() -> Iterator[tuple[Platform, HangingPlatform, Platform]]:
     """S3, Google Cloud Storage and Azure, as servers of this repository's own tests."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     try:
@@ -200,8 +201,8 @@ def servers() -> Iterator[list[Platform]]:
             Running("gcs", processes.fake_gcs(gcs_files)) as gcs,
             Running("azure", processes.azurite(azure_files)) as azure,
         ):
-            yield [
+            yield (
                 Server("north", s3, s3_files),
                 Server("south", gcs, gcs_files),
                 Server("west", azure, None),
-            ]
+            )

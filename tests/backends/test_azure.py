@@ -13,7 +13,6 @@ import pickle
 import time
 import tracemalloc
 import weakref
-from pathlib import Path
 
 import pytest
 from adlfs import AzureBlobFileSystem
@@ -30,7 +29,8 @@ from resilient_store.model.outcome import Outcome
 from resilient_store.testing.conformance import BackendConformance, skipped
 from tests.servers import canaries
 from tests.servers.ending import complaints_of_a_program
-from tests.servers.subjects import PREFIX, backend, opened, subject_in
+from tests.servers.subjects import PREFIX, backend, opened
+from tests.servers.waiting import established, until
 
 MIB = 1024 * 1024
 NONE = Headers()
@@ -41,28 +41,13 @@ UNAVAILABLE = Outcome.UNAVAILABLE
 
 
 @pytest.fixture
-def run():
-    with asyncio.Runner() as runner:
-        yield runner.run
-
-
-@pytest.fixture
 def bucket(azure):
     return azure.new_bucket()
 
 
 @pytest.fixture
-def open_with(azure, bucket, run):
-    """Open the container with some options, or whatever coroutine opens it; close it in the end."""
-    families = []
-
-    def open_it(opening=None, **options):
-        families.append(run(opening or opened(azure, bucket, **options)))
-        return subject_in(azure, bucket, families[-1], run)
-
-    yield open_it
-    for family in families:
-        run(family.close())
+def open_with(azure, bucket, open_on):
+    return functools.partial(open_on, azure, bucket)
 
 
 @pytest.fixture
@@ -517,7 +502,7 @@ def test_a_portals_page_is_no_answer(azure, subject, verb, code):
         subject.put(key, b"bytes")
     page = b"<html>BlobNotFound" + b" " * 300_000
     azure.proxy.set("pass", drop=True)
-    until(lambda: subject.ask("info", "key")[0] is OK)
+    assert until(lambda: subject.ask("info", "key")[0] is OK)
     azure.proxy.set("status", code=code, body=page, headers={"Content-Type": "text/html"})
     outcome, _ = every_verb(subject)[verb]()
     assert outcome is (UNAVAILABLE if verb in READING else TIMED_OUT)
@@ -595,15 +580,6 @@ def test_nothing_is_sent_twice(azure, open_with, fault, verb):
     assert outcome not in (OK, NOT_FOUND, EXISTS, REFUSED)
 
 
-def until(holds, within_s: float = 3.0) -> bool:
-    give_up_s = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > give_up_s:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def test_p6_reads_that_were_given_up_leave_no_connection(azure, bucket, subject):
     """More of them than there may be connections, and then another one reads at once."""
     subject.put("key", os.urandom(200_000))
@@ -658,13 +634,6 @@ def test_p6_answers_that_were_given_up_leave_no_connection(azure, subject, verb)
     assert until(lambda: azure.proxy.live < 5), azure.proxy.live
 
 
-def established(port: int) -> int:
-    """Count this machine's connections to a port."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
-
-
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sockets are counted on Linux")
 @pytest.mark.parametrize("size", [MIB, 16 * MIB])
 def test_p6_large_uploads_that_were_given_up_do_not_go_on(azure, bucket, run, open_with, size):
     """Neither do they land when a hung server wakes up, nor are they kept until then."""

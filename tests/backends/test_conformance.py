@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -67,12 +66,6 @@ def in_memory(family, run, filesystem: MemoryFileSystem, root: str) -> Subject:
         lambda: [name.removeprefix(f"{root}/") for name in filesystem.store],
         lose_root,
     )
-
-
-@pytest.fixture
-def run():
-    with asyncio.Runner() as runner:
-        yield runner.run
 
 
 @pytest.fixture

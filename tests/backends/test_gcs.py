@@ -6,6 +6,7 @@ Asked are fake-gcs-server, through the proxy, and what the documentation says of
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import gzip
 import http.client
@@ -16,7 +17,6 @@ import threading
 import time
 import tracemalloc
 import weakref
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -33,7 +33,8 @@ from resilient_store.model.outcome import Outcome
 from resilient_store.testing.conformance import BackendConformance, skipped
 from tests.backends.documented_gcs import GRAIN, DocumentedGcs, subject_at
 from tests.servers.ending import complaints_of_a_program
-from tests.servers.subjects import PREFIX, backend, opened, subject_in
+from tests.servers.subjects import PREFIX, backend, opened
+from tests.servers.waiting import established, until
 
 MIB = 1024 * 1024
 NONE = Headers()
@@ -44,28 +45,13 @@ UNAVAILABLE = Outcome.UNAVAILABLE
 
 
 @pytest.fixture
-def run():
-    with asyncio.Runner() as runner:
-        yield runner.run
-
-
-@pytest.fixture
 def bucket(gcs):
     return gcs.new_bucket()
 
 
 @pytest.fixture
-def open_with(gcs, bucket, run):
-    """Open the bucket with some options, or whatever coroutine opens it; close it in the end."""
-    families = []
-
-    def open_it(opening=None, **options):
-        families.append(run(opening or opened(gcs, bucket, **options)))
-        return subject_in(gcs, bucket, families[-1], run)
-
-    yield open_it
-    for family in families:
-        run(family.close())
+def open_with(gcs, bucket, open_on):
+    return functools.partial(open_on, gcs, bucket)
 
 
 @pytest.fixture
@@ -715,15 +701,6 @@ def test_nothing_is_sent_twice(gcs, open_with, fault, verb):
     assert outcome not in (OK, NOT_FOUND, EXISTS, REFUSED)
 
 
-def until(holds, within_s: float = 3.0) -> bool:
-    give_up_s = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > give_up_s:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 @pytest.mark.parametrize("verb", ["get", "info", "list"])
 def test_p6_calls_that_were_given_up_leave_no_connection(gcs, subject, verb):
     """More of them than there may be connections, and then another one is answered at once."""
@@ -757,13 +734,6 @@ def test_p6_calls_that_were_given_up_leave_no_connection(gcs, subject, verb):
     assert until(lambda: gcs.proxy.live < 5), gcs.proxy.live
 
 
-def established(port: int) -> int:
-    """Count this machine's connections to a port."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
-
-
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sockets are counted on Linux")
 @pytest.mark.parametrize("way", ["put", "upload"])
 def test_p6_large_uploads_that_were_given_up_do_not_go_on(gcs, bucket, run, open_with, way):
     """They do not land when a hung server wakes up, nor are they kept until then."""

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import os
 import pickle
+import re
 
 import pytest
 import s3fs
@@ -17,21 +18,16 @@ from resilient_store.backends.classify import classify
 from resilient_store.backends.families import flat, s3_parts
 from resilient_store.backends.families import s3 as s3_family
 from resilient_store.backends.opening import opener
+from resilient_store.io.write import part_bytes
 from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome
 from resilient_store.testing.conformance import BackendConformance, skipped
 from tests.servers.ending import complaints_of_a_program
-from tests.servers.subjects import PREFIX, backend, opened, subject_in
+from tests.servers.subjects import PREFIX, backend
 
 MIB = 1024 * 1024
 NONE = Headers()
 LATER = dt.datetime(2999, 1, 1, tzinfo=dt.UTC)
-
-
-@pytest.fixture
-def run():
-    with asyncio.Runner() as runner:
-        yield runner.run
 
 
 @pytest.fixture
@@ -40,18 +36,13 @@ def bucket(s3):
 
 
 @pytest.fixture
-def subject(s3, bucket, run):
-    family = run(opened(s3, bucket))
-    yield subject_in(s3, bucket, family, run)
-    run(family.close())
+def subject(s3, bucket, open_on):
+    return open_on(s3, bucket)
 
 
 @pytest.fixture
-def by_rclone(rclone_s3, run):
-    bucket = rclone_s3.new_bucket()
-    family = run(opened(rclone_s3, bucket))
-    yield subject_in(rclone_s3, bucket, family, run)
-    run(family.close())
+def by_rclone(rclone_s3, open_on):
+    return open_on(rclone_s3, rclone_s3.new_bucket())
 
 
 class TestS3(BackendConformance):
@@ -293,9 +284,8 @@ def test_a_signed_url_reads_without_credentials(s3, subject):
     connection.close()
 
 
-def test_write_options_go_with_every_write(s3, bucket, run):
-    family = run(opened(s3, bucket, write_options={"StorageClass": "STANDARD_IA"}))
-    subject = subject_in(s3, bucket, family, run)
+def test_write_options_go_with_every_write(s3, bucket, open_on):
+    subject = open_on(s3, bucket, write_options={"StorageClass": "STANDARD_IA"})
     subject.put("put", b"1")
     subject.run(subject.upload("upload", os.urandom(5 * MIB), b"1").finish())
     subject.put(".resilient/staging/1-a/key", b"1")
@@ -304,11 +294,9 @@ def test_write_options_go_with_every_write(s3, bucket, run):
     for key in ("put", "upload", "published"):
         found = client.call_s3("head_object", Bucket=bucket, Key=f"{PREFIX}/{key}")
         assert found["StorageClass"] == "STANDARD_IA"
-    run(family.close())
-    family = run(opened(s3, bucket, write_options={"StorageClas": "STANDARD_IA"}))
-    outcome, said = subject_in(s3, bucket, family, run).put("key", b"1")
+    mistyped = open_on(s3, bucket, write_options={"StorageClas": "STANDARD_IA"})
+    outcome, said = mistyped.put("key", b"1")
     assert (outcome, "StorageClas" in str(said)) == (Outcome.REFUSED, True)
-    run(family.close())
 
 
 @pytest.mark.parametrize("verb", ["info", "get", "list", "put", "delete", "upload", "publish"])
@@ -401,3 +389,163 @@ def test_an_error_that_botocore_makes_of_a_broken_answer_may_have_been_carried_o
     assert classify(error, changing=False)[0] is Outcome.UNAVAILABLE
     s3.proxy.set("refuse")
     assert subject.put("key", b"newer")[0] is Outcome.UNAVAILABLE
+
+
+# --- what fails in between ------------------------------------------------------------------
+
+
+def test_a_head_and_a_get_that_differ_say_nothing_of_the_key(s3, subject):
+    subject.put("key", b"bytes")
+    s3.proxy.set("status", code=404, match="^HEAD")
+    assert subject.ask("info", "key")[0] is Outcome.UNAVAILABLE
+
+
+def test_p4_the_tag_of_other_bytes_is_no_success(s3, subject):
+    """Neither of an object, nor of a part."""
+
+    def another(_, head, body):
+        return re.sub(rb"[0-9a-f]{32}", b"0" * 32, head), body
+
+    s3.proxy.set("rewrite", answer=another, match="^PUT")
+    assert subject.put("key", b"bytes")[0] is Outcome.CORRUPT
+    upload = subject.run(subject.family.upload("key", exclusive=False, headers=NONE))
+    assert subject.outcome(upload.write(os.urandom(5 * MIB)))[0] is Outcome.CORRUPT
+    subject.run(upload.abort())
+
+
+def test_a_portals_tag_is_no_tag(s3, subject):
+    """Pages have ETags, too."""
+    page = {"ETag": '"5e7b0c2a-264"', "Content-Type": "text/html"}
+    s3.proxy.set("status", code=200, body=b"<html>", headers=page, match="^PUT")
+    assert subject.put("key", b"bytes")[0] is Outcome.TIMED_OUT
+    upload = subject.run(subject.family.upload("key", exclusive=False, headers=NONE))
+    assert subject.outcome(upload.write(os.urandom(5 * MIB)))[0] is Outcome.TIMED_OUT
+    subject.run(upload.abort())
+    assert subject.names() == []
+
+
+def test_a_copy_without_a_tag_is_no_publication(s3, subject):
+    subject.put("staged", b"bytes")
+
+    def without(_, head, body):
+        return head, re.sub(rb"<ETag>.*?</ETag>", lambda found: b" " * len(found[0]), body)
+
+    s3.proxy.set("rewrite", answer=without, match="^PUT")
+    assert subject.ask("publish", "staged", "key", expected=None)[0] is Outcome.TIMED_OUT
+    assert "staged" in subject.names()
+
+
+@pytest.mark.parametrize("abort_fails", [False, True])
+def test_a_large_copy_that_fails_leaves_no_parts_and_tells_its_own_error(
+    monkeypatch, s3, subject, caplog, abort_fails
+):
+    monkeypatch.setattr(s3_family, "LARGEST_COPY_BYTES", 6 * MIB)
+    monkeypatch.setattr(s3_family, "COPY_PART_BYTES", 5 * MIB)
+    subject.put("staged", os.urandom(8 * MIB))
+    also = "|^DELETE .*uploadId" if abort_fails else ""
+    s3.proxy.set("status", code=503, match=rf"partNumber=2\b{also}")
+    outcome, said = subject.ask("publish", "staged", "key", expected=None, size=8 * MIB)
+    assert (outcome, said.operation_name) == (Outcome.THROTTLED, "UploadPartCopy")
+    assert ("parts stay until a sweep" in caplog.text) == abort_fails
+    s3.proxy.set("pass")
+    left = subject.run(subject.family.abandon_uploads(LATER))
+    assert left == (["key"] if abort_fails else [])
+    assert subject.names() == ["staged"]
+
+
+def test_what_was_published_and_cannot_be_removed_is_said(s3, subject, caplog):
+    subject.put("staged", b"bytes")
+    s3.proxy.set("status", code=403, match="^DELETE")
+    assert subject.ask("publish", "staged", "key", expected=None)[0] is Outcome.OK
+    assert "stays until a sweep (AccessDenied)" in caplog.text
+    assert subject.read("key") == b"bytes"
+
+
+def test_a_deletion_that_nobody_vouches_for_may_have_happened(s3, subject):
+    subject.put("key", b"bytes")
+    s3.proxy.set("captive", match="^DELETE")
+    assert subject.ask("delete", "key")[0] is Outcome.TIMED_OUT
+
+
+def test_a_server_that_knows_no_ranges_hands_out_nothing(s3, subject):
+    subject.put("key", b"bytes" * 100)
+
+    def whole(_, head, body):
+        kept = [x for x in head.split(b"\r\n") if not x.lower().startswith(b"content-range")]
+        return b"\r\n".join(kept), body
+
+    s3.proxy.set("rewrite", answer=whole, match="^GET")
+    assert subject.ask("get", "key", 10, 20)[0] is Outcome.CORRUPT
+    s3.proxy.set("status", code=416, body=b"", match="^GET")
+    for start, end in ((10, 20), (-5, None)):
+        assert subject.ask("get", "key", start, end)[0] is Outcome.CORRUPT
+
+
+def test_a_listing_that_never_ends_is_given_up(monkeypatch, s3, subject):
+    monkeypatch.setattr(flat, "PAGE_KEYS", 1)
+    for key in "abc":
+        subject.put(key, b"1")
+    pages = []
+
+    def again(_, head, body):
+        pages.append(body)
+        return head, body if len(pages) == 1 else pages[0]
+
+    s3.proxy.set("rewrite", answer=again)
+    assert subject.ask("list", "", recursive=True)[0] is Outcome.UNAVAILABLE
+    assert len(pages) == 2
+
+
+def test_who_may_not_list_is_told_of_an_absent_key_by_the_read(s3, subject):
+    """Where a store answers so; Amazon's own calls it denied."""
+    s3.proxy.deny = lambda line: "list-type" in line
+    assert subject.ask("info", "absent")[0] is Outcome.NOT_FOUND
+    assert subject.ask("get", "absent", None, None)[0] is Outcome.NOT_FOUND
+
+
+def test_an_upload_that_has_ended_meanwhile_does_not_stop_a_sweep(s3, bucket, subject):
+    for key in ("a", "b"):
+        subject.upload(key, os.urandom(5 * MIB))
+    client = s3.bare()
+    (ended, _) = client.call_s3("list_multipart_uploads", Bucket=bucket)["Uploads"]
+    real = subject.family.ask
+
+    async def ask(operation, **given):
+        if operation == "abort_multipart_upload" and given["Key"] == ended["Key"]:
+            await real(operation, **given)  # by its owner, just before
+        return await real(operation, **given)
+
+    subject.family.ask = ask
+    assert sorted(subject.run(subject.family.abandon_uploads(LATER))) == ["a", "b"]
+    assert "Uploads" not in client.call_s3("list_multipart_uploads", Bucket=bucket)
+
+
+def test_unfinished_uploads_are_listed_to_the_last_page(subject):
+    """Moto knows one page only."""
+    asked = []
+
+    async def ask(operation, **given):
+        if operation == "list_multipart_uploads":
+            asked.append(given.get("KeyMarker"))
+            number = len(asked)
+            upload = {"Key": f"in/side/{number}", "UploadId": "u", "Initiated": LATER}
+            more = {"NextKeyMarker": str(number), "NextUploadIdMarker": "u"}
+            return {"Uploads": [upload], "IsTruncated": number < 3, **more}
+        return {}
+
+    subject.family.ask = ask
+    after = LATER + dt.timedelta(days=1)
+    assert subject.run(subject.family.abandon_uploads(after)) == ["1", "2", "3"]
+    assert asked == [None, "1", "2"]
+
+
+def test_ten_thousand_parts_make_a_large_object():
+    lengths = [part_bytes(number) for number in range(s3_parts.MOST_PARTS)]
+    assert sum(lengths) > 400 * 1024**3
+    assert max(lengths) <= 80 * MIB, "a few of them are held in memory"
+    assert lengths == sorted(lengths)
+
+
+def test_metadata_of_that_name_that_others_wrote_stays_as_it_is(s3, bucket, subject):
+    s3.write(bucket, f"{PREFIX}/key", b"1", metadata={"resilientmetadata": "no base64!"})
+    assert subject.ask("info", "key")[1].headers.metadata == {"resilientmetadata": "no base64!"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -14,8 +13,6 @@ from tests.faults.table import READS
 from tests.servers.platforms import Platform
 
 TIMEOUT_S = 2.0  # the default is 10; here nothing is far away
-SETTLED_WITHIN_S = 5.0
-LOOK_EVERY_S = 0.02
 
 PHOTO, OTHER, NEW, COPIED = "d/photo", "d/other", "d/new", "d/copied"
 DATA = bytes(range(256)) * 800  # 200 KB
@@ -120,29 +117,6 @@ def longest_s(call: str) -> float:
     """Return how long a call may take: each of its requests has a deadline, and some are undone."""
     requests = 2 if call in READS else 6
     return requests * (TIMEOUT_S + 0.5) + 1.0
-
-
-def sockets_to(port: int) -> int:
-    """Count this process's sockets whose other end is a port, in whatever state they are."""
-    mine = set()
-    for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            mine.add(os.readlink(f"/proc/self/fd/{number}"))
-    with open("/proc/net/tcp") as table:
-        rows = [line.split() for line in table.readlines()[1:]]
-    return sum(
-        int(row[2].rpartition(":")[2], 16) == port and f"socket:[{row[9]}]" in mine for row in rows
-    )
-
-
-def wait_until(holds: Callable[[], bool]) -> bool:
-    """Look again and again, for a bounded time, until something is so."""
-    until_s = time.monotonic() + SETTLED_WITHIN_S
-    while not holds():
-        if time.monotonic() > until_s:
-            return False
-        time.sleep(LOOK_EVERY_S)
-    return True
 
 
 async def outcome_of(fs: rs.ResilientFileSystem, call: str) -> tuple[rs.ObjectError | None, float]:

@@ -10,6 +10,7 @@ import pytest
 import resilient_store as rs
 from tests.faults import faulty, table
 from tests.faults.faulty import BEFORE, MAY_BE, TIMEOUT_S
+from tests.servers.waiting import sockets_to, until
 
 EVERY_RUN = table.in_every_run()
 REST = [cell for cell in table.tested() if cell not in EVERY_RUN]
@@ -55,9 +56,9 @@ def play(platform, cell):
         assert cell.outcome not in str(error.path)
     assert took_s < faulty.longest_s(cell.call)
     assert left == []
-    assert faulty.wait_until(lambda: threading.active_count() <= threads), threading.enumerate()
-    assert faulty.wait_until(lambda: faulty.sockets_to(platform.proxy.port) == 0)
-    assert faulty.wait_until(lambda: platform.proxy.live == 0), platform.proxy.live
+    assert until(lambda: threading.active_count() <= threads), threading.enumerate()
+    assert until(lambda: sockets_to(platform.proxy.port) == 0)
+    assert until(lambda: platform.proxy.live == 0), platform.proxy.live
     if cell.fault not in ("no bucket", "killed"):  # what was in memory is gone with the server
         check_what_lies_there(platform, bucket, cell, error)
 
@@ -92,4 +93,4 @@ def check_what_lies_there(platform, bucket, cell, error):
         return {key: platform.read(bucket, key) for key in platform.names(bucket)}
 
     found = lies_there()
-    assert faulty.wait_until(lambda: lies_there() in allowed), sorted(found)
+    assert until(lambda: lies_there() in allowed), sorted(found)

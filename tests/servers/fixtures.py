@@ -5,7 +5,9 @@ Each worker of pytest-xdist has its own. After every test a platform is healthy 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -64,3 +66,30 @@ def azure(running_azure: Platform) -> Iterator[Platform]:
     """Azure's blobs, in memory."""
     yield running_azure
     running_azure.heal()
+
+
+# --- families in a loop of the test's own ------------------------------------------------
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Any]]:
+    """Run a coroutine to its end."""
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+@pytest.fixture
+def open_on(run: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Open a bucket with some options, or by whatever coroutine opens it; close it in the end."""
+    # Not earlier: the suite's settings are those of the profile that is loaded by then.
+    from tests.servers.subjects import opened, subject_in
+
+    families = []
+
+    def open_it(platform: Platform, bucket: str, opening: Any = None, **options: Any) -> Any:
+        families.append(run(opening or opened(platform, bucket, **options)))
+        return subject_in(platform, bucket, families[-1], run)
+
+    yield open_it
+    for family in families:
+        run(family.close())

@@ -17,6 +17,7 @@ import pytest
 from tests.servers import upstream
 from tests.servers.proxy import FaultProxy
 from tests.servers.upstream import ask, connected
+from tests.servers.waiting import until
 
 SHORT_S = 0.2
 LARGE = 48 * 2**20
@@ -33,13 +34,6 @@ def server():
 def proxy(server):
     with FaultProxy(server.port) as proxy:
         yield proxy
-
-
-def until(condition, within_s=5.0):
-    give_up_s = time.monotonic() + within_s
-    while not condition() and time.monotonic() < give_up_s:
-        time.sleep(0.005)
-    return condition()
 
 
 # --- what passes --------------------------------------------------------------------------

@@ -13,17 +13,11 @@ from resilient_store.backends.tables.http import by_status
 from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome
 from tests.servers import canaries
-from tests.servers.subjects import PREFIX, backend, opened, subject_in
+from tests.servers.subjects import PREFIX, backend
 
 MIB = 1024 * 1024
 NONE = Headers()
 STAGED = ".resilient/staging/1-a/key"
-
-
-@pytest.fixture
-def run():
-    with asyncio.Runner() as runner:
-        yield runner.run
 
 
 @pytest.fixture
@@ -32,10 +26,8 @@ def bucket(azure):
 
 
 @pytest.fixture
-def subject(azure, bucket, run):
-    family = run(opened(azure, bucket))
-    yield subject_in(azure, bucket, family, run)
-    run(family.close())
+def subject(azure, bucket, open_on):
+    return open_on(azure, bucket)
 
 
 # One refusal, one outcome

@@ -26,7 +26,7 @@ from tests.backends.documented_gcs import GRAIN, DocumentedGcs, subject_at
 from tests.servers import canaries
 from tests.servers.ports import free_port
 from tests.servers.proxy import FaultProxy
-from tests.servers.subjects import PREFIX, backend, opened, subject_in
+from tests.servers.subjects import PREFIX, backend
 
 NONE = Headers()
 OK, DENIED, UNAVAILABLE, TIMED_OUT = (
@@ -35,12 +35,6 @@ OK, DENIED, UNAVAILABLE, TIMED_OUT = (
     Outcome.UNAVAILABLE,
     Outcome.TIMED_OUT,
 )
-
-
-@pytest.fixture
-def run():
-    with asyncio.Runner() as runner:
-        yield runner.run
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +62,8 @@ def bucket(gcs):
 
 
 @pytest.fixture
-def fake(gcs, bucket, run):
-    family = run(opened(gcs, bucket))
-    yield subject_in(gcs, bucket, family, run)
-    run(family.close())
+def fake(gcs, bucket, open_on):
+    return open_on(gcs, bucket)
 
 
 def sent(subject, *parts: bytes):

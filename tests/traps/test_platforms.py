@@ -15,9 +15,9 @@ import pytest
 
 import resilient_store as rs
 from resilient_store.backends.health import Health
-from tests.faults.faulty import wait_until
 from tests.servers import canaries
 from tests.servers.subjects import PREFIX, backend
+from tests.servers.waiting import until
 
 MIB = 1024 * 1024
 DATA = bytes(range(256)) * 400
@@ -197,7 +197,7 @@ def test_p6_a_server_that_stops_anywhere_costs_no_more_than_the_deadline(platfor
             assert fs.read("photo").data == DATA
             assert fs.write("new", os.urandom(MIB)).copies == ("one",)
             assert time.monotonic() - began_s < 6.0
-    assert wait_until(lambda: platform.proxy.live == 0)
+    assert until(lambda: platform.proxy.live == 0)
 
 
 # 16, 111

@@ -14,8 +14,8 @@ import pytest
 
 import resilient_store as rs
 from resilient_store.backends import client
-from tests.faults.faulty import wait_until
 from tests.servers.subjects import backend
+from tests.servers.waiting import until
 
 MIB = 1024 * 1024
 DATA = bytes(range(256)) * 400
@@ -211,7 +211,7 @@ def test_parts_of_a_cancelled_write_are_aborted(s3, bucket, part):
         s3.proxy.set("blackhole", match=part)
         data = (os.urandom(MIB) for _ in range(20))
         write = asyncio.create_task(fs._write("large", data))
-        assert await asyncio.to_thread(wait_until, lambda: requests(s3, part))
+        assert await asyncio.to_thread(until, lambda: requests(s3, part))
         write.cancel()
         with pytest.raises(asyncio.CancelledError):
             await write
