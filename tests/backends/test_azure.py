@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import os
 import pickle
+import re
 import time
 import tracemalloc
 import weakref
@@ -850,3 +851,71 @@ def test_a_change_whose_answer_was_lost_may_have_been_carried_out(azure, subject
     assert classify(error, changing=False)[0] is UNAVAILABLE
     azure.proxy.set("refuse")
     assert subject.put("key", b"newer")[0] is UNAVAILABLE
+
+
+# --- what fails in between ------------------------------------------------------------------
+
+
+def test_p4_the_digest_of_other_bytes_is_no_success(azure, subject):
+    """Neither of a blob, nor of a block."""
+
+    def another(_, head, body):
+        head = re.sub(rb"(?i)content-md5: \S+\r\n", b"", head)  # Azurite tells none of blocks
+        return head[:-2] + b"Content-MD5: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", body
+
+    azure.proxy.set("rewrite", answer=another, match="^PUT")
+    assert subject.put("key", b"bytes")[0] is CORRUPT
+    upload = subject.run(subject.family.upload("key", exclusive=False, headers=NONE))
+    assert subject.outcome(upload.write(os.urandom(4 * MIB)))[0] is CORRUPT
+
+
+def test_a_write_that_cannot_be_looked_at_may_have_happened(azure, subject):
+    def without_tag(line, head, body):
+        if not line.startswith("PUT"):
+            return b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", b""
+        kept = [x for x in head.split(b"\r\n") if not x.lower().startswith(b"etag")]
+        return b"\r\n".join(kept), body
+
+    azure.proxy.set("rewrite", answer=without_tag)
+    assert subject.put("key", b"bytes")[0] is TIMED_OUT
+    assert subject.read("key") == b"bytes"
+
+
+@pytest.mark.parametrize("look", ["fails", "is of another copy"])
+def test_a_copy_that_cannot_be_followed_may_have_happened(azure, subject, look):
+    subject.put(STAGED, b"bytes")
+
+    def pending(line, head, body):
+        if line.startswith("PUT"):
+            return head.replace(b"x-ms-copy-status: success", b"x-ms-copy-status: pending"), body
+        if look == "fails":
+            return b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", b""
+        return re.sub(rb"(x-ms-copy-id: )\S+", rb"\1another", head), body
+
+    azure.proxy.set("rewrite", answer=pending)
+    assert subject.ask("publish", STAGED, "key", expected=None)[0] is TIMED_OUT
+    assert subject.read(STAGED) == b"bytes"
+
+
+def test_what_was_published_and_cannot_be_removed_is_said(azure, subject, caplog):
+    subject.put(STAGED, b"bytes")
+    azure.proxy.set("status", code=403, match="^DELETE")
+    assert subject.ask("publish", STAGED, "key", expected=None)[0] is OK
+    assert "stays until a sweep" in caplog.text
+
+
+def test_a_condition_that_was_not_met_is_a_change_also_where_nobody_can_look(azure, subject):
+    tag = subject.put("key", b"bytes")[1].tag
+    subject.put("key", b"other")
+    azure.proxy.set("status", code=500, match="^HEAD")
+    assert subject.ask("delete", "key", expected=tag)[0] is EXISTS
+    assert subject.read("key") == b"other"
+
+
+def test_an_empty_directory_of_a_hierarchical_account_is_removed(azure, bucket, subject):
+    azure.write(bucket, f"{PREFIX}/d", b"", metadata={"hdi_isfolder": "true"})
+    subject.put("key", b"bytes")
+    assert subject.ask("info", "d")[1].directory
+    for key in ("d", "key", "absent"):
+        assert subject.ask("rmdir", key)[0] is OK
+    assert subject.names() == ["key"]

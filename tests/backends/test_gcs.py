@@ -368,6 +368,17 @@ def test_a_copy_that_is_never_done_is_given_up(monkeypatch, google, strict):
     assert strict.names() == [STAGED]
 
 
+def test_a_copy_without_a_generation_is_no_publication(gcs, subject):
+    subject.put(STAGED, b"bytes")
+
+    def without(_, head, body):
+        return head, body.replace(b'"generation"', b'"generatiom"')
+
+    gcs.proxy.set("rewrite", answer=without, match="rewriteTo")
+    assert subject.ask("publish", STAGED, "key", expected=None)[0] is TIMED_OUT
+    assert subject.read(STAGED) == b"bytes"
+
+
 def test_what_was_published_and_cannot_be_removed_is_said(gcs, subject, caplog):
     subject.put(STAGED, b"bytes")
     gcs.proxy.set("status", code=403, match="^DELETE")

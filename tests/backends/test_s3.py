@@ -414,9 +414,9 @@ def test_p4_the_tag_of_other_bytes_is_no_success(s3, subject):
 
 
 def test_a_portals_tag_is_no_tag(s3, subject):
-    """Pages have ETags, too."""
+    """Pages have ETags, too; botocore looks only at those that are not empty."""
     page = {"ETag": '"5e7b0c2a-264"', "Content-Type": "text/html"}
-    s3.proxy.set("status", code=200, body=b"<html>", headers=page, match="^PUT")
+    s3.proxy.set("status", code=200, body=b"", headers=page, match="^PUT")
     assert subject.put("key", b"bytes")[0] is Outcome.TIMED_OUT
     upload = subject.run(subject.family.upload("key", exclusive=False, headers=NONE))
     assert subject.outcome(upload.write(os.urandom(5 * MIB)))[0] is Outcome.TIMED_OUT
