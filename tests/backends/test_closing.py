@@ -69,3 +69,19 @@ def test_a_store_that_is_dropped_lets_its_threads_end(tmp_path):
     for thread in threads:
         thread.join(5)
     assert [thread for thread in threads if thread.is_alive()] == []
+
+
+def test_a_family_that_cannot_be_closed_is_told_of(caplog):
+    class Stuck(Family):
+        async def close(self):
+            raise OSError("no")
+
+    async def drop_its_owner():
+        owner = Owner()
+        closing.close_with(owner, Stuck(), asyncio.get_running_loop())
+        del owner
+        gc.collect()
+        await asyncio.sleep(0.01)  # what was left to the loop has its turn
+
+    asyncio.run(drop_its_owner())
+    assert "a backend could not be closed: OSError" in caplog.text

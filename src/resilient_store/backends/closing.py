@@ -9,11 +9,14 @@ import asyncio
 import atexit
 import contextlib
 import itertools
+import logging
 import os
 import weakref
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 
 from resilient_store.backends.contract import Family
+
+logger = logging.getLogger("resilient_store")
 
 AT_EXIT_S = 0.5
 
@@ -40,9 +43,20 @@ def _let_go(number: int) -> None:
     if family is None or loop is None:
         return  # closed before, or a parent's, of whom this process was forked
     if loop.is_running():
-        asyncio.run_coroutine_threadsafe(family.close(), loop)
+        _close(family, loop)
     else:
         family.drop()
+
+
+def _close(family: Family, loop: asyncio.AbstractEventLoop) -> Future[None]:
+    closing = asyncio.run_coroutine_threadsafe(family.close(), loop)
+    closing.add_done_callback(_tell)
+    return closing
+
+
+def _tell(closing: Future[None]) -> None:
+    if not closing.cancelled() and (error := closing.exception()) is not None:
+        logger.warning("a backend could not be closed: %s", type(error).__name__)
 
 
 def _let_all_go() -> None:
@@ -50,7 +64,7 @@ def _let_all_go() -> None:
     closing = []
     for family, loop in list(_open.values()):
         if loop.is_running():
-            closing.append(asyncio.run_coroutine_threadsafe(family.close(), loop))
+            closing.append(_close(family, loop))
         else:
             with contextlib.suppress(Exception):  # nobody is left to hear of it
                 family.drop()
