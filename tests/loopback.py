@@ -6,9 +6,11 @@ test starts is not watched, nor is code in C that asks the kernel itself.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
-import sys
+import socket
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -21,24 +23,37 @@ class OutsideError(RuntimeError):
 
 
 class Loopback:
-    """Watches one process from its making on: what Python calls back for cannot be taken back."""
+    """Watches the socket module of one process.
+
+    No audit hook: the interpreter asks one on each ``sys.settrace`` as well, and may change threads
+    there, on which the next thread that a tracer (coverage) greets dies before it has begun.
+    """
 
     def __init__(self) -> None:
         self.seen: list[str] = []
-        self.watching = True
-        sys.addaudithook(self.audit)
+        self._patches = pytest.MonkeyPatch()
+        for name in ("connect", "connect_ex", "sendto", "sendmsg"):
+            self._watch(socket.socket, name)
+        for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+            self._watch(socket, name)
 
-    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Refuse a call of the socket module that leads outside."""
-        if not event.startswith("socket.") or not self.watching:
-            return
-        host = asked_for(event, arguments)
+    def _watch(self, owner: Any, name: str) -> None:
+        call = getattr(owner, name)
+
+        @functools.wraps(call)
+        def watched(*arguments: Any, **named: Any) -> Any:
+            self._check(name, asked_for(name, arguments, named))
+            return call(*arguments, **named)
+
+        self._patches.setattr(owner, name, watched)
+
+    def _check(self, name: str, host: str | None) -> None:
         if host is None or is_here(host):
             return
         # pytest keeps it up to date in the process that runs the test
         test = os.environ.get("PYTEST_CURRENT_TEST", "outside of any test")
-        self.seen.append(f"{event} {host} ({test})")
-        raise OutsideError(f"{event} to {host!r}: tests may only talk to this machine")
+        self.seen.append(f"socket.{name} {host} ({test})")
+        raise OutsideError(f"socket.{name} to {host!r}: tests may only talk to this machine")
 
     # --- the run as a whole ---------------------------------------------------------------
 
@@ -60,23 +75,31 @@ class Loopback:
                 terminalreporter.line(line)
 
     def pytest_unconfigure(self) -> None:
-        self.watching = False
+        self._patches.undo()
 
 
-def asked_for(event: str, arguments: tuple[Any, ...]) -> str | None:
-    """Return the host that a call of the socket module names, or None where it names none."""
-    match event:
-        case "socket.connect" | "socket.sendto" | "socket.sendmsg":
-            # (socket, address); other than for IP, an address is a path, or a number in the kernel
-            address = arguments[1]
-            host = address[0] if isinstance(address, tuple) and address else None
-        case "socket.getaddrinfo" | "socket.gethostbyname" | "socket.gethostbyaddr":
-            host = arguments[0]
+def asked_for(name: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str | None:
+    """Return the host that a call of the socket module names, or None where it names none.
+
+    The arguments are as given; a socket's own call has the socket as its first.
+    """
+    match name, arguments:
+        case (("connect" | "connect_ex"), (_, address)) | ("sendto", (_, _, *_, address)):
+            host = host_of(address)
+        case "sendmsg", (_, _, _, _, address):
+            host = host_of(address)
+        case (("getaddrinfo" | "gethostbyname" | "gethostbyname_ex" | "gethostbyaddr"), (host, *_)):
+            pass
         case _:
-            host = None
+            host = named.get("host")
     if isinstance(host, bytes | bytearray):
         host = host.decode("latin-1")
     return host if isinstance(host, str) else None
+
+
+def host_of(address: Any) -> Any:
+    """Return an address's host; other than for IP, it is a path, or a number in the kernel."""
+    return address[0] if isinstance(address, tuple) and address else None
 
 
 def is_here(host: str) -> bool:

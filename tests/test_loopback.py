@@ -99,7 +99,9 @@ def test_a_datagram_is_refused(forgiving):
             plain.sendmsg([b""], [], 0, (OUTSIDE, 53))
 
 
-@pytest.mark.parametrize("look_up", [socket.gethostbyname, socket.gethostbyaddr])
+@pytest.mark.parametrize(
+    "look_up", [socket.gethostbyname, socket.gethostbyname_ex, socket.gethostbyaddr]
+)
 def test_a_look_up_is_refused(forgiving, look_up):
     with pytest.raises(OutsideError):
         look_up(NAME)
@@ -134,26 +136,66 @@ def test_another_machine(host):
 
 
 @pytest.mark.parametrize(
-    ("event", "arguments", "host"),
+    ("name", "arguments", "host"),
     [
-        ("socket.connect", (None, ("h", 1)), "h"),
-        ("socket.connect", (None, ("h", 1, 0, 0)), "h"),
-        ("socket.connect", (None, (b"h", 1)), "h"),
-        ("socket.connect", (None, "/run/socket"), None),
-        ("socket.connect", (None, b"\0abstract"), None),
-        ("socket.connect", (None, (4, 1)), None),
-        ("socket.sendmsg", (None, None), None),
-        ("socket.getaddrinfo", (None, 1, 0, 0, 0), None),
-        ("socket.getaddrinfo", (b"h", 1, 0, 0, 0), "h"),
-        ("socket.bind", (None, ("h", 1)), None),
+        ("connect", (None, ("h", 1)), "h"),
+        ("connect_ex", (None, ("h", 1, 0, 0)), "h"),
+        ("connect", (None, (b"h", 1)), "h"),
+        ("connect", (None, "/run/socket"), None),
+        ("connect", (None, b"\0abstract"), None),
+        ("connect", (None, (4, 1)), None),
+        ("sendto", (None, b"data", ("h", 1)), "h"),
+        ("sendto", (None, b"data", 0, ("h", 1)), "h"),
+        ("sendmsg", (None, (b"data",)), None),
+        ("sendmsg", (None, [b"data"], [], 0, None), None),
+        ("sendmsg", (None, [b"data"], [], 0, ("h", 1)), "h"),
+        ("getaddrinfo", (None, 1), None),
+        ("getaddrinfo", (b"h", 1), "h"),
+        ("gethostbyname", ("h",), "h"),
     ],
 )
-def test_what_a_call_asks_for(event, arguments, host):
-    assert asked_for(event, arguments) == host
+def test_what_a_call_asks_for(name, arguments, host):
+    assert asked_for(name, arguments, {}) == host
+
+
+def test_a_host_that_is_named_is_asked_for():
+    assert asked_for("getaddrinfo", (), {"host": "h", "port": 1}) == "h"
 
 
 def test_a_guard_that_is_no_longer_needed_lets_go():
+    before = socket.socket.connect, socket.getaddrinfo
     guard = loopback.Loopback()
+    assert (socket.socket.connect, socket.getaddrinfo) != before
     guard.pytest_unconfigure()
-    guard.audit("socket.connect", (None, (OUTSIDE, 1)))
-    assert guard.seen == []
+    assert (socket.socket.connect, socket.getaddrinfo) == before
+
+
+# Threads that begin while others do, each greeted by a tracer, as those of a run for coverage are.
+STARTING = """
+import sys
+import threading
+
+sys.setswitchinterval(1e-6)
+sys.unraisablehook = lambda told: died.append(str(told.exc_value))
+threading.settrace(lambda *_: None)
+died = []
+
+
+def start():
+    for _ in range(2500):
+        threading.Thread(target=int, daemon=True).start()
+
+
+def test_every_thread_begins():
+    starters = [threading.Thread(target=start) for _ in range(4)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+    assert died == []
+"""
+
+
+def test_no_thread_dies_of_the_guard_where_threads_are_traced(watched):
+    watched.makepyfile(STARTING)
+    assert watched.runpytest_subprocess().ret == pytest.ExitCode.OK
