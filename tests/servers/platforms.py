@@ -140,6 +140,8 @@ class Platform:
 
     def read(self, bucket: str, key: str) -> bytes:
         """Read an object."""
+        if self.family == "azure":
+            return self._read_blob(bucket, key)
         return self._behind.cat_file(f"{bucket}/{key}")
 
     def write(
@@ -161,6 +163,21 @@ class Platform:
                 self._write_blob(bucket, key, data, content_type, dict(metadata or {}))
                 return
         self._behind.pipe_file(f"{bucket}/{key}", data, **headers)
+
+    def _read_blob(self, bucket: str, key: str) -> bytes:
+        """Read any key: adlfs 2026.8 takes a question mark off the end of a name."""
+        from azure.core.exceptions import ResourceNotFoundError
+        from fsspec.asyn import sync
+
+        async def download() -> bytes:
+            client = self._behind.service_client.get_blob_client(container=bucket, blob=key)
+            async with client:
+                return await (await client.download_blob()).readall()
+
+        try:
+            return sync(self._behind.loop, download)
+        except ResourceNotFoundError as error:
+            raise FileNotFoundError(f"{bucket}/{key}") from error
 
     def _write_blob(
         self, bucket: str, key: str, data: bytes, content_type: str, metadata: dict[str, str]

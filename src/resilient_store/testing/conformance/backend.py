@@ -346,6 +346,7 @@ class BackendConformance:
     @example(key="dir::a", data=b"1")
     @example(key="file:a", data=b"1")
     @example(key="memory:a::b", data=b"1")
+    @example(key="a?", data=b"1")
     @example(key="~", data=b"1")
     @example(key="d./ d/.a", data=b"1")
     @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
