@@ -150,12 +150,21 @@ class BackendClient:
         return Reply(self.name, reply.outcome, upload, reply.detail)
 
     async def publish(
-        self, staged: str, key: str, *, expected: str | None, size: int, looked: bool
+        self,
+        staged: str,
+        key: str,
+        *,
+        expected: str | None,
+        size: int,
+        looked: bool,
+        keep: bool = False,
     ) -> Reply[Stored]:
         """Bring a staged object of `size` bytes to its own key."""
         return await self._change(
             key,
-            lambda family: family.publish(staged, key, expected=expected, size=size, looked=looked),
+            lambda family: family.publish(
+                staged, key, expected=expected, size=size, looked=looked, keep=keep
+            ),
             size=size,
         )
 

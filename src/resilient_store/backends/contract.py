@@ -116,10 +116,12 @@ class Family(Protocol):
         expected: str | None,
         size: int | None = None,
         looked: bool = False,
+        keep: bool = False,
     ) -> Stored:
         """Bring staged bytes, `size` of them, to a key where nothing but `expected` lies.
 
-        Whoever has just `looked` may spare a platform that has conditions another look.
+        Whoever has just `looked` may spare a platform that has conditions another look. With
+        `keep` the staged object stays where it is, which a family may refuse.
         """
 
     async def delete(self, key: str, *, expected: str | None = None) -> None:

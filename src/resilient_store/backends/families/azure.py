@@ -243,6 +243,7 @@ class AzureFamily(FlatFamily):
         expected: str | None,
         size: int | None = None,
         looked: bool = False,
+        keep: bool = False,
     ) -> Stored:
         """Copy a staged object to its own key on a condition, and delete it."""
         target = self.blob(key, changing=True)
@@ -268,7 +269,8 @@ class AzureFamily(FlatFamily):
             status, tag = found.copy.status, found.etag
         if status != "success" or not tag:
             raise UnknownOutcomeError
-        await self._discard(staged)
+        if not keep:
+            await self._discard(staged)
         return Stored(tag_of(tag), headers_kept=True)
 
     async def _remove(self, key: str) -> None:

@@ -118,22 +118,32 @@ class Disk:
         raise AssertionError("the last attempt returns or raises")
 
     def publish(
-        self, staged: str, key: str, expected: str | None, abandonment: Abandonment
+        self,
+        staged: str,
+        key: str,
+        expected: str | None,
+        abandonment: Abandonment,
+        *,
+        keep: bool = False,
     ) -> Stored:
         source, target = self.place(staged), self.place(key)
         self.make_directories(os.path.dirname(target))
         self._expect(target, expected)
         abandonment.check()
+        beside = _beside(target)
         try:
-            _take_name(source, target, exclusive=expected is None)
+            if keep:  # a second name for the same file, which is then renamed
+                os.link(source, beside)
+            _take_name(beside if keep else source, target, exclusive=expected is None)
         except OSError as error:
             if error.errno != errno.EXDEV:
+                _discard(beside)
                 raise
-            beside = _beside(target)
             shutil.copy2(source, beside)
             _sync_file(beside)
             _take_name(beside, target, exclusive=expected is None)
-            os.unlink(source)
+            if not keep:
+                os.unlink(source)
         stored = Stored(_tag(os.stat(target)), headers_kept=True)
         sync_directory(os.path.dirname(target))
         self.prune(os.path.dirname(source))
@@ -298,6 +308,11 @@ def _sync_file(path: str) -> None:
 
 def _beside(target: str) -> str:
     return os.path.join(os.path.dirname(target), PRIVATE + runtime.new_id())
+
+
+def _discard(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _take_name(source: str, target: str, *, exclusive: bool) -> None:

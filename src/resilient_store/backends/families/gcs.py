@@ -270,6 +270,7 @@ class GcsFamily(FlatFamily):
         expected: str | None,
         size: int | None = None,
         looked: bool = False,
+        keep: bool = False,
     ) -> Stored:
         """Copy a staged object to its own key, and delete it."""
         options = Options.of(self.write_options)
@@ -288,7 +289,8 @@ class GcsFamily(FlatFamily):
             raise UnknownOutcomeError
         if size is not None and copy.get("size") != str(size):
             raise CorruptBodyError
-        await self._discard(staged)
+        if not keep:
+            await self._discard(staged)
         return Stored(tag, headers_kept=True)
 
     async def _rewrite(

@@ -151,8 +151,11 @@ class GenericFamily:
         expected: str | None,
         size: int | None = None,
         looked: bool = False,
+        keep: bool = False,
     ) -> Stored:
         """Bring a staged object to its own key; what lies there is looked at first."""
+        if keep:
+            raise RefusedError("it can only move a staged object")
         try:
             found: str | None = (await self.info(key)).tag
         except FileNotFoundError:

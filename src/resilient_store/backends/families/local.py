@@ -57,10 +57,11 @@ class LocalFamily:
         expected: str | None,
         size: int | None = None,
         looked: bool = False,
+        keep: bool = False,
     ) -> Stored:
         """Give a staged file its own name, if nothing but `expected` lies there."""
         return await self._run(
-            lambda abandonment: self._disk.publish(staged, key, expected, abandonment)
+            lambda abandonment: self._disk.publish(staged, key, expected, abandonment, keep=keep)
         )
 
     async def delete(self, key: str, *, expected: str | None = None) -> None:

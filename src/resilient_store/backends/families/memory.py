@@ -89,6 +89,7 @@ class MemoryFamily:
         expected: str | None,
         size: int | None = None,
         looked: bool = False,
+        keep: bool = False,
     ) -> Stored:
         """Give staged bytes their own key, if nothing but `expected` lies there."""
         with _lock:
@@ -97,7 +98,8 @@ class MemoryFamily:
             if (None if found is None else _tag(found)) != expected:
                 raise ChangedError
             stored = await self.put(key, file.getvalue(), exclusive=False, headers=_headers(file))
-            await self.delete(staged)
+            if not keep:
+                await self.delete(staged)
             return stored
 
     async def delete(self, key: str, *, expected: str | None = None) -> None:

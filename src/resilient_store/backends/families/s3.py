@@ -224,6 +224,7 @@ class S3Family(FlatFamily):
         expected: str | None,
         size: int | None = None,
         looked: bool = False,
+        keep: bool = False,
     ) -> Stored:
         """Copy a staged object to its own key, in parts where it is large, and delete it."""
         if not looked:  # not every server that speaks like S3 knows conditions
@@ -244,7 +245,8 @@ class S3Family(FlatFamily):
             tag = tag_of(answer.get("CopyObjectResult", {}))
         if tag is None:
             raise UnknownOutcomeError
-        await self._discard(staged)
+        if not keep:
+            await self._discard(staged)
         return Stored(tag, headers_kept=True)
 
     async def _expect(self, key: str, expected: str | None) -> None:

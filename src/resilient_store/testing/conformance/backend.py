@@ -188,6 +188,17 @@ class BackendConformance:
             assert (subject.read("d/key"), list(subject.names())) == (data, ["d/key"])
             assert stored.tag in (None, subject.tag("d/key"))
 
+    def test_publishing_may_keep_the_staged_object(self, subject: Subject) -> None:
+        """Or refuses to, and has done nothing; asked again it is the same."""
+        for data in (DATA, b"newer"):
+            subject.put(STAGED, data)
+            expected = None if subject.read("key") is None else subject.tag("key")
+            outcome, _ = subject.ask("publish", STAGED, "key", expected=expected, keep=True)
+            assert subject.read(STAGED) == data
+            assert outcome in (OK, Outcome.REFUSED)
+            assert subject.read("key") == (data if outcome is OK else None)
+        assert subject.ask("delete", STAGED)[0] is OK
+
     def test_publishing_leaves_alone_what_was_not_expected(self, subject: Subject) -> None:
         """Something where nothing should be, something else, or nothing any more."""
         subject.put("key", b"one")

@@ -144,6 +144,7 @@ class SimulatedFamily:
         expected: str | None,
         size: int | None = None,
         looked: bool = False,
+        keep: bool = False,
     ) -> Stored:
         """Bring a staged object to its own key, if nothing but `expected` lies there."""
 
@@ -153,7 +154,8 @@ class SimulatedFamily:
             if (there and there.tag) != expected:
                 raise ChangedError
             stored = self.store(key, found.data, found.headers, exclusive=False, cause="publish")
-            self._disk.remove(staged, "published")
+            if not keep:
+                self._disk.remove(staged, "published")
             return stored
 
         return await self.request("publish", key, work)

@@ -1,0 +1,105 @@
+"""What a catalog's database must be able to do, and how it fails.
+
+The rules are pure functions from records to records (`protocol.transactions`). A database
+loads the records of the paths concerned, lets one such function decide, and stores what has
+changed, all in one transaction: that is all it knows of them. Its calls block; `Catalog` runs
+them in threads of their own, and bounds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+import attrs
+
+from resilient_store.model.state import Record, StoreState
+from resilient_store.protocol.transactions import Moment
+
+A = TypeVar("A")
+
+Change = Callable[[tuple[Record, ...], Moment], tuple[tuple[Record, ...], A]]
+
+
+class CatalogDownError(Exception):
+    """The database could not be asked; the text is our own. Nothing was changed."""
+
+
+class CommitUnknownError(CatalogDownError):
+    """The answer to a commit was lost: it was carried out, or it was not (R6)."""
+
+
+@attrs.frozen(kw_only=True)
+class Summary:
+    """One object, as a listing shows it."""
+
+    path: str
+    version: int
+    size: int
+    checksum: str
+    content_type: str | None
+    created_s: float
+    modified_s: float
+
+
+class Database(Protocol):
+    """One catalog's tables. Every call may be made from any thread, and after a fork."""
+
+    def prepare(self) -> None:
+        """Make the tables where there are none; refuse a schema that this release cannot use."""
+
+    def find(self, path: str) -> tuple[Record, StoreState | None]:
+        """Load what is known of a path, and of the store where the path has no entry."""
+
+    def state(self) -> StoreState | None:
+        """Load what is known of the store; None where it has no identity yet."""
+
+    def change(self, paths: Sequence[str], late_window_s: float, change: Change[A]) -> A:
+        """Let a function change the records of some paths, in one transaction, or none of it."""
+
+    def change_state(self, change: Callable[[StoreState | None, float], StoreState]) -> StoreState:
+        """Let a function change what is known of the store, given the catalog's clock."""
+
+    def page(self, prefix: str, after: str, limit: int) -> list[Summary]:
+        """List objects whose path begins with `prefix` and comes after `after`, in order."""
+
+    def has_below(self, folder: str) -> bool:
+        """Say whether an object lies below a folder."""
+
+    def present(self, paths: Sequence[str]) -> list[str]:
+        """Return those of these paths that are objects."""
+
+    def folded(self, path: str) -> list[str]:
+        """Return objects whose path differs from this one only in case or Unicode form."""
+
+    def owed(self, after: str, limit: int) -> list[str]:
+        """List paths of which something is not as it should be, or is at work, in order."""
+
+    def without(self, backend: str, after: str, limit: int) -> list[str]:
+        """List objects of which a backend has no replica row, in order."""
+
+    def held_by(self, backend: str, after: str, limit: int) -> list[str]:
+        """List paths of which a backend has a replica row, in order."""
+
+    def tokens(self, tokens: Sequence[str]) -> set[str]:
+        """Return those of these staging tokens that an intent or a replica names (R18)."""
+
+    def raise_counter(self, least: int) -> None:
+        """Let the store's counter go on from `least` at least (R7)."""
+
+    def close(self) -> None:
+        """Give connections back."""
+
+    def now_s(self) -> float:
+        """Return the catalog's clock: the database's, where it has one."""
+
+
+def single(change: Callable[[Record, Moment], tuple[Record, A]]) -> Change[A]:
+    """Make a function on one record a function on a tuple of one."""
+
+    def apply(records: tuple[Record, ...], moment: Moment) -> tuple[tuple[Record, ...], A]:
+        (record,) = records
+        after, answer = change(record, moment)
+        return (after,), answer
+
+    return apply

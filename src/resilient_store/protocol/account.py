@@ -1,0 +1,100 @@
+"""What lies at an own key: may it be replaced or deleted, or is it somebody else's (R9)."""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from resilient_store.model.info import ObjectInfo
+from resilient_store.model.state import Content, Record, Replica
+
+# What this store says of its own bytes in their metadata, where the backend keeps any.
+VERSION_KEY = "resilient-version"
+CHECKSUM_KEY = "resilient-checksum"
+
+
+class Verdict(enum.Enum):
+    """What a look at an own key showed."""
+
+    EMPTY = "empty"
+    OURS = "ours"  # remembered, or described by its own metadata as written by this store
+    UNSURE = "unsure"  # its bytes have to be read and hashed
+    FOREIGN = "foreign"
+
+
+def verdict(record: Record, row: Replica, info: ObjectInfo | None) -> Verdict:
+    """Judge what lies at an own key by what a look tells, without its bytes.
+
+    Parameters
+    ----------
+    info
+        None: nothing lies there.
+
+    Notes
+    -----
+    Rules: R9, R11, R16.
+    """
+    if info is None:
+        return Verdict.EMPTY
+    if info.directory:
+        return Verdict.FOREIGN
+    if _is_remembered(row, info) or _describes_ours(record, info):
+        return Verdict.OURS
+    known = record.checksums or (record.intent is not None and record.intent.checksum)
+    return Verdict.UNSURE if known else Verdict.FOREIGN
+
+
+def _is_remembered(row: Replica, info: ObjectInfo) -> bool:
+    return row.looked and row.tag is not None and row.tag == info.tag
+
+
+def _describes_ours(record: Record, info: ObjectInfo) -> bool:
+    checksum, intent = described_checksum(info), record.intent
+    if checksum is not None and checksum in record.checksums:
+        return True
+    if intent is None:
+        return False
+    return checksum == intent.checksum != "" or described_version(info) == intent.version
+
+
+def verdict_of_bytes(record: Record, checksum: str) -> Verdict:
+    """Judge what lies at an own key by the checksum of its bytes."""
+    intent = record.intent
+    ours = checksum in record.checksums or (intent is not None and checksum == intent.checksum)
+    return Verdict.OURS if ours else Verdict.FOREIGN
+
+
+def described_checksum(info: ObjectInfo) -> str | None:
+    """Return the checksum that an object's own metadata states, or None."""
+    return None if info.headers is None else info.headers.metadata.get(CHECKSUM_KEY)
+
+
+def described_version(info: ObjectInfo) -> int | None:
+    """Return the version that an object's own metadata states, or None."""
+    text = "" if info.headers is None else info.headers.metadata.get(VERSION_KEY, "")
+    return int(text) if text.isdecimal() else None
+
+
+def is_content(info: ObjectInfo, content: Content) -> bool:
+    """Say whether an object's own metadata and size state that it is this content."""
+    return info.size == content.size and described_checksum(info) == content.checksum
+
+
+@attrs.frozen(kw_only=True)
+class Cleanup:
+    """What an abandoned intent leaves to be thrown away.
+
+    Attributes
+    ----------
+    own
+        Backends at whose own key its bytes may lie; to be removed by R9.
+    staged
+        Backends where its staging key may hold something.
+    void
+        Whether the failed creation is to be remembered.
+    """
+
+    own: tuple[str, ...] = ()
+    staged: tuple[str, ...] = ()
+    void: bool = False

@@ -1,0 +1,124 @@
+"""What may be recorded of what was found: by readers, discovery, adoption and the purge.
+
+Nobody here holds the path's intent but the purge, so each record is a compare-and-set: it is
+made only where nothing has changed since the finder looked (R13, R14, R16).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from resilient_store.model.info import Headers
+from resilient_store.model.state import OWN, Content, Entry, Record, Replica, State
+from resilient_store.protocol.transactions import Moment, everywhere
+
+
+@attrs.frozen(kw_only=True)
+class Seen:
+    """What a reader saw at one backend, and by which row it looked there.
+
+    Attributes
+    ----------
+    by
+        The row that it read by.
+    state
+        ``GOOD`` (verified), ``MISSING`` or ``CORRUPT``.
+    """
+
+    by: Replica
+    version: int
+    state: State
+    error: str = ""
+
+
+def observe(record: Record, moment: Moment, seen: Seen) -> tuple[Record, bool]:
+    """Record what a reader saw, where version, place and tag are still those it read by (R16)."""
+    row = record.replica(seen.by.backend)
+    current = record.present is not None and record.present.version == seen.version
+    same = (row.version, row.place, row.tag) == (seen.by.version, seen.by.place, seen.by.tag)
+    if not current or not same or row.version != seen.version:
+        return record, False
+    verified_s = moment.now_s if seen.state is State.GOOD else row.verified_at_s
+    return record.with_replicas(
+        attrs.evolve(row, state=seen.state, verified_at_s=verified_s, error=seen.error)
+    ), True
+
+
+@attrs.frozen(kw_only=True)
+class Discovered:
+    """What lies at the own keys of a path that the catalog does not know.
+
+    Attributes
+    ----------
+    content, headers
+        Of the object, as far as they are known.
+    holders
+        Backend to its tag, where these very bytes lie.
+    others
+        Backend to its tag, where other bytes lie.
+    nowhere
+        Backends that said "not found"; all others are unknown.
+    by
+        The record that was looked up before the backends were asked.
+    """
+
+    content: Content
+    headers: Headers
+    holders: Mapping[str, str | None]
+    others: Mapping[str, str | None]
+    nowhere: tuple[str, ...]
+    by: Record
+    created_s: float
+
+
+def discover(record: Record, moment: Moment, found: Discovered) -> tuple[Record, bool]:
+    """Record an object that nobody knew, unless anything happened to its path meanwhile (R14)."""
+    if not record.is_empty or record.purges != found.by.purges or not found.by.is_empty:
+        return record, False
+    version = moment.new_id()
+    entry = Entry(
+        path=record.path,
+        version=version,
+        content=found.content,
+        headers=found.headers,
+        created_s=found.created_s,
+        modified_s=found.created_s,
+    )
+    rows = []
+    for name in everywhere(record, moment):
+        row = record.replica(name)
+        if name in found.holders:
+            row = attrs.evolve(row, version=version, state=State.GOOD, place=OWN)
+            row = attrs.evolve(row, looked=True, tag=found.holders[name])
+        elif name in found.others:
+            row = attrs.evolve(row, state=State.FOREIGN, looked=False)
+        elif name in found.nowhere:
+            row = attrs.evolve(row, state=State.MISSING, looked=True, tag=None)
+        rows.append(row)
+    return attrs.evolve(record, entry=entry).with_replicas(*rows), True
+
+
+def purge(
+    record: Record, moment: Moment, intent_id: int, looked: Mapping[str, Replica], began_s: float
+) -> tuple[Record, bool]:
+    """Forget a tombstone or the voids of a path, where nothing of it can come back (R13).
+
+    Parameters
+    ----------
+    looked
+        The rows of the backends that were looked at and found empty, as they were then.
+    began_s
+        When the look began, on the catalog's clock: only a look that *began* on quiet keys
+        proves anything.
+    """
+    mine = record.intent is not None and record.intent.id == intent_id
+    if not mine or record.present is not None:
+        return record, False
+    at_the_look = attrs.evolve(moment, now_s=began_s)
+    for name in everywhere(record, moment):
+        row = record.replica(name)
+        if looked.get(name) != row or not at_the_look.is_quiet(row):
+            return record, False
+    return attrs.evolve(record, entry=None, replicas={}, voids=(), purges=record.purges + 1), True

@@ -1,0 +1,47 @@
+"""When a late request can no longer land: busy keys, quiet keys, and breaks in the answers."""
+
+from __future__ import annotations
+
+import attrs
+
+from resilient_store.model.state import BackendRow, Replica
+
+# How much of the late window may pass without an answer before it counts as a break, and how
+# often an answer is written down.
+BREAK_SHARE = 0.5
+NOTED_SHARE = 0.125
+
+
+def is_quiet(row: Replica, backend: BackendRow, now_s: float, late_window_s: float) -> bool:
+    """Say whether no request that could change this own key can still be under way.
+
+    A server that hung carries out what was queued when it wakes, so the late window counts only
+    while the backend has answered: what was sent within Z of a break is waited for until Z after
+    its end.
+
+    Notes
+    -----
+    Rules: "busy / quiet", R2.
+    """
+    if row.busy_until_s <= 0:
+        return True
+    if now_s < row.busy_until_s:
+        return False
+    silent = now_s - backend.answered_s >= BREAK_SHARE * late_window_s
+    if silent and row.busy_until_s >= backend.answered_s:
+        return False  # nobody knows that it has answered since
+    if backend.away_from_s <= 0 or row.busy_until_s < backend.away_from_s:
+        return True
+    return backend.back_s > 0 and now_s >= backend.back_s + late_window_s
+
+
+def answered(backend: BackendRow, now_s: float, late_window_s: float) -> BackendRow:
+    """Return a backend's row after it has answered; the same row where nothing is worth noting."""
+    silent_s = now_s - backend.answered_s
+    if backend.answered_s > 0 and silent_s < NOTED_SHARE * late_window_s:
+        return backend
+    if backend.answered_s <= 0 or silent_s < BREAK_SHARE * late_window_s:
+        return attrs.evolve(backend, answered_s=now_s)
+    earlier_matters = backend.back_s > 0 and backend.answered_s < backend.back_s + late_window_s
+    away_from_s = backend.away_from_s if earlier_matters else backend.answered_s
+    return attrs.evolve(backend, answered_s=now_s, away_from_s=away_from_s, back_s=now_s)

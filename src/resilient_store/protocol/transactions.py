@@ -1,0 +1,394 @@
+"""The transactions on one path: every rule on what the catalog may be made to say.
+
+Each function takes a `Record` and the `Moment`, and returns the record as it is to be stored
+and an answer; the catalog runs it inside one database transaction. A function that refuses
+returns the record as it was. Between two of them anything may happen: another process, a crash,
+a request that lands minutes after it was given up. The rules R1 to R25 are docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from resilient_store.model.info import Headers
+from resilient_store.model.state import (
+    OWN,
+    Content,
+    Entry,
+    Frozen,
+    Intent,
+    IntentKind,
+    Phase,
+    Record,
+    Replica,
+    State,
+    StoreState,
+    Void,
+)
+from resilient_store.protocol.quiet import is_quiet
+
+
+@attrs.frozen(kw_only=True)
+class Moment:
+    """When a transaction runs, and what the store is like then.
+
+    Attributes
+    ----------
+    now_s
+        On the catalog's clock, in seconds.
+    late_window_s
+        Z: how long after it was sent a request may still land.
+    new_id
+        Draws from the store's one counter, whose numbers are never used again (R7).
+    """
+
+    now_s: float
+    late_window_s: float
+    store: StoreState
+    new_id: Callable[[], int]
+
+    def is_quiet(self, row: Replica) -> bool:
+        """Say whether no request to this own key can be under way."""
+        return is_quiet(row, self.store.backend(row.backend), self.now_s, self.late_window_s)
+
+    def mark(self, intent: Intent) -> float:
+        """Return until when a key is busy to which this intent may send (R1)."""
+        return intent.expires_s + self.late_window_s
+
+
+@attrs.frozen(kw_only=True)
+class Wish:
+    """What a caller wants to begin.
+
+    Attributes
+    ----------
+    placed
+        The backends that should hold the object.
+    create
+        Whether the path must be new.
+    """
+
+    kind: IntentKind
+    placed: tuple[str, ...] = ()
+    owner: str = ""
+    lease_s: float = 60.0
+    checksum: str = ""
+    create: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Begun:
+    """The intent is the caller's; `record` is what was known, `quiet` who may be published to."""
+
+    intent: Intent
+    record: Record
+    quiet: tuple[str, ...]
+
+
+@attrs.frozen
+class Busy:
+    """Somebody else's intent, whose lease has not ended."""
+
+    intent: Intent
+    left_s: float
+
+
+@attrs.frozen
+class TakenOver:
+    """A dead holder's intent, now the caller's to settle; nobody else will (R10)."""
+
+    intent: Intent
+    record: Record
+
+
+@attrs.frozen
+class Exists:
+    """The path had to be new, and is not."""
+
+
+@attrs.frozen
+class StoreIsFrozen:
+    """No change is accepted."""
+
+    frozen: Frozen
+
+
+Beginning = Begun | Busy | TakenOver | Exists | StoreIsFrozen
+
+
+def begin(record: Record, moment: Moment, wish: Wish) -> tuple[Record, Beginning]:
+    """Begin a change: the intent is durable, and keys are marked, before anything is sent.
+
+    Notes
+    -----
+    Rules: R1, R2, R3, R7, R10.
+    """
+    if moment.store.frozen is not None and wish.kind != "repair":
+        return record, StoreIsFrozen(moment.store.frozen)
+    if record.intent is not None:
+        if record.intent.expires_s > moment.now_s:
+            return record, Busy(record.intent, record.intent.expires_s - moment.now_s)
+        record = take_over(record, moment, wish)
+        assert record.intent is not None
+        return record, TakenOver(record.intent, record)
+    if wish.create and record.present is not None:
+        return record, Exists()
+    quiet = tuple(name for name in wish.placed if moment.is_quiet(record.replica(name)))
+    number = moment.new_id()
+    intent = Intent(
+        id=number,
+        version=number,
+        kind=wish.kind,
+        token=f"{number}-{number}",
+        direct=quiet if wish.kind == "write" and is_known_empty(record, moment) else (),
+        checksum=wish.checksum,
+        owner=wish.owner,
+        started_s=moment.now_s,
+        expires_s=moment.now_s + wish.lease_s,
+    )
+    touched = {"write": wish.placed, "delete": everywhere(record, moment)}.get(wish.kind, ())
+    after = _marked(attrs.evolve(record, intent=intent), moment, touched)
+    return after, Begun(intent=intent, record=record, quiet=quiet)
+
+
+def is_known_empty(record: Record, moment: Moment) -> bool:
+    """Say whether nothing can lie at the own keys: nobody wrote there, and we know all paths."""
+    return moment.store.complete and record.entry is None and not record.voids
+
+
+def everywhere(record: Record, moment: Moment) -> tuple[str, ...]:
+    """Return every backend that can hold the path, drained and removed ones included."""
+    met = (name for name, row in moment.store.backends.items() if row.met)
+    return tuple(dict.fromkeys((*met, *record.replicas)))
+
+
+def take_over(record: Record, moment: Moment, wish: Wish) -> Record:
+    """Make a dead holder's intent the caller's, before any byte is touched (R10).
+
+    What the settler sends to the own keys can be late too, so they are marked again (R1).
+    """
+    intent = record.intent
+    assert intent is not None
+    mine = attrs.evolve(
+        intent,
+        id=moment.new_id(),
+        phase=Phase.SETTLING if intent.phase is Phase.OPEN else intent.phase,
+        owner=wish.owner,
+        expires_s=moment.now_s + wish.lease_s,
+    )
+    return _marked(attrs.evolve(record, intent=mine), moment, mine.direct)
+
+
+def _marked(record: Record, moment: Moment, backends: Iterable[str]) -> Record:
+    assert record.intent is not None
+    until_s = moment.mark(record.intent)
+    rows = [record.replica(name) for name in backends]
+    return record.with_replicas(
+        *(attrs.evolve(row, busy_until_s=max(row.busy_until_s, until_s)) for row in rows)
+    )
+
+
+def _is_mine(record: Record, intent_id: int) -> bool:
+    return record.intent is not None and record.intent.id == intent_id
+
+
+def renew(
+    record: Record, moment: Moment, intent_id: int, lease_s: float, checksum: str = ""
+) -> tuple[Record, bool]:
+    """Lengthen a lease, and the marks with it; a stream's checksum joins on the way (R1, R11)."""
+    if not _is_mine(record, intent_id):
+        return record, False
+    before = record.intent
+    assert before is not None
+    intent = attrs.evolve(
+        before,
+        expires_s=max(before.expires_s, moment.now_s + lease_s),
+        checksum=checksum or before.checksum,
+    )
+    marked = [n for n, row in record.replicas.items() if row.busy_until_s >= moment.mark(before)]
+    return _marked(attrs.evolve(record, intent=intent), moment, marked), True
+
+
+def place(
+    record: Record,
+    intent_id: int,
+    direct: Iterable[str],
+    looked: Mapping[str, str | None],
+) -> tuple[Record, bool]:
+    """Name the backends of direct writing, after a look under the intent (R3, R11).
+
+    Parameters
+    ----------
+    looked
+        The tag of what lies at each own key that could be looked at; None: nothing does.
+    """
+    if not _is_mine(record, intent_id) or record.intent is None:
+        return record, False
+    rows = [
+        attrs.evolve(record.replica(name), looked=True, tag=None)
+        for name, tag in looked.items()
+        if tag is None
+    ]
+    intent = attrs.evolve(record.intent, direct=tuple(direct))
+    return attrs.evolve(record, intent=intent).with_replicas(*rows), True
+
+
+@attrs.frozen(kw_only=True)
+class Placed:
+    """What became of a version's bytes on one backend.
+
+    Attributes
+    ----------
+    touched
+        Whether a request that changes the own key was sent.
+    """
+
+    state: State
+    place: str | None = None
+    tag: str | None = None
+    error: str = ""
+    touched: bool = False
+
+
+def commit(
+    record: Record,
+    moment: Moment,
+    intent_id: int,
+    *,
+    content: Content,
+    headers: Headers,
+    placed: Mapping[str, Placed],
+    derived_from: tuple[str, int | None] | None = None,
+    ends: bool,
+) -> tuple[Record, bool]:
+    """Make a version the current one: the only moment that decides.
+
+    Parameters
+    ----------
+    ends
+        Whether nothing is left to publish, so that the intent ends here.
+
+    Returns
+    -------
+    tuple
+        False, and nothing changed, where the intent is not the caller's any more (R4).
+    """
+    intent = record.intent
+    if intent is None or intent.id != intent_id or intent.phase is not Phase.OPEN:
+        return record, False
+    before = record.entry
+    entry = Entry(
+        path=record.path,
+        version=intent.version,
+        content=content,
+        headers=headers,
+        derived_from=derived_from,
+        created_s=before.created_s if before and not before.deleted else moment.now_s,
+        modified_s=moment.now_s,
+        past=() if before is None else before.past_and_present,
+    )
+    rows = [attrs.evolve(row, state=State.STALE) for row in record.replicas.values()]
+    held = {row.backend: row for row in rows}
+    for name, found in placed.items():
+        held[name] = _held(held.get(name) or Replica(backend=name), found, intent.version)
+    after = attrs.evolve(record, entry=entry, replicas=held)
+    if ends:
+        return _ended(after, moment), True
+    return attrs.evolve(after, intent=attrs.evolve(intent, phase=Phase.COMMITTED)), True
+
+
+def _held(row: Replica, found: Placed, version: int) -> Replica:
+    own = found.state is State.GOOD and found.place == OWN
+    return attrs.evolve(
+        row,
+        version=version if found.state is State.GOOD else row.version,
+        state=found.state,
+        place=found.place if found.state is State.GOOD else None,
+        looked=row.looked or own,
+        tag=found.tag if own else row.tag,
+        error=found.error,
+    )
+
+
+def bury(record: Record, moment: Moment, intent_id: int) -> tuple[Record, bool]:
+    """Write the tombstone: from this commit on the object is gone for everyone."""
+    intent = record.intent
+    if intent is None or intent.id != intent_id or intent.phase is not Phase.OPEN:
+        return record, False
+    before = record.entry
+    entry = Entry(
+        path=record.path,
+        version=intent.version,
+        content=None,
+        created_s=moment.now_s,
+        modified_s=moment.now_s,
+        past=() if before is None else before.past_and_present,
+    )
+    rows = [
+        attrs.evolve(record.replica(name), state=State.STALE, place=None)
+        for name in everywhere(record, moment)
+    ]
+    after = attrs.evolve(record, entry=entry, intent=attrs.evolve(intent, phase=Phase.COMMITTED))
+    return after.with_replicas(*rows), True
+
+
+def check(record: Record, intent_id: int, version: int) -> str:
+    """Say what became of a commit whose answer was lost: open, committed or gone (R6)."""
+    mine = record.intent is not None and record.intent.id == intent_id
+    if mine and record.intent is not None and record.intent.phase is Phase.OPEN:
+        return "open"
+    current = record.entry is not None and record.entry.version == version
+    return "committed" if current or mine else "gone"
+
+
+def touch(record: Record, moment: Moment, intent_id: int, backend: str) -> tuple[Record, bool]:
+    """Mark a key just before something is sent to it; say whether it was quiet until now (R1)."""
+    if not _is_mine(record, intent_id) or not moment.is_quiet(record.replica(backend)):
+        return record, False
+    return _marked(record, moment, (backend,)), True
+
+
+def note(
+    record: Record, intent_id: int, version: int, backend: str, changes: Mapping[str, Any]
+) -> tuple[Record, bool]:
+    """Record what the holder of the intent has done at one backend (R4)."""
+    current = 0 if record.entry is None else record.entry.version
+    if not _is_mine(record, intent_id) or current != version:
+        return record, False
+    return record.with_replicas(attrs.evolve(record.replica(backend), **changes)), True
+
+
+def finish(
+    record: Record,
+    moment: Moment,
+    intent_id: int,
+    notes: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    version: int = 0,
+    void: bool = False,
+) -> tuple[Record, bool]:
+    """End an intent, with the last notes; a creation that failed leaves a void (R4, R12)."""
+    intent = record.intent
+    if intent is None or intent.id != intent_id:
+        return record, False
+    for backend, changes in (notes or {}).items():
+        record, _ = note(record, intent_id, version, backend, changes)
+    if void and intent.direct:
+        failed = Void(id=intent.id, checksum=intent.checksum, backends=intent.direct)
+        record = attrs.evolve(record, voids=(*record.voids, failed))
+    return _ended(record, moment), True
+
+
+def _ended(record: Record, moment: Moment) -> Record:
+    """End the intent; its marks shrink to what its last request can still do (R1)."""
+    assert record.intent is not None
+    mark, until_s = moment.mark(record.intent), moment.now_s + moment.late_window_s
+    rows = [
+        attrs.evolve(row, busy_until_s=until_s)
+        for row in record.replicas.values()
+        if row.busy_until_s == mark and until_s < mark
+    ]
+    return attrs.evolve(record.with_replicas(*rows), intent=None)
