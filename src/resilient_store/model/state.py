@@ -147,7 +147,8 @@ class Entry:
     @property
     def past_and_present(self) -> tuple[str, ...]:
         """What a later version remembers of this one and of those before it."""
-        return tuple(dict.fromkeys(self.checksums))[-PAST_KEPT:]
+        latest_first = dict.fromkeys(reversed(self.checksums))
+        return tuple(latest_first)[:PAST_KEPT][::-1]
 
 
 @attrs.frozen(kw_only=True)

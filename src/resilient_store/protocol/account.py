@@ -12,6 +12,7 @@ from resilient_store.model.state import Content, Record, Replica
 # What this store says of its own bytes in their metadata, where the backend keeps any.
 VERSION_KEY = "resilient-version"
 CHECKSUM_KEY = "resilient-checksum"
+VERSION_DIGITS = 19  # a version fits in 64 bits; Python refuses to read thousands of digits
 
 
 class Verdict(enum.Enum):
@@ -67,13 +68,13 @@ def verdict_of_bytes(record: Record, checksum: str) -> Verdict:
 
 def described_checksum(info: ObjectInfo) -> str | None:
     """Return the checksum that an object's own metadata states, or None."""
-    return None if info.headers is None else info.headers.metadata.get(CHECKSUM_KEY)
+    return None if info.headers is None else info.headers.metadata.get(CHECKSUM_KEY) or None
 
 
 def described_version(info: ObjectInfo) -> int | None:
     """Return the version that an object's own metadata states, or None."""
     text = "" if info.headers is None else info.headers.metadata.get(VERSION_KEY, "")
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) <= VERSION_DIGITS else None
 
 
 def is_content(info: ObjectInfo, content: Content) -> bool:

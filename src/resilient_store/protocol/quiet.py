@@ -30,9 +30,13 @@ def is_quiet(row: Replica, backend: BackendRow, now_s: float, late_window_s: flo
     silent = now_s - backend.answered_s >= BREAK_SHARE * late_window_s
     if silent and row.busy_until_s >= backend.answered_s:
         return False  # nobody knows that it has answered since
+    if now_s < backend.back_s:
+        return False  # asked of the past: breaks before the last one may be forgotten
     if backend.away_from_s <= 0 or row.busy_until_s < backend.away_from_s:
         return True
-    return backend.back_s > 0 and now_s >= backend.back_s + late_window_s
+    over_s = backend.back_s + late_window_s
+    prolonged = silent and backend.answered_s < over_s  # it woke, and hung again too soon
+    return backend.back_s > 0 and now_s >= over_s and not prolonged
 
 
 def answered(backend: BackendRow, now_s: float, late_window_s: float) -> BackendRow:
