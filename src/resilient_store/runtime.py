@@ -11,8 +11,9 @@ import datetime as dt
 import logging
 import os
 import random
+import time
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -96,6 +97,40 @@ def rarely(what: str) -> bool:
 async def pause(seconds: float) -> None:
     """Wait so long, by the running loop's clock."""
     await asyncio.sleep(seconds)
+
+
+class BlockingPool(Protocol):
+    """Threads of their own for calls that block."""
+
+    async def run(self, call: Callable[[Any], T]) -> T:
+        """Run a call in a thread."""
+
+
+async def run_blocking(pool: BlockingPool, call: Callable[[], T]) -> T:
+    """Run a blocking call in a pool's thread; a simulated loop runs it as an event of its own."""
+    runtime = _current()
+    if runtime is _REAL:
+        return await pool.run(lambda _: call())
+    hook = getattr(runtime, "run_blocking", None)
+    if hook is not None:
+        answer: T = await hook(call)
+        return answer
+    return await asyncio.get_running_loop().run_in_executor(None, call)
+
+
+def steady_s() -> float:
+    """Return a clock that never goes back, for threads, which have no loop to ask."""
+    return time.monotonic()
+
+
+def host_s() -> float:
+    """Return the host's clock in seconds since 1970: SQLite has no other."""
+    return time.time()
+
+
+def rest(seconds: float) -> None:
+    """Let the running thread wait; never to be called in a loop's."""
+    time.sleep(seconds)
 
 
 def process_id() -> int:

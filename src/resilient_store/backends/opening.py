@@ -13,7 +13,7 @@ from typing import Any
 
 from resilient_store.backends.contract import Family
 from resilient_store.backends.locate import local_path, locate, platform_of
-from resilient_store.backends.threads import DaemonPool
+from resilient_store.threads import DaemonPool
 from resilient_store.policies import Backend
 
 

@@ -75,6 +75,9 @@ class Database(Protocol):
     def owed(self, after: str, limit: int) -> list[str]:
         """List paths of which something is not as it should be, or is at work, in order."""
 
+    def hidden(self, prefix: str, after: str, limit: int) -> list[str]:
+        """List paths within a prefix that have a tombstone, void or intent, in order."""
+
     def without(self, backend: str, after: str, limit: int) -> list[str]:
         """List objects of which a backend has no replica row, in order."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
-from resilient_store.backends.threads import DaemonPool
+from resilient_store.threads import DaemonPool
 from resilient_store.errors import (
     BackendsUnavailableError,
     OriginalMissingError,
@@ -13,8 +13,7 @@ from resilient_store.errors import (
 )
 from resilient_store.io.read import ask, look, looker, tell
 from resilient_store.io.stream import BLOCK_BYTES, PinnedReader
-from resilient_store.io.write import WriteSession
-from resilient_store.model.info import Headers, ObjectInfo
+from resilient_store.model.info import ObjectInfo
 from resilient_store.model.result import Reason, WriteReceipt
 from resilient_store.store import Store
 
@@ -69,7 +68,7 @@ def creates(mode: str) -> bool:
     return mode == "create"
 
 
-async def blocks(reader: PinnedReader) -> AsyncIterator[bytes]:
+async def blocks(reader: Reading) -> AsyncIterator[bytes]:
     """Read an object block by block."""
     offset = 0
     while offset < reader.size:
@@ -78,30 +77,45 @@ async def blocks(reader: PinnedReader) -> AsyncIterator[bytes]:
         yield block
 
 
-async def write(
-    store: Store,
-    path: str,
-    data: Source,
-    headers: Headers | None = None,
-    *,
-    create: bool = False,
-    callback: Any = None,
+class Writing(Protocol):
+    """A write under way."""
+
+    async def send(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes."""
+
+    async def commit(self) -> WriteReceipt:
+        """Make the object visible."""
+
+    async def abort(self) -> None:
+        """Give the write up."""
+
+
+class Reading(Protocol):
+    """A file being read."""
+
+    size: int
+
+    async def read(self, start: int, end: int) -> bytes:
+        """Return some bytes."""
+
+
+async def send_all(
+    session: Writing, pieces: AsyncIterator[bytes | memoryview], callback: Any = None
 ) -> WriteReceipt:
-    """Write bytes, a binary file (from where it stands, left open), or an iterable of bytes."""
-    session = WriteSession(store, path, headers, create=create)
+    """Write all pieces and commit; whatever goes wrong, the write is given up."""
     try:
-        await session.begin()
-        async for block in _source(data):
-            await session.send(block)
+        async for piece in pieces:
+            await session.send(piece)
             if callback is not None:
-                callback.relative_update(len(block))
+                callback.relative_update(len(piece))
         return await session.commit()
     except BaseException:
         await session.abort()
         raise
 
 
-async def _source(data: Source) -> AsyncIterator[bytes | memoryview]:
+async def source(data: Source) -> AsyncIterator[bytes | memoryview]:
+    """Hand out the bytes of whatever a write takes, block by block."""
     if isinstance(data, _TEXT):
         raise TypeError("data is text; encode it to bytes")
     if isinstance(data, (bytes, bytearray, memoryview)):
@@ -110,8 +124,8 @@ async def _source(data: Source) -> AsyncIterator[bytes | memoryview]:
             yield view[offset : offset + BLOCK_BYTES]
         return
     if hasattr(data, "read"):
-        source: BinaryIO = data  # type: ignore[assignment]
-        while block := await _local_files.run(lambda _: source.read(BLOCK_BYTES)):
+        file: BinaryIO = data  # type: ignore[assignment]
+        while block := await _local_files.run(lambda _: file.read(BLOCK_BYTES)):
             if isinstance(block, _TEXT):
                 raise TypeError("the file is open in text mode; open it with 'rb'")
             yield block
@@ -122,20 +136,6 @@ async def _source(data: Source) -> AsyncIterator[bytes | memoryview]:
     end = object()
     while (piece := await _local_files.run(lambda _: next(pieces, end))) is not end:
         yield memoryview(piece).cast("B")  # type: ignore[arg-type]
-
-
-async def copy(store: Store, source: str, target: str) -> WriteReceipt:
-    """Copy an object with its headers."""
-    reader, info = await open_pinned(store, source)
-    session = WriteSession(store, target, info.headers)
-    try:
-        await session.begin()
-        async for block in blocks(reader):
-            await session.send(block)
-        return await session.commit()
-    except BaseException:
-        await session.abort()
-        raise
 
 
 async def run_local(call: Any) -> Any:

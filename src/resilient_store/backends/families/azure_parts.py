@@ -19,7 +19,7 @@ from resilient_store.backends.families.azure_answers import (
     about_container,
     digest_header,
 )
-from resilient_store.backends.threads import DaemonPool
+from resilient_store.threads import DaemonPool
 from resilient_store.model.info import Headers
 
 # Source: "Scalability and performance targets for Blob storage".

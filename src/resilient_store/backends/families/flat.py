@@ -25,7 +25,7 @@ from resilient_store.backends.contract import (
 )
 from resilient_store.backends.families.bodies import BeyondTheEndError, Span
 from resilient_store.backends.families.gathered import GatheredUpload, Parts
-from resilient_store.backends.threads import DaemonPool
+from resilient_store.threads import DaemonPool
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome
 from resilient_store.model.part import Part

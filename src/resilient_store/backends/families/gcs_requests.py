@@ -23,7 +23,7 @@ from resilient_store.backends.contract import StrangerError
 from resilient_store.backends.families.flat import LONGEST_SILENCE_S, Place
 from resilient_store.backends.families.gcs_answers import Answer, error_in, found_in
 from resilient_store.backends.families.sessions import Connector, Pieces, drop_session
-from resilient_store.backends.threads import DaemonPool
+from resilient_store.threads import DaemonPool
 
 T = TypeVar("T")
 

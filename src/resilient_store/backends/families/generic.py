@@ -28,7 +28,7 @@ from resilient_store.backends.contract import (
     Traits,
     Upload,
 )
-from resilient_store.backends.threads import Abandonment, DaemonPool
+from resilient_store.threads import Abandonment, DaemonPool
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.path import RESERVED, join, parent
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from resilient_store.backends.contract import Moves, RefusedError, Stored, Traits, Upload
 from resilient_store.backends.families.disk import Disk, NewFile
-from resilient_store.backends.threads import Abandonment, DaemonPool
+from resilient_store.threads import Abandonment, DaemonPool
 from resilient_store.model.info import Body, Headers, ObjectInfo
 
 T = TypeVar("T")

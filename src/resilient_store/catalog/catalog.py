@@ -1,0 +1,261 @@
+"""The catalog as coroutines: its calls run in threads of its own, and end in time.
+
+A change that nobody waits for any more changes nothing, unless its commit may have begun: that
+alone is told apart, since its caller has to ask again (R6).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from resilient_store import runtime
+from resilient_store.catalog.contract import (
+    CatalogDownError,
+    Change,
+    CommitUnknownError,
+    Database,
+    Summary,
+)
+from resilient_store.catalog.location import locate
+from resilient_store.catalog.opening import database_at
+from resilient_store.model.state import Record, StoreState
+from resilient_store.protocol.transactions import Moment
+from resilient_store.threads import AbandonedError, DaemonPool
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+WITHIN_S = 2.0
+# One writer at a time is all that SQLite takes; more threads would only wait for each other.
+SQLITE_THREADS = (1, 3)
+POSTGRESQL_THREADS = (8, 8)
+HIDDEN_AT_ONCE = 10_000
+
+
+class Gate:
+    """What a change passes just before its commit, unless its caller has given up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._passed = False
+
+    def enter(self) -> None:
+        """Go on to the commit.
+
+        Raises
+        ------
+        AbandonedError
+            Nobody waits for it any more.
+        """
+        with self._lock:
+            if self._given_up:
+                raise AbandonedError
+            self._passed = True
+
+    def give_up(self) -> bool:
+        """Let nothing through any more; say whether something has gone through."""
+        with self._lock:
+            self._given_up = True
+            return self._passed
+
+
+class Catalog:
+    """One catalog, for a loop's coroutines.
+
+    Parameters
+    ----------
+    database
+        A URL, a database, or what makes one in a thread when it is first needed.
+    late_window_s
+        Z: how long after it was sent a request may still land.
+
+    Attributes
+    ----------
+    seen
+        The store's state as it was last read or written; None before that.
+
+    Notes
+    -----
+    Promises: P6.
+    """
+
+    def __init__(
+        self, database: str | Database | Callable[[], Database], late_window_s: float = 900.0
+    ) -> None:
+        self.seen: StoreState | None = None
+        self.late_window_s = late_window_s
+        self._database: Database | None = None
+        self._making = threading.Lock()
+        threads = SQLITE_THREADS
+        if isinstance(database, str):
+            location = locate(database)
+            threads = SQLITE_THREADS if location.kind == "sqlite" else POSTGRESQL_THREADS
+            self._make: Callable[[], Database] = lambda: database_at(location)
+        elif callable(database):
+            self._make = database
+        else:
+            self._database = database
+        self._writers = DaemonPool("catalog-writer", threads[0])
+        self._readers = DaemonPool("catalog-reader", threads[1])
+
+    # --- one path -------------------------------------------------------------------------
+
+    async def find(self, path: str) -> tuple[Record, StoreState | None]:
+        """Load what is known of a path, and of the store where the path has no entry."""
+        record, state = await self._read(lambda database: database.find(path))
+        self._saw(state)
+        return record, state
+
+    async def change(self, paths: Sequence[str], change: Change[A]) -> A:
+        """Let a function change the records of some paths, in one transaction, or none of it.
+
+        Raises
+        ------
+        CommitUnknownError
+            It is changed, or it is not.
+        """
+        gate = Gate()
+
+        def gated(
+            records: tuple[Record, ...], moment: Moment
+        ) -> tuple[tuple[Record, ...], tuple[A, StoreState]]:
+            after, answer = change(records, moment)
+            gate.enter()
+            return after, (answer, moment.store)
+
+        answer, state = await self._write(
+            lambda database: database.change(paths, self.late_window_s, gated), gate
+        )
+        self._saw(state)
+        return answer
+
+    # --- the store ------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Make the tables where there are none; refuse a schema that this release cannot use."""
+        await self._write(lambda database: database.prepare(), Gate())
+
+    async def state(self) -> StoreState | None:
+        """Load what is known of the store; None where it has no identity yet."""
+        state = await self._read(lambda database: database.state())
+        self._saw(state)
+        return state
+
+    async def change_state(
+        self, change: Callable[[StoreState | None, float], StoreState]
+    ) -> StoreState:
+        """Let a function change what is known of the store, given the catalog's clock."""
+        gate = Gate()
+
+        def gated(before: StoreState | None, now_s: float) -> StoreState:
+            after = change(before, now_s)
+            gate.enter()
+            return after
+
+        state = await self._write(lambda database: database.change_state(gated), gate)
+        self._saw(state)
+        return state
+
+    async def raise_counter(self, least: int) -> None:
+        """Let the store's counter go on from `least` at least (R7)."""
+        await self._write(lambda database: database.raise_counter(least), Gate())
+
+    async def now_s(self) -> float:
+        """Return the catalog's clock: the database's, where it has one."""
+        return await self._read(lambda database: database.now_s())
+
+    async def close(self) -> None:
+        """Give connections back, and let the threads end."""
+        try:
+            if self._database is not None:
+                await self._write(lambda database: database.close(), Gate())
+        finally:
+            self._writers.close()
+            self._readers.close()
+
+    # --- many paths -----------------------------------------------------------------------
+
+    async def page(self, prefix: str, after: str, limit: int) -> list[Summary]:
+        """List objects whose path begins with `prefix` and comes after `after`, in order."""
+        return await self._read(lambda database: database.page(prefix, after, limit))
+
+    async def has_below(self, folder: str) -> bool:
+        """Say whether an object lies below a folder."""
+        return await self._read(lambda database: database.has_below(folder))
+
+    async def present(self, paths: Sequence[str]) -> list[str]:
+        """Return those of these paths that are objects."""
+        return await self._read(lambda database: database.present(paths))
+
+    async def folded(self, path: str) -> list[str]:
+        """Return objects whose path differs from this one only in case or Unicode form."""
+        return await self._read(lambda database: database.folded(path))
+
+    async def owed(self, after: str, limit: int) -> list[str]:
+        """List paths of which something is not as it should be, or is at work, in order."""
+        return await self._read(lambda database: database.owed(after, limit))
+
+    async def hidden(self, prefix: str) -> set[str]:
+        """Return paths that begin with `prefix` and where what a backend shows is no object.
+
+        They have a tombstone, a void, or are being changed; those among them that are objects
+        are listed by `page`.
+        """
+        found: set[str] = set()
+        after = ""
+        while some := await self._hidden(prefix, after):
+            found.update(some)
+            after = some[-1]
+        return found
+
+    async def _hidden(self, prefix: str, after: str) -> list[str]:
+        return await self._read(lambda database: database.hidden(prefix, after, HIDDEN_AT_ONCE))
+
+    async def without(self, backend: str, after: str, limit: int) -> list[str]:
+        """List objects of which a backend has no replica row, in order."""
+        return await self._read(lambda database: database.without(backend, after, limit))
+
+    async def held_by(self, backend: str, after: str, limit: int) -> list[str]:
+        """List paths of which a backend has a replica row, in order."""
+        return await self._read(lambda database: database.held_by(backend, after, limit))
+
+    async def tokens(self, tokens: Sequence[str]) -> set[str]:
+        """Return those of these staging tokens that an intent or a replica names (R18)."""
+        return await self._read(lambda database: database.tokens(tokens))
+
+    # --- threads --------------------------------------------------------------------------
+
+    def _saw(self, state: StoreState | None) -> None:
+        if state is not None and state.identity:
+            self.seen = state
+
+    def _open(self) -> Database:
+        with self._making:
+            if self._database is None:
+                self._database = self._make()
+            return self._database
+
+    async def _read(self, ask: Callable[[Database], T]) -> T:
+        return await self._within(self._readers, ask, Gate())
+
+    async def _write(self, ask: Callable[[Database], T], gate: Gate) -> T:
+        return await self._within(self._writers, ask, gate)
+
+    async def _within(self, pool: DaemonPool, ask: Callable[[Database], T], gate: Gate) -> T:
+        call = runtime.run_blocking(pool, lambda: ask(self._open()))
+        answered = False
+        try:
+            answer = await runtime.within(call, runtime.Deadline(WITHIN_S))
+            answered = True
+        except runtime.OutOfTimeError:
+            passed = gate.give_up()
+        finally:
+            gate.give_up()
+        if answered:
+            return answer
+        if passed:
+            raise CommitUnknownError("the catalog did not say in time whether it stored a change")
+        raise CatalogDownError(f"the catalog did not answer within {WITHIN_S:g} s")

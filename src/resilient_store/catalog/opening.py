@@ -1,0 +1,48 @@
+"""From a catalog's URL to its database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from resilient_store import runtime
+from resilient_store.catalog.contract import Database
+from resilient_store.catalog.location import Location, locate
+from resilient_store.errors import MissingExtraError
+
+
+def open_database(url: str, *, clock: Callable[[], float] = runtime.host_s) -> Database:
+    """Open a catalog's database; nothing is asked of it yet, so it may be down or not be there.
+
+    Parameters
+    ----------
+    clock
+        SQLite's; PostgreSQL has its own.
+
+    Raises
+    ------
+    ConfigurationError
+        No catalog can be reached by this URL.
+    """
+    return database_at(locate(url), clock=clock)
+
+
+def database_at(location: Location, *, clock: Callable[[], float] = runtime.host_s) -> Database:
+    """Open the database of a location, as `open_database` does."""
+    # SQLAlchemy is loaded here, and only by stores that have a catalog.
+    from resilient_store.catalog.database import SqlDatabase
+
+    if location.kind == "sqlite":
+        from resilient_store.catalog.sqlite import SqliteDriver
+
+        return SqlDatabase(SqliteDriver(location, clock))
+    try:
+        from resilient_store.catalog.postgres import PostgresDriver
+    except ImportError:
+        missing = True
+    else:
+        missing = False
+    if missing:
+        raise MissingExtraError(
+            "a PostgreSQL catalog needs psycopg: pip install 'resilient_store[postgres]'"
+        )
+    return SqlDatabase(PostgresDriver(location))

@@ -1,0 +1,318 @@
+"""From rows to records and back, and what to write where a record has become another.
+
+Text goes into the database as it is, but for the little that PostgreSQL cannot hold (a null
+character) or no database can (half a surrogate pair, out of a broken header): that is written
+as JSON behind an escape.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from resilient_store.catalog.contract import Summary
+from resilient_store.catalog.driver import Asked, Row
+from resilient_store.catalog.schema import bucket, folded
+from resilient_store.catalog.statements import ENTRY, INTENT, Statements
+from resilient_store.model.info import Headers
+from resilient_store.model.state import (
+    BackendRow,
+    Content,
+    Entry,
+    Frozen,
+    Intent,
+    Phase,
+    Record,
+    Replica,
+    State,
+    StoreState,
+    Void,
+)
+
+ESCAPE = "\x1b"
+
+_ENTRY_AT = 2  # after the purge count and the voids
+_INTENT_AT = _ENTRY_AT + len(ENTRY)
+_REPLICA_AT = _INTENT_AT + len(INTENT)
+_STATES = {state.value: state for state in State}
+_PHASES = {phase.value: phase for phase in Phase}
+
+
+# --- text ---------------------------------------------------------------------------------
+
+
+def encode(value: str | None) -> str | None:
+    """Write any string as text that every database holds."""
+    if value is None or (value.isascii() and "\0" not in value and not value.startswith(ESCAPE)):
+        return value
+    awkward = "\0" in value or value.startswith(ESCAPE) or any(map(_is_surrogate, value))
+    return ESCAPE + json.dumps(value) if awkward else value
+
+
+def _is_surrogate(sign: str) -> bool:
+    return "\ud800" <= sign <= "\udfff"
+
+
+def decode(text: str | None) -> Any:
+    """Undo `encode`."""
+    if text is not None and text.startswith(ESCAPE):
+        return json.loads(text[1:])
+    return text
+
+
+# --- loading ------------------------------------------------------------------------------
+
+
+def record_of(path: str, rows: list[Row]) -> Record:
+    """Make a record of what `load` returned."""
+    first = rows[0]
+    found = (_replica_of(row[_REPLICA_AT:]) for row in rows if row[_REPLICA_AT] is not None)
+    return Record(
+        path=path,
+        entry=_entry_of(path, first[_ENTRY_AT:_INTENT_AT]),
+        replicas={replica.backend: replica for replica in found},
+        intent=_intent_of(first[_INTENT_AT:_REPLICA_AT]),
+        voids=_voids_of(first[1]) if first[1] else (),
+        purges=first[0] or 0,
+    )
+
+
+def _entry_of(path: str, columns: Row) -> Entry | None:
+    version, size, kind, checksum, content_type, created_s, modified_s = columns[:7]
+    chunk_bytes, derived_path, derived_version, headers, past, chunks = columns[7:]
+    if version is None:
+        return None
+    content = None
+    if kind is not None:
+        content = Content(
+            size=size, kind=kind, checksum=checksum, chunk_bytes=chunk_bytes, chunks=bytes(chunks)
+        )
+    return Entry(
+        path=path,
+        version=version,
+        content=content,
+        headers=Headers(content_type=decode(content_type), **(json.loads(headers or "{}"))),
+        derived_from=None if derived_path is None else (derived_path, derived_version),
+        created_s=created_s,
+        modified_s=modified_s,
+        past=tuple(json.loads(past)) if past else (),
+    )
+
+
+def _intent_of(columns: Row) -> Intent | None:
+    number, version, kind, token, phase, direct, checksum, owner, started_s, expires_s = columns
+    if number is None:
+        return None
+    return Intent(
+        id=number,
+        version=version,
+        kind=kind,
+        token=decode(token),
+        phase=_PHASES[phase],
+        direct=tuple(json.loads(direct)),
+        checksum=checksum,
+        owner=decode(owner),
+        started_s=started_s,
+        expires_s=expires_s,
+    )
+
+
+def _replica_of(columns: Row) -> Replica:
+    backend, version, state, place, looked, tag, busy_until_s, verified_at_s, error = columns
+    return Replica(
+        backend=backend,
+        version=version,
+        state=_STATES[state],
+        place=decode(place),
+        looked=looked == 1,
+        tag=decode(tag),
+        busy_until_s=busy_until_s,
+        verified_at_s=verified_at_s,
+        error=decode(error),
+    )
+
+
+def _voids_of(gathered: str) -> tuple[Void, ...]:
+    rows = sorted(json.loads(gathered))
+    return tuple(
+        Void(id=number, checksum=checksum, backends=tuple(json.loads(backends)))
+        for number, checksum, backends in rows
+    )
+
+
+def summary_of(row: Row) -> Summary:
+    """Make a line of a listing."""
+    path, version, size, checksum, content_type, created_s, modified_s = row
+    return Summary(
+        path=path,
+        version=version,
+        size=size,
+        checksum=checksum,
+        content_type=decode(content_type),
+        created_s=created_s,
+        modified_s=modified_s,
+    )
+
+
+def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:
+    """Make the store's state; None where it was never stored."""
+    said: dict[str, str] = dict(settings)
+    if "identity" not in said:
+        return None
+    return StoreState(
+        identity=decode(said["identity"]),
+        complete=said.get("complete") == "1",
+        frozen=Frozen(**json.loads(said["frozen"])) if "frozen" in said else None,
+        backends={row[0]: _backend_of(row) for row in backends},
+    )
+
+
+def _backend_of(row: Row) -> BackendRow:
+    name, domain, met, known, drained, suspect, epoch, answered_s, away_from_s, back_s = row
+    return BackendRow(
+        name=name,
+        domain=decode(domain),
+        met=met == 1,
+        known=known == 1,
+        drained=drained == 1,
+        suspect=suspect == 1,
+        epoch=epoch,
+        answered_s=answered_s,
+        away_from_s=away_from_s,
+        back_s=back_s,
+    )
+
+
+# --- saving -------------------------------------------------------------------------------
+
+
+def differences(sql: Statements, before: Record, after: Record) -> Iterator[Asked]:
+    """Say what to write so that a record becomes another one of the same path."""
+    assert before.path == after.path
+    path = before.path
+    if after.entry != before.entry:
+        if after.entry is None:
+            yield sql.drop_entry, {"path": path}
+        else:
+            yield sql.put_entry, _entry_row(after.entry)
+    yield from _replica_differences(sql, before, after)
+    if after.intent != before.intent:
+        if after.intent is None:
+            yield sql.drop_intent, {"path": path}
+        else:
+            yield sql.put_intent, _intent_row(path, after.intent)
+    yield from _void_differences(sql, before, after)
+    if after.purges != before.purges:
+        added = after.purges - before.purges
+        yield sql.put_purges, {"bucket": bucket(path), "count": added}
+
+
+def _replica_differences(sql: Statements, before: Record, after: Record) -> Iterator[Asked]:
+    for name in before.replicas:
+        if name not in after.replicas:
+            yield sql.drop_replica, {"path": before.path, "backend": name}
+    for name, row in after.replicas.items():
+        owed, old = after.owes(row), before.replicas.get(name)
+        if row != old or owed != before.owes(old):
+            yield sql.put_replica, _replica_row(before.path, row, owed=owed)
+
+
+def _void_differences(sql: Statements, before: Record, after: Record) -> Iterator[Asked]:
+    if after.voids == before.voids:
+        return
+    old = {void.id: void for void in before.voids}
+    new = {void.id: void for void in after.voids}
+    for number in old.keys() - new.keys():
+        yield sql.drop_void, {"path": before.path, "id": number}
+    for number, void in new.items():
+        if old.get(number) != void:
+            backends = json.dumps(void.backends)
+            row = {"path": before.path, "id": number, "checksum": void.checksum}
+            yield sql.put_void, {**row, "backends": backends}
+
+
+def _entry_row(entry: Entry) -> dict[str, Any]:
+    content = entry.content
+    row = dict.fromkeys(("size", "kind", "checksum", "chunk_bytes", "chunks"))
+    if content is not None:
+        row = attrs.asdict(content)
+    headers = {name: value for name, value in entry.headers.as_dict().items() if value}
+    headers.pop("content_type", None)
+    derived_path, derived_version = entry.derived_from or (None, None)
+    return {
+        **row,
+        "path": entry.path,
+        "version": entry.version,
+        "deleted": int(entry.deleted),
+        "folded": folded(entry.path),
+        "content_type": encode(entry.headers.content_type),
+        "created_s": entry.created_s,
+        "modified_s": entry.modified_s,
+        "derived_path": derived_path,
+        "derived_version": derived_version,
+        "headers": json.dumps(headers) if headers else "",
+        "past": json.dumps(entry.past) if entry.past else "",
+    }
+
+
+def _intent_row(path: str, intent: Intent) -> dict[str, Any]:
+    return {
+        **attrs.asdict(intent),
+        "path": path,
+        "token": encode(intent.token),
+        "phase": intent.phase.value,
+        "direct": json.dumps(intent.direct),
+        "owner": encode(intent.owner),
+    }
+
+
+def _replica_row(path: str, row: Replica, *, owed: bool) -> dict[str, Any]:
+    return {
+        "path": path,
+        "backend": row.backend,
+        "version": row.version,
+        "state": row.state.value,
+        "place": encode(row.place),
+        "looked": int(row.looked),
+        "tag": encode(row.tag),
+        "busy_until_s": row.busy_until_s,
+        "verified_at_s": row.verified_at_s,
+        "error": encode(row.error),
+        "owed": int(owed),
+    }
+
+
+def state_differences(
+    sql: Statements, before: StoreState | None, after: StoreState
+) -> Iterator[Asked]:
+    """Say what to write so that a store's state becomes another."""
+    old, new = _settings_of(before), _settings_of(after)
+    for name in old.keys() - new.keys():
+        yield sql.drop_setting, {"name": name}
+    for name, value in new.items():
+        if old.get(name) != value:
+            yield sql.put_setting, {"name": name, "value": value}
+    known: Mapping[str, BackendRow] = {} if before is None else before.backends
+    for name in known:
+        if name not in after.backends:
+            yield sql.drop_backend, {"name": name}
+    for name, row in after.backends.items():
+        if known.get(name) != row:
+            yield sql.put_backend, _backend_row(name, row)
+
+
+def _settings_of(state: StoreState | None) -> dict[str, str]:
+    if state is None:
+        return {}
+    said = {"identity": encode(state.identity) or "", "complete": str(int(state.complete))}
+    if state.frozen is not None:
+        said["frozen"] = json.dumps(attrs.asdict(state.frozen))
+    return said
+
+
+def _backend_row(name: str, row: BackendRow) -> dict[str, Any]:
+    plain = {n: int(v) if isinstance(v, bool) else v for n, v in attrs.asdict(row).items()}
+    return {**plain, "name": name, "domain": encode(row.domain)}

@@ -1,0 +1,325 @@
+"""SQLite: a file with a write-ahead log, for the processes of one machine; or one in memory.
+
+Every writing transaction begins with ``BEGIN IMMEDIATE``: one that first reads and then writes
+fails at once when another has committed in between, whatever time-out is set. Locks are waited
+for here, in short steps, so that nobody hears that the database is locked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+from urllib.parse import quote
+
+import attrs
+
+from resilient_store import runtime
+from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError
+from resilient_store.catalog.driver import WITHIN_S, Asked, Decide, Row
+from resilient_store.catalog.location import Location, check_place
+from resilient_store.catalog.pool import Pool
+from resilient_store.catalog.statements import statements
+from resilient_store.errors import ConfigurationError
+
+A = TypeVar("A")
+
+CONNECTIONS = 8
+# A waiter looks again after so long; who had to wait itself lets others in for a moment before
+# it begins again. A commit on a slow disk takes 20 ms, and what lies between two of one process
+# is 50 us: without that it would go on for ever (starvation, seen with eight processes).
+LOOK_EVERY_S = 0.001
+COURTESY_S = 0.0015
+JOURNAL_BYTES = 64 << 20  # what is kept of a log that once was longer
+
+# Asked for, and read back: some file systems and builds say no without an error.
+PRAGMAS = {
+    "journal_mode": ("WAL", "wal"),
+    "synchronous": ("FULL", 2),
+    "fullfsync": ("ON", 1),  # macOS only: there a plain sync does not reach the disk
+    "checkpoint_fullfsync": ("ON", 1),
+    "journal_size_limit": (str(JOURNAL_BYTES), JOURNAL_BYTES),
+}
+
+_TRANSIENT = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_WORDS = {
+    sqlite3.SQLITE_FULL: "its disk is full",
+    sqlite3.SQLITE_READONLY: "its file or folder cannot be written to",
+    sqlite3.SQLITE_PERM: "its file or folder cannot be written to",
+    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened",
+    sqlite3.SQLITE_NOTADB: "its file is no SQLite database, or is damaged",
+    sqlite3.SQLITE_CORRUPT: "its file is damaged",
+    sqlite3.SQLITE_IOERR: "its disk reports an error",
+    sqlite3.SQLITE_NOMEM: "there is no memory left",
+}
+# After these SQLite has not written the last frame of a commit, so that it is not one.
+_NOT_COMMITTED = {sqlite3.SQLITE_FULL, *_TRANSIENT}
+
+
+@attrs.frozen(eq=False)
+class Handle:
+    """One connection, and which file it was opened on."""
+
+    raw: sqlite3.Connection
+    identity: tuple[int, int] | None
+
+    def rows(self, asked: Asked) -> list[Row]:
+        """Carry out one statement."""
+        return self.raw.execute(*asked).fetchall()
+
+
+class SqliteDriver:
+    """One SQLite database. See `driver.Driver`.
+
+    Parameters
+    ----------
+    clock
+        The catalog's clock; the host's, unless a simulation has its own.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, location: Location, clock: Callable[[], float] = runtime.host_s) -> None:
+        self._location = location
+        self._clock = clock
+        self._sql = statements(self.dialect)
+        self._may_create = False
+        self._contended = False
+        self._memory: Handle | None = None
+        if not location.file:
+            self._memory = Handle(_connect(":memory:"), None)
+            weakref.finalize(self, self._memory.raw.close)
+        # A database in memory is its connection's, so it has one only, which is kept.
+        size, close = (CONNECTIONS, _close) if location.file else (1, _keep)
+        self._pool: Pool[Handle] = Pool(self._open, close, size)
+        self._made_in = runtime.process_id()
+
+    def now_s(self) -> float:
+        return self._clock()
+
+    def close(self) -> None:
+        self._pool.close()
+
+    # --- connections ----------------------------------------------------------------------
+
+    def _open(self, deadline_s: float) -> Handle:
+        if self._memory is not None:
+            return self._memory
+        if self._pool.carried_over:
+            raise CatalogDownError(f"{self._shown} was in use when this process was forked")
+        mode = "rwc" if self._may_create else "rw"  # a lost file is not made anew in silence
+        where = f"file:{quote(self._location.file)}?mode={mode}"
+        raw = self._patiently(lambda: _connect(where), deadline_s)
+        try:
+            self._patiently(lambda: self._make_durable(raw), deadline_s)
+        except BaseException:
+            raw.close()
+            raise
+        return Handle(raw, self._identity())
+
+    def _make_durable(self, raw: sqlite3.Connection) -> None:
+        for name, (value, honoured) in PRAGMAS.items():
+            raw.execute(f"PRAGMA {name} = {value}").fetchall()
+            (said,) = raw.execute(f"PRAGMA {name}").fetchone()
+            if said != honoured:
+                raise ConfigurationError(
+                    f"SQLite does not honour {name}={value} for {self._shown}, so that what it "
+                    "acknowledges could be lost: use PostgreSQL, or a disk of this machine"
+                )
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._location.file)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    @contextlib.contextmanager
+    def _lend(self, deadline_s: float) -> Iterator[Handle]:
+        if self._memory is not None and self._made_in != runtime.process_id():
+            raise CatalogDownError("a catalog in memory belongs to the process that made it")
+        with self._pool.lend(deadline_s) as handle:
+            # What is written to a file that was removed or replaced is lost.
+            if handle.identity is not None and handle.identity != self._identity():
+                self._pool.drop(handle)
+                raise CatalogDownError(f"{self._shown}: its file was removed or replaced")
+            yield handle
+
+    # --- waiting and errors ---------------------------------------------------------------
+
+    @property
+    def _shown(self) -> str:
+        return self._location.shown
+
+    def _patiently(self, call: Callable[[], A], deadline_s: float) -> A:
+        """Make a call again and again until nobody is in its way."""
+        while True:
+            try:
+                return call()
+            except sqlite3.Error as error:
+                code = _code(error)
+            self._contended = True
+            if code not in _TRANSIENT or runtime.steady_s() > deadline_s:
+                raise self._down(code)
+            runtime.rest(LOOK_EVERY_S)
+
+    def _down(self, code: int) -> CatalogDownError:
+        if code in _TRANSIENT:
+            return CatalogDownError(f"{self._shown}: others have held it for {WITHIN_S:g} s")
+        return CatalogDownError(f"{self._shown}: {_WORDS.get(code, 'SQLite refuses the call')}")
+
+    def _give_up(self, handle: Handle, code: int) -> CatalogDownError:
+        """Undo what is open, and do not use again a connection that has met an error."""
+        with contextlib.suppress(sqlite3.Error):
+            if handle.raw.in_transaction:
+                handle.raw.execute("ROLLBACK")
+        if code not in _TRANSIENT:
+            self._pool.drop(handle)
+        return self._down(code)
+
+    # --- reading --------------------------------------------------------------------------
+
+    def ask(self, asked: Asked) -> list[Row]:
+        deadline_s = runtime.steady_s() + WITHIN_S
+        with self._lend(deadline_s) as handle:
+            return self._read(handle, lambda: handle.rows(asked), deadline_s)
+
+    def together(self, asked: Sequence[Asked]) -> list[list[Row]]:
+        def read() -> list[list[Row]]:
+            handle.raw.execute("BEGIN")
+            try:
+                return [handle.rows(one) for one in asked]
+            finally:
+                handle.raw.execute("ROLLBACK")
+
+        deadline_s = runtime.steady_s() + WITHIN_S
+        with self._lend(deadline_s) as handle:
+            return self._read(handle, read, deadline_s)
+
+    def _read(self, handle: Handle, read: Callable[[], A], deadline_s: float) -> A:
+        while True:
+            try:
+                return read()
+            except sqlite3.Error as error:
+                code = _code(error)
+            if code not in _TRANSIENT or runtime.steady_s() > deadline_s:
+                raise self._give_up(handle, code)
+            runtime.rest(LOOK_EVERY_S)
+
+    # --- writing --------------------------------------------------------------------------
+
+    # A SQLite database has one writer at a time: no path needs a lock of its own.
+    def transact(
+        self,
+        locked: Sequence[str],  # noqa: ARG002
+        asked: Sequence[Asked],
+        decide: Decide,
+    ) -> None:
+        deadline_s = runtime.steady_s() + WITHIN_S
+        with self._lend(deadline_s) as handle:
+            if self._contended:
+                self._contended = False
+                runtime.rest(COURTESY_S)
+            self._patiently(lambda: handle.raw.execute("BEGIN IMMEDIATE"), deadline_s)
+            code = 0
+            try:
+                self._decide_and_write(handle, asked, decide)
+            except sqlite3.Error as error:
+                code = _code(error)
+            except BaseException:
+                self._give_up(handle, sqlite3.SQLITE_BUSY)
+                raise
+            if code:
+                raise self._give_up(handle, code)
+            self._commit(handle)
+
+    def _decide_and_write(self, handle: Handle, asked: Sequence[Asked], decide: Decide) -> None:
+        counter = _Counter(handle, self._sql.counter)
+        rows = [handle.rows(one) for one in asked]
+        try:
+            writes = decide(rows, self._clock(), counter.draw)
+        except BaseException:
+            # What was drawn stays used; else nothing has been written so far.
+            self._keep_numbers(handle, counter)
+            handle.raw.execute("COMMIT")
+            raise
+        for text, parameters in writes:
+            handle.raw.execute(text, parameters)
+        self._keep_numbers(handle, counter)
+
+    def _keep_numbers(self, handle: Handle, counter: _Counter) -> None:
+        if counter.drawn:
+            handle.raw.execute(self._sql.put_counter, {"name": "ids", "value": counter.last})
+
+    def _commit(self, handle: Handle) -> None:
+        try:
+            handle.raw.execute("COMMIT")
+        except sqlite3.Error as error:
+            code = _code(error)
+        else:
+            return
+        down = self._give_up(handle, code)
+        if code in _NOT_COMMITTED:
+            raise down
+        # A last frame that was written and not synced may yet be found after a crash.
+        raise CommitUnknownError(f"{down}; what was to be stored may be, or not")
+
+    def raise_counter(self, least: int) -> None:
+        def decide(rows: list[list[Row]], _: float, __: Callable[[], int]) -> list[Asked]:
+            ((last,),) = rows[0] or [(0,)]
+            value = max(last, least - 1)
+            return (
+                [] if value == last else [(self._sql.put_counter, {"name": "ids", "value": value})]
+            )
+
+        self.transact((), [(self._sql.counter, {})], decide)
+
+    def create(self, statements: Sequence[Asked], there: Asked) -> None:
+        check_place(self._location)
+        if self._identity() is not None and self.ask(there):
+            return
+        self._may_create = True
+        try:
+            self.transact((), [there], lambda rows, _, __: () if rows[0] else statements)
+        finally:
+            self._may_create = False
+
+
+class _Counter:
+    """Draws numbers within a transaction, and remembers the last for its end."""
+
+    def __init__(self, handle: Handle, last: str) -> None:
+        self._handle = handle
+        self._ask = last
+        self.last = 0
+        self.drawn = False
+
+    def draw(self) -> int:
+        if not self.drawn:
+            ((self.last,),) = self._handle.rows((self._ask, {})) or [(0,)]
+            self.drawn = True
+        self.last += 1
+        return self.last
+
+
+def _connect(where: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        where, timeout=0, isolation_level=None, check_same_thread=False, uri=True
+    )
+
+
+def _close(handle: Handle) -> None:
+    with contextlib.suppress(sqlite3.Error):
+        handle.raw.close()
+
+
+def _keep(handle: Handle) -> None:
+    """Leave a database in memory be: it ends with its driver."""
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code; 1, a plain error, where Python itself complains."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
