@@ -9,8 +9,7 @@ from typing import Self
 from fsspec.asyn import AbstractAsyncStreamedFile
 
 from resilient_store.files import give_up
-from resilient_store.io.stream import PinnedReader
-from resilient_store.io.write import WriteSession
+from resilient_store.io.verbs import Reader, Session
 from resilient_store.model.result import WriteReceipt
 from resilient_store.store import Store
 
@@ -18,7 +17,7 @@ from resilient_store.store import Store
 class AsyncObjectReader(AbstractAsyncStreamedFile):
     """What ``open_async(path, "rb")`` returns."""
 
-    def __init__(self, path: str, reader: PinnedReader) -> None:
+    def __init__(self, path: str, reader: Reader) -> None:
         self.path = path
         self.mode = "rb"
         self.size = reader.size
@@ -60,7 +59,7 @@ class AsyncObjectReader(AbstractAsyncStreamedFile):
 class AsyncObjectWriter(AbstractAsyncStreamedFile):
     """What ``open_async(path, "wb")`` returns."""
 
-    def __init__(self, store: Store, path: str, session: WriteSession, mode: str) -> None:
+    def __init__(self, store: Store, path: str, session: Session, mode: str) -> None:
         self.path = path
         self.mode = mode
         self.loc = 0

@@ -15,6 +15,7 @@ from resilient_store.errors import ConfigurationError
 from resilient_store.policies import (
     Backend,
     DegradedRead,
+    Placement,
     ReadFromFirstHealthy,
     WriteToAll,
     as_mapping,
@@ -24,11 +25,8 @@ from resilient_store.store import Configuration
 
 T = TypeVar("T")
 
-# Of the interface, and not in this version: refused by name instead of ignored.
-_NOT_YET = {
-    "catalog": "catalogs are not part of this version; leave catalog out",
-    "placements": "placements need a catalog, which is not part of this version; leave them out",
-}
+TIMES = {"lock_timeout": 30.0, "lease": 60.0, "late_window": 900.0}
+_PLACED = ("pattern", "backends")
 OPTIONS = (
     "backends",
     "catalog",
@@ -58,9 +56,14 @@ def configure(options: Mapping[str, Any]) -> Configuration:
         The text names what to change.
     """
     refuse_unknown("ResilientFileSystem", (n for n in options if n not in OPTIONS), OPTIONS)
-    for name, why in _NOT_YET.items():
-        if options.get(name):
-            raise ConfigurationError(f"ResilientFileSystem: {why}")
+    catalog = options.get("catalog")
+    if catalog is not None and not isinstance(catalog, str):
+        raise ConfigurationError(
+            f"catalog is a URL such as 'sqlite:///store.db', not a {type(catalog).__name__}"
+        )
+    timing = {name: options.get(name, value) for name, value in TIMES.items()}
+    catalog_down = options.get("catalog_down", "raise")
+    check_catalog_options(catalog_down, **timing)
     write_once = options.get("write_once", False)
     if write_once not in (True, False, "unique-names"):
         raise ConfigurationError(f"write_once={write_once!r} must be True, False or 'unique-names'")
@@ -75,13 +78,30 @@ def configure(options: Mapping[str, Any]) -> Configuration:
         write_once=write_once,
         on_degraded=options.get("on_degraded"),
         on_backend_state=options.get("on_backend_state"),
+        catalog=catalog,
+        placements=tuple(_placement(given) for given in options.get("placements") or ()),
+        catalog_down=catalog_down,
+        **timing,
+    )
+
+
+def _placement(given: Any) -> Placement:
+    if isinstance(given, Placement):
+        return given
+    if isinstance(given, Mapping):
+        refuse_unknown("Placement", (n for n in given if n not in _PLACED), _PLACED)
+        if set(given) == set(_PLACED):
+            return Placement(**given)
+    raise ConfigurationError(
+        'a placement is a Placement or a mapping such as {"pattern": "thumbs/{name}", '
+        '"backends": ["aws"]}'
     )
 
 
 def check_catalog_options(
     catalog_down: str, lock_timeout: float, lease: float, late_window: float
 ) -> None:
-    """Refuse values that no catalog could work with, though none is used yet.
+    """Refuse values that no catalog could work with.
 
     Raises
     ------
@@ -111,6 +131,8 @@ def identity(configuration: Configuration) -> bytes:
     parts += [configuration.names, configuration.write, configuration.read]
     parts += [configuration.degraded, configuration.write_once]
     parts += [configuration.on_degraded, configuration.on_backend_state]
+    parts += [configuration.catalog, configuration.placements, configuration.catalog_down]
+    parts += [getattr(configuration, name) for name in TIMES]
     return repr(parts).encode()
 
 
@@ -196,6 +218,8 @@ def as_options(configuration: Configuration, *, include_secrets: bool) -> dict[s
         "read": as_mapping(configuration.read),
         "write_once": configuration.write_once,
     }
+    if configuration.catalog is not None:
+        options |= _catalog_options(configuration, include_secrets=include_secrets)
     if configuration.degraded is not None:
         if callable(configuration.degraded.rules):
             raise ConfigurationError(
@@ -208,10 +232,22 @@ def as_options(configuration: Configuration, *, include_secrets: bool) -> dict[s
     return options
 
 
+def _catalog_options(configuration: Configuration, *, include_secrets: bool) -> dict[str, Any]:
+    catalog = configuration.catalog or ""
+    return {
+        "catalog": catalog if include_secrets else without_secrets(catalog),
+        "catalog_down": configuration.catalog_down,
+        "placements": [
+            {"pattern": p.pattern, "backends": list(p.backends)} for p in configuration.placements
+        ],
+        **{name: getattr(configuration, name) for name in TIMES},
+    }
+
+
 def without_secrets(url: str) -> str:
     """Return a URL without userinfo and without its query, which may hold a token."""
     scheme, separator, rest = url.partition("://")
-    if not separator or scheme in ("file", "local", "memory"):
+    if not separator or scheme in ("file", "local", "memory", "sqlite"):
         return url
     authority, slash, path = rest.partition("?")[0].partition("/")
     return f"{scheme}{separator}{place_of(scheme, authority)}{slash}{path}"

@@ -18,8 +18,8 @@ from fsspec.compression import compr
 
 from resilient_store import runtime
 from resilient_store.io.drive import leave_to_finish
-from resilient_store.io.stream import BLOCK_BYTES, PinnedReader
-from resilient_store.io.write import WriteSession
+from resilient_store.io.stream import BLOCK_BYTES
+from resilient_store.io.verbs import Reader, Session
 from resilient_store.model.result import WriteReceipt
 from resilient_store.store import Store
 
@@ -31,7 +31,7 @@ class _RawReader(io.RawIOBase):
 
     mode = "rb"
 
-    def __init__(self, fs: Any, reader: PinnedReader) -> None:
+    def __init__(self, fs: Any, reader: Reader) -> None:
         self._fs = fs
         self._reader = reader
         self._position = 0
@@ -82,7 +82,7 @@ class ObjectReader(io.BufferedReader):
         ``open(..., degraded=True)``).
     """
 
-    def __init__(self, fs: Any, path: str, reader: PinnedReader, *, block_size: int) -> None:
+    def __init__(self, fs: Any, path: str, reader: Reader, *, block_size: int) -> None:
         super().__init__(_RawReader(fs, reader), buffer_size=max(1, block_size))
         self.fs = fs
         self.path = path
@@ -108,7 +108,7 @@ class ObjectReader(io.BufferedReader):
         return found
 
 
-def give_up(path: str, store: Store, session: WriteSession, loop: Any) -> None:
+def give_up(path: str, store: Store, session: Session, loop: Any) -> None:
     """End a write from a finalizer, which may run on the loop's own thread: without blocking."""
     logger.warning("%s was dropped without being closed, so it is discarded", path)
     with contextlib.suppress(RuntimeError):  # the loop is gone, and with it what was under way
@@ -126,7 +126,7 @@ class ObjectWriter(io.BufferedIOBase):
         The `WriteReceipt`, once the file is closed.
     """
 
-    def __init__(self, fs: Any, path: str, session: WriteSession, mode: str) -> None:
+    def __init__(self, fs: Any, path: str, session: Session, mode: str) -> None:
         self.fs = fs
         self.path = path
         self.mode = mode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import threading
@@ -13,7 +14,7 @@ from fsspec.core import get_compression
 
 from resilient_store import runtime
 from resilient_store.async_files import AsyncObjectReader, AsyncObjectWriter
-from resilient_store.config import as_options, check_catalog_options, configure, identity
+from resilient_store.config import as_options, configure, identity
 from resilient_store.errors import UnsupportedOperationError
 from resilient_store.files import (
     CompressedWriter,
@@ -23,10 +24,10 @@ from resilient_store.files import (
     decompressed,
     text_reader,
 )
-from resilient_store.io import copy as copying
+from resilient_store.io import verbs
 from resilient_store.io.drive import all_of, end_all
-from resilient_store.io.stream import BLOCK_BYTES, PinnedReader
-from resilient_store.io.write import WriteSession
+from resilient_store.io.identity import admission
+from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.info import Headers
 from resilient_store.model.result import (
     BackendState,
@@ -36,6 +37,7 @@ from resilient_store.objects import ObjectFileSystem
 from resilient_store.policies import (
     Backend,
     DegradedRead,
+    Placement,
     ReadFromFirstHealthy,
     WriteOnce,
     WriteToAll,
@@ -65,8 +67,18 @@ class ResilientFileSystem(ObjectFileSystem):
     ----------
     backends
         In the order of preference: `Backend`, URL, or mapping of a backend's options.
-    catalog, placements, catalog_down, lock_timeout, lease, late_window
-        Of stores with a catalog, which are not part of this version: `catalog` stays None.
+    catalog
+        ``"sqlite:///store.db"`` or ``"postgresql+psycopg://..."``: what remembers every object.
+    placements
+        `Placement` or mappings: which backends hold what; the first that matches counts.
+    catalog_down
+        ``"read"``: while the catalog cannot be had, reads ask the backends, unverified.
+    lock_timeout
+        Seconds to wait for who is at work on the same path.
+    lease
+        Seconds that a dead writer keeps a path from others.
+    late_window
+        Seconds after which a request that was given up can no longer land.
     write, read
         Policies.
     degraded
@@ -100,7 +112,7 @@ class ResilientFileSystem(ObjectFileSystem):
         write: WriteToAll | Mapping[str, Any] | None = None,
         read: ReadFromFirstHealthy | Mapping[str, Any] | None = None,
         degraded: DegradedRead | Mapping[str, Sequence[str]] | None = None,
-        placements: Sequence[Any] = (),
+        placements: Sequence[Placement | Mapping[str, Any]] = (),
         write_once: WriteOnce = False,
         catalog_down: str = "raise",
         lock_timeout: float = 30.0,
@@ -121,14 +133,21 @@ class ResilientFileSystem(ObjectFileSystem):
             "degraded": degraded,
             "placements": placements,
             "write_once": write_once,
+            "catalog_down": catalog_down,
+            "lock_timeout": lock_timeout,
+            "lease": lease,
+            "late_window": late_window,
             "on_degraded": on_degraded,
             "on_backend_state": on_backend_state,
         }
-        check_catalog_options(catalog_down, lock_timeout, lease, late_window)
         self._configuration = configure({**given, **unknown})
         super().__init__(asynchronous=asynchronous, loop=loop, batch_size=batch_size)
         self._pid: int = runtime.process_id()
-        self._store = open_store(self._configuration)
+        self._store = self._assemble()
+
+    def _assemble(self) -> Store:
+        configuration = self._configuration
+        return open_store(configuration, functools.partial(admission, configuration))
 
     @property
     def store(self) -> Store:  # type: ignore[override]
@@ -136,7 +155,7 @@ class ResilientFileSystem(ObjectFileSystem):
         if self._pid != runtime.process_id():
             with _assembling:
                 if self._pid != runtime.process_id():
-                    self._store = open_store(self._configuration)
+                    self._store = self._assemble()
                     if not self.asynchronous:
                         self._loop = get_loop()
                     self._pid = runtime.process_id()
@@ -214,20 +233,21 @@ class ResilientFileSystem(ObjectFileSystem):
             options.pop(name, None)
         return ObjectWriter(self, key, sync(self.loop, self._session, key, mode, options), mode)
 
-    async def _pinned(self, key: str, degraded: bool) -> PinnedReader:
-        opened = copying.open_degraded if degraded else copying.open_pinned
-        return (await opened(self.store, key))[0]
+    async def _pinned(self, key: str, degraded: bool) -> verbs.Reader:
+        return await verbs.open_reader(self.store, key, degraded=degraded)
 
-    async def _session(self, key: str, mode: str, headers: dict[str, Any]) -> WriteSession:
-        session = WriteSession(self.store, key, Headers.given(headers), create=mode == "xb")
-        await session.begin()
-        return session
+    async def _session(self, key: str, mode: str, options: dict[str, Any]) -> verbs.Session:
+        origin = options.pop("derived_from", None)
+        headers = Headers.given(options)
+        return await verbs.begin_write(
+            self.store, key, headers, create=mode == "xb", derived_from=origin
+        )
 
     async def open_async(self, path: str, mode: str = "rb", **options: Any) -> Any:
         """Open a file whose ``read``, ``write`` and ``close`` are coroutines."""
         key = self._object_path(path)
         if mode == "rb":
-            return AsyncObjectReader(key, (await copying.open_pinned(self.store, key))[0])
+            return AsyncObjectReader(key, await verbs.open_reader(self.store, key))
         if mode not in ("wb", "xb"):
             raise UnsupportedOperationError(f"mode {mode!r}: use 'rb', 'wb' or 'xb'")
         return AsyncObjectWriter(self.store, key, await self._session(key, mode, options), mode)
@@ -262,6 +282,8 @@ class ResilientFileSystem(ObjectFileSystem):
     async def _close(self) -> None:
         await end_all(self.store.tails)
         await all_of([client.close() for client in self.store.clients.values()])
+        if self.store.catalog is not None:
+            await self.store.catalog.close()
 
     def __enter__(self) -> Self:
         return self

@@ -12,12 +12,11 @@ from fsspec.asyn import sync, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike, stringify_path
 
-from resilient_store.errors import InvalidPathError, OriginalMissingError, UnsupportedOperationError
+from resilient_store.errors import InvalidPathError, UnsupportedOperationError
 from resilient_store.io import copy as copying
-from resilient_store.io import delete as deleting
-from resilient_store.io import read as reading
-from resilient_store.io.entries import full_entry, missing_entry
+from resilient_store.io import verbs
 from resilient_store.io.get import get_file
+from resilient_store.io.sign import sign
 from resilient_store.model import path as paths
 from resilient_store.model.info import Headers
 from resilient_store.model.result import ReadResult, WriteReceipt
@@ -59,14 +58,12 @@ class ObjectFileSystem(TreeFileSystem):
     # Reading
 
     async def _read(self, path: str, *, degraded: bool | DegradedRead | None = None) -> ReadResult:
-        return await reading.read(self.store, self._object_path(path), degraded=degraded)
+        return await verbs.read(self.store, self._object_path(path), degraded=degraded)
 
     async def _cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **_: Any
     ) -> bytes:
-        reply = await reading.read_original(self.store, self._object_path(path), start, end)
-        assert reply.value is not None, "only an OK is returned"
-        return reply.value.data
+        return await verbs.read_original(self.store, self._object_path(path), start, end)
 
     async def _get_file(
         self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_: Any
@@ -83,14 +80,21 @@ class ObjectFileSystem(TreeFileSystem):
     # Writing
 
     async def _write(
-        self, path: str, data: copying.Source, *, mode: str = "overwrite", **headers: Any
+        self,
+        path: str,
+        data: copying.Source,
+        *,
+        mode: str = "overwrite",
+        derived_from: verbs.Origin | None = None,
+        **headers: Any,
     ) -> WriteReceipt:
-        return await copying.write(
+        return await verbs.write(
             self.store,
             self._object_path(path),
             data,
             Headers.given(headers),
             create=copying.creates(mode),
+            derived_from=derived_from,
         )
 
     async def _pipe_file(
@@ -115,7 +119,7 @@ class ObjectFileSystem(TreeFileSystem):
         else:
             source = lpath
         try:
-            await copying.write(
+            await verbs.write(
                 self.store,
                 self._object_path(rpath),
                 source,
@@ -130,15 +134,14 @@ class ObjectFileSystem(TreeFileSystem):
     async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
         source = self._strip_protocol(path1)
         try:
-            await copying.copy(self.store, source, self._object_path(path2))
+            await verbs.copy(self.store, source, self._object_path(path2))
         except IsADirectoryError:
             await self._makedirs(path2, exist_ok=True)
 
     async def _mv_file(self, path1: str, path2: str) -> None:
         source, target = self._object_path(path1), self._object_path(path2)
         if source != target:
-            await copying.copy(self.store, source, target)
-            await deleting.delete(self.store, source)
+            await verbs.move(self.store, source, target)
 
     async def _touch(self, path: str, truncate: bool = True, **headers: Any) -> None:
         if not truncate and await self._exists(path):
@@ -149,7 +152,7 @@ class ObjectFileSystem(TreeFileSystem):
         await self._write(path, b"", **headers)
 
     async def _rm_file(self, path: str, **_: Any) -> None:
-        await deleting.delete(self.store, self._object_path(path))
+        await verbs.delete(self.store, self._object_path(path))
 
     # Directories
 
@@ -160,7 +163,7 @@ class ObjectFileSystem(TreeFileSystem):
         above = paths.parent(key)
         if not create_parents and above and not await self._isdir(above):
             raise FileNotFoundError(2, "no such directory", above)
-        await deleting.make_directory(self.store, key)
+        await verbs.make_directory(self.store, key)
 
     async def _makedirs(self, path: str, exist_ok: bool = False) -> None:
         key = self._strip_protocol(path)
@@ -168,13 +171,13 @@ class ObjectFileSystem(TreeFileSystem):
         if kind is not None and not (exist_ok and kind == "directory"):
             raise FileExistsError(17, "the path exists", key)
         if kind is None:
-            await deleting.make_directory(self.store, key)
+            await verbs.make_directory(self.store, key)
 
     async def _rmdir(self, path: str) -> None:
         key = self._object_path(path)
         if await self._ls(key, detail=False):
             raise OSError(39, "the directory is not empty", key)
-        await deleting.remove_directory(self.store, key)
+        await verbs.remove_directory(self.store, key)
 
     # Looking
 
@@ -182,12 +185,7 @@ class ObjectFileSystem(TreeFileSystem):
         key = self._strip_protocol(path)
         if not key:
             return {"name": "", "size": 0, "type": "directory", "original_missing": False}
-        try:
-            found = await reading.look(self.store, key)
-        except OriginalMissingError:
-            return missing_entry(key)
-        assert found.value is not None, "only an OK is returned"
-        return full_entry(key, found.backend, found.value)
+        return await verbs.info(self.store, key)
 
     async def _exists(self, path: str, **_: Any) -> bool:
         return await self._type(path) is not None
@@ -219,13 +217,7 @@ class ObjectFileSystem(TreeFileSystem):
         return int(await self._ukey(path), 16)
 
     async def _sign(self, path: str, expiration: int = 100, **_: Any) -> str:
-        key = self._object_path(path)
-        found = await reading.look(self.store, key)
-        for name in (found.backend, *(n for n in self.store.clients if n != found.backend)):
-            client = self.store.clients[name]
-            if (await client.info(key)).ok and (url := (await client.sign(key, expiration)).value):
-                return url
-        raise UnsupportedOperationError(f"no backend that holds {key!r} can sign URLs")
+        return await sign(self.store, self._object_path(path), expiration)
 
     def read(self, path: str, *, degraded: bool | DegradedRead | None = None) -> ReadResult:
         """Return the original, or a derivative with the flag.
@@ -264,6 +256,7 @@ class ObjectFileSystem(TreeFileSystem):
         content_disposition: str | None = None,
         content_encoding: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        derived_from: str | tuple[str, int | None] | None = None,
     ) -> WriteReceipt:
         """Store bytes, a binary file or an iterable of bytes, on every backend or on none.
 
@@ -278,6 +271,9 @@ class ObjectFileSystem(TreeFileSystem):
         content_type, cache_control, content_disposition, content_encoding, metadata
             Travel with the object; what is not given is kept from an earlier version, and the
             content type is guessed from the path's ending.
+        derived_from
+            Of a preview or thumbnail: the path of its original, or path and version; a degraded
+            read then says whether it was made from the current one. Only a catalog keeps it.
 
         Returns
         -------
@@ -302,7 +298,9 @@ class ObjectFileSystem(TreeFileSystem):
             content_encoding=content_encoding,
             metadata=metadata or {},
         ).as_dict()
-        receipt: WriteReceipt = sync(self.loop, self._write, path, data, mode=mode, **headers)
+        receipt: WriteReceipt = sync(
+            self.loop, self._write, path, data, mode=mode, derived_from=derived_from, **headers
+        )
         return receipt
 
     mv = sync_wrapper(TreeFileSystem._mv)

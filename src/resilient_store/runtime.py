@@ -11,10 +11,13 @@ import datetime as dt
 import logging
 import os
 import random
+import socket
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
+
+from resilient_store.model.step import Step
 
 T = TypeVar("T")
 
@@ -94,6 +97,21 @@ def rarely(what: str) -> bool:
     return _current().rarely(what)
 
 
+_hook: Callable[[Step], None] | None = None
+
+
+def reach(step: Step) -> None:
+    """Pass a named moment of a change; tests end the process there."""
+    if _hook is not None:
+        _hook(step)
+
+
+def at_each_step(hook: Callable[[Step], None] | None) -> None:
+    """Call `hook` at every named moment, in this process, from now on; None: nobody."""
+    global _hook  # noqa: PLW0603 - one process, one hook
+    _hook = hook
+
+
 async def pause(seconds: float) -> None:
     """Wait so long, by the running loop's clock."""
     await asyncio.sleep(seconds)
@@ -131,6 +149,11 @@ def host_s() -> float:
 def rest(seconds: float) -> None:
     """Let the running thread wait; never to be called in a loop's."""
     time.sleep(seconds)
+
+
+def who() -> str:
+    """Return host and process, for people who look at what is being done."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def process_id() -> int:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
+from resilient_store.backends.contract import Family
 from resilient_store.backends.health import Health
 from resilient_store.backends.locate import Spot, locate
 from resilient_store.backends.opening import opener
+from resilient_store.catalog.catalog import Catalog
+from resilient_store.catalog.location import check_place
+from resilient_store.catalog.location import locate as locate_catalog
 from resilient_store.errors import ConfigurationError
 from resilient_store.model.domain import platforms
 from resilient_store.model.result import BackendState
 from resilient_store.policies import (
     Backend,
     DegradedRead,
+    Placement,
     ReadFromFirstHealthy,
     WriteOnce,
     WriteToAll,
@@ -46,6 +53,12 @@ class Configuration:
     write_once: WriteOnce
     on_degraded: Callable[[Any], object] | None
     on_backend_state: Callable[[BackendState], object] | None
+    catalog: str | None = attrs.field(default=None, repr=False)
+    placements: tuple[Placement, ...] = ()
+    catalog_down: str = "raise"
+    lock_timeout: float = 30.0
+    lease: float = 60.0
+    late_window: float = 900.0
     spots: tuple[Spot, ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -55,7 +68,16 @@ class Configuration:
             )
         object.__setattr__(self, "spots", tuple(locate(backend) for backend in self.backends))
         self._check_distinct()
-        check_copies(self.write, self.write_once, self.backends, self.domains)
+        if self.catalog is not None:
+            check_place(locate_catalog(self.catalog))
+        check_copies(
+            self.write,
+            self.write_once,
+            self.backends,
+            self.domains,
+            catalog=self.catalog is not None,
+        )
+        self._check_placements()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,6 +94,27 @@ class Configuration:
             name: backend.domain or spot.domain
             for name, backend, spot in zip(self.names, self.backends, self.spots, strict=True)
         }
+
+    def _check_placements(self) -> None:
+        if self.placements and self.catalog is None:
+            raise ConfigurationError(
+                "placements need a catalog, which remembers what lies where: add catalog=..., "
+                "or leave them out"
+            )
+        by_name = dict(zip(self.names, self.backends, strict=True))
+        for placement in self.placements:
+            for name in placement.backends:
+                if name not in by_name:
+                    raise ConfigurationError(
+                        f"Placement {placement.pattern!r}: there is no backend {name!r}; "
+                        f"there are {', '.join(by_name)}"
+                    )
+            chosen = [by_name[name] for name in placement.backends]
+            domains = {name: self.domains[name] for name in placement.backends}
+            try:
+                check_copies(self.write, self.write_once, chosen, domains, catalog=True)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"Placement {placement.pattern!r}: {error}") from None
 
     def _check_distinct(self) -> None:
         seen: dict[str, str] = {}
@@ -98,8 +141,10 @@ def check_copies(
     write_once: WriteOnce,
     backends: Sequence[Backend],
     domains: Mapping[str, str],
+    *,
+    catalog: bool = False,
 ) -> None:
-    """Refuse a write policy that these backends, without a catalog, cannot keep (P1).
+    """Refuse a write policy that these backends cannot keep (P1).
 
     Raises
     ------
@@ -129,12 +174,17 @@ def check_copies(
             f"{len(spanned)} ({', '.join(spanned)}): lower min_domains, add a backend on another "
             "platform, or say domain=... where two backends share no fate"
         )
-    fewer = copies is not None and copies < len(writable)
+    if catalog and write_once:
+        raise ConfigurationError(
+            "write_once is for stores without a catalog, which remembers who missed a write: "
+            "leave one of them out"
+        )
+    fewer = copies is not None and copies < len(writable) and not catalog
     if fewer and not write_once:
         raise ConfigurationError(
             f"WriteToAll: min_copies={copies} of {len(writable)} without a catalog: nobody would "
             "remember which backend missed a write. Leave min_copies out, or set write_once=True "
-            "where objects are never overwritten (a catalog will lift this, in a later version)"
+            'where objects are never overwritten, or add a catalog: catalog="sqlite:///store.db"'
         )
     if fewer and any(backend.holds_all for backend in backends):
         raise ConfigurationError(
@@ -147,6 +197,13 @@ def check_copies(
             f"could both be acknowledged. Raise min_copies to {len(writable) // 2 + 1}, or set "
             'write_once="unique-names" where a name is never used twice'
         )
+
+
+@attrs.define(eq=False)
+class Preparation:
+    """Whether this process has seen that the catalog and its backends belong together."""
+
+    done: bool = False
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -170,12 +227,40 @@ class Store:
     domains: dict[str, str]
     demand: Demand
     signal: Signal
+    catalog: Catalog | None = None
+    owner: str = ""
+    preparing: Preparation = attrs.field(factory=Preparation)
+    losses: dict[str, deque[float]] = attrs.field(factory=dict)
+    answers: dict[str, float] = attrs.field(factory=dict)
     tails: dict[asyncio.Task[None], None] = attrs.field(factory=dict)
 
     @property
     def writable(self) -> tuple[str, ...]:
         """Names of the backends that are written to."""
         return tuple(n for n, c in self.clients.items() if not c.backend.read_only)
+
+    @property
+    def known(self) -> Catalog:
+        """The catalog, where there is one."""
+        assert self.catalog is not None, "only asked for where a catalog is configured"
+        return self.catalog
+
+    def placed(self, path: str) -> tuple[str, ...]:
+        """Return the backends that should hold a path, in the order of preference."""
+        for placement in self.configuration.placements:
+            if placement.matches(path):
+                return tuple(n for n in self.writable if n in placement.backends)
+        return self.writable
+
+    def demand_for(self, path: str) -> Demand:
+        """Return what a write of this path must reach."""
+        write = self.configuration.write
+        return Demand(write.min_copies or len(self.placed(path)), write.min_domains)
+
+    def believes_absence(self, name: str) -> bool:
+        """Say whether a backend's "not found" says anything: not while it is suspect."""
+        seen = None if self.catalog is None else self.catalog.seen
+        return seen is None or not seen.backend(name).suspect
 
     @property
     def holds_all(self) -> tuple[str, ...]:
@@ -188,8 +273,17 @@ class Store:
         return () if degraded is None else degraded.derivatives(path)
 
 
-def open_store(configuration: Configuration) -> Store:
-    """Assemble a store. Makes no network call."""
+Admission = Callable[[BackendClient, Family], Awaitable[None]]
+
+
+def open_store(configuration: Configuration, admission: Callable[[Catalog], Admission]) -> Store:
+    """Assemble a store. Makes no network call.
+
+    Parameters
+    ----------
+    admission
+        Makes what is asked of every backend before its first use, where there is a catalog.
+    """
     signal = Signal()
     hook = configuration.on_backend_state
 
@@ -202,14 +296,29 @@ def open_store(configuration: Configuration) -> Store:
                 logger.exception("the on_backend_state hook failed")
 
     domains = configuration.domains
+    catalog = None
+    if configuration.catalog is not None:
+        catalog = Catalog(configuration.catalog, configuration.late_window)
+    admit = None if catalog is None else admission(catalog)
     clients = {
         name: BackendClient(
-            backend, name, domains[name], opener(backend, name), Health(name, on_change)
+            backend,
+            name,
+            domains[name],
+            opener(backend, name),
+            Health(name, on_change),
+            admit=admit,
         )
         for name, backend in zip(configuration.names, configuration.backends, strict=True)
     }
     writable = sum(not backend.read_only for backend in configuration.backends)
     demand = Demand(configuration.write.min_copies or writable, configuration.write.min_domains)
     return Store(
-        configuration=configuration, clients=clients, domains=domains, demand=demand, signal=signal
+        configuration=configuration,
+        clients=clients,
+        domains=domains,
+        demand=demand,
+        signal=signal,
+        catalog=catalog,
+        owner=runtime.who(),
     )

@@ -18,14 +18,12 @@ from fsspec.implementations.local import make_path_posix, trailing_sep
 from fsspec.utils import other_paths
 
 from resilient_store.errors import InvalidPathError, ObjectError
-from resilient_store.io import delete as deleting
+from resilient_store.io import verbs
+from resilient_store.io.catalogued.listing import Listed
 from resilient_store.io.copy import run_local
 from resilient_store.io.drive import each
-from resilient_store.io.entries import entry
-from resilient_store.io.listing import list_union
-from resilient_store.model.path import above, is_hidden
+from resilient_store.model.path import above
 from resilient_store.model.result import DetailedListing, Listing
-from resilient_store.protocol.listing import Merged, best
 from resilient_store.store import Store
 
 AT_ONCE = 32  # as many places as a backend has by default; who waits for one loses time
@@ -47,9 +45,9 @@ class TreeFileSystem(AsyncFileSystem):
         self, path: str, detail: bool = True, *, partial: bool = False, **_: Any
     ) -> Listing:
         path = self._strip_protocol(path)
-        merged = await list_union(self.store, path, recursive=False, partial=partial)
-        found = _entries(merged)
-        return Listing(found.values() if detail else found, merged.missing)
+        listed = await verbs.listing(self.store, path, recursive=False, partial=partial)
+        found = listed.entries
+        return Listing(found.values() if detail else found, listed.missing)
 
     async def _find(
         self,
@@ -66,13 +64,15 @@ class TreeFileSystem(AsyncFileSystem):
             raise ValueError("maxdepth must be at least 1")
         path = self._strip_protocol(path)
         try:
-            merged = await list_union(self.store, path, recursive=True, partial=partial)
+            listed = await verbs.listing(
+                self.store, path, recursive=True, partial=partial, detail=detail or withdirs
+            )
         except FileNotFoundError:
-            merged = Merged({}, absent=True, missing=())
+            listed = Listed({}, absent=True)
         if missing is not None:
-            missing += merged.missing
-        found = _entries(merged)
-        if withdirs and path and not merged.absent and path not in found:
+            missing += listed.missing
+        found = listed.entries
+        if withdirs and path and not listed.absent and path not in found:
             found[path] = {"name": path, "size": 0, "type": "directory", "backend": None}
         depth = path.count("/") + 1 if path else 0
         kept = {
@@ -82,8 +82,8 @@ class TreeFileSystem(AsyncFileSystem):
             and (maxdepth is None or name.count("/") < depth + maxdepth)
         }
         if detail:
-            return DetailedListing(kept, merged.missing)
-        return Listing(kept, merged.missing)
+            return DetailedListing(kept, listed.missing)
+        return Listing(kept, listed.missing)
 
     async def _walk(
         self,
@@ -270,11 +270,11 @@ class TreeFileSystem(AsyncFileSystem):
         """Delete objects, then the directories that this has emptied."""
         dirs = sorted((n for n, kind in kinds.items() if kind == "directory"), reverse=True)
         names = sorted(kinds.keys() - set(dirs)) if folders else sorted(kinds)
-        calls = [functools.partial(deleting.delete, self.store, name) for name in names]
+        calls = [functools.partial(verbs.delete, self.store, name) for name in names]
         raise_together(names, await each(calls, batch_size or AT_ONCE))
         for folder in dirs if folders and emptied else ():
             if folder:
-                await deleting.remove_directory(self.store, folder)
+                await verbs.remove_directory(self.store, folder)
 
     async def _copy(
         self,
@@ -349,14 +349,6 @@ class TreeFileSystem(AsyncFileSystem):
         below = len(kinds) == 1 if is_pattern else is_one and into and not trailing_sep(path1)
         targets = other_paths(list(kinds), path2, exists=below, flatten=not is_one)
         return list(kinds), self._strip_protocol(targets), kinds
-
-
-def _entries(merged: Merged) -> dict[str, dict[str, Any]]:
-    return {
-        key: entry(key, *best(words))
-        for key, words in merged.entries.items()
-        if key and not is_hidden(key)
-    }
 
 
 def raise_together(names: Sequence[str], results: Sequence[object]) -> None:

@@ -27,7 +27,7 @@ from resilient_store.backends.contract import (
     WrongOptionError,
 )
 from resilient_store.backends.health import Health, Kind
-from resilient_store.errors import ConfigurationError
+from resilient_store.errors import ConfigurationError, StoreIdentityError
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.policies import Backend
@@ -66,6 +66,8 @@ class BackendClient:
         Opens the family, in the running loop.
     health
         Shared by all loops of the process.
+    admit
+        Asked once in a process, before the backend's first use, whether it is the store's.
 
     Attributes
     ----------
@@ -86,6 +88,8 @@ class BackendClient:
         domain: str,
         opener: Callable[[], Awaitable[Family]],
         health: Health,
+        *,
+        admit: Callable[[BackendClient, Family], Awaitable[None]] | None = None,
     ) -> None:
         self.backend = backend
         self.name = name
@@ -94,6 +98,7 @@ class BackendClient:
         self.traits: Traits | None = None
         self.creates_exclusively: bool | None = None
         self._opener = opener
+        self._admit = admit
         self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Session]
         self._sessions = weakref.WeakKeyDictionary()
 
@@ -276,8 +281,8 @@ class BackendClient:
                 raise
             outcome = Outcome.TIMED_OUT if changing and sent else Outcome.UNAVAILABLE
             reply = Reply(self.name, outcome, detail="it cancelled the call itself")
-        except WrongOptionError as error:
-            raise ConfigurationError(f"backend {self.name}: {error}") from None
+        except (WrongOptionError, StoreIdentityError) as error:
+            raise _for_who_configured(self.name, error) from None
         except Exception as error:
             outcome, detail = classify(error, changing=changing and sent)
             reply = Reply(self.name, outcome, detail=detail)
@@ -314,6 +319,11 @@ class BackendClient:
                     session.family = await self._opener()
                     self.traits = session.family.traits
                     close_with(self, session.family, asyncio.get_running_loop())
+        if self._admit is not None:
+            async with session.opening:
+                if self._admit is not None:
+                    await self._admit(self, session.family)
+                    self._admit = None
         return session.family
 
 
@@ -345,6 +355,12 @@ class UploadClient:
         return await self._client.step(
             self._key, self._upload.abort, deadline_s=self._client.backend.timeout
         )
+
+
+def _for_who_configured(name: str, error: Exception) -> ConfigurationError:
+    if isinstance(error, StoreIdentityError):
+        return error
+    return ConfigurationError(f"backend {name}: {error}")
 
 
 def _is_short(body: Body, start: int | None, end: int | None) -> bool:

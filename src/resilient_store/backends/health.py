@@ -105,6 +105,11 @@ class Health:
                 self._latencies_s.append(took_s)
         self._tell(kind, before)
 
+    @property
+    def asked(self) -> int:
+        """How many calls it has answered or failed."""
+        return sum(self._outcomes.values())
+
     def statistics(self) -> dict[str, object]:
         """Return counts by outcome, and the median and slowest of recent latencies in seconds."""
         with self._lock:

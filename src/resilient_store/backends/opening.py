@@ -13,8 +13,8 @@ from typing import Any
 
 from resilient_store.backends.contract import Family
 from resilient_store.backends.locate import local_path, locate, platform_of
-from resilient_store.threads import DaemonPool
 from resilient_store.policies import Backend
+from resilient_store.threads import DaemonPool
 
 
 def opener(backend: Backend, name: str) -> Callable[[], Awaitable[Family]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, BinaryIO, Protocol
 
-from resilient_store.threads import DaemonPool
 from resilient_store.errors import (
     BackendsUnavailableError,
     OriginalMissingError,
@@ -16,6 +15,7 @@ from resilient_store.io.stream import BLOCK_BYTES, PinnedReader
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.result import Reason, WriteReceipt
 from resilient_store.store import Store
+from resilient_store.threads import DaemonPool
 
 Source = bytes | bytearray | memoryview | BinaryIO | Iterable[bytes]
 _TEXT: tuple[type, ...] = (str,)  # to be told apart from what has the right type

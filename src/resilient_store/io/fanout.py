@@ -63,6 +63,22 @@ def take_probes(store: Store) -> dict[str, Reply[Any]]:
     }
 
 
+def away_to_write(store: Store, names: Iterable[str]) -> dict[str, Reply[Any]]:
+    """Return a reply for those of these backends that are left alone; take the due probes.
+
+    Where a catalog remembers who missed what, a change does not need everybody.
+    """
+    now_s = runtime.now_s()
+    away = {}
+    for name in names:
+        client = store.clients[name]
+        if client.health.is_closed("write"):
+            continue
+        if not client.health.take_probe("write", now_s, client.backend.timeout):
+            away[name] = _away(store, name)
+    return away
+
+
 def _away(store: Store, name: str) -> Reply[Any]:
     detail = f"left alone: {store.clients[name].health.reason('write')}"
     return Reply(name, Outcome.UNAVAILABLE, detail=detail)

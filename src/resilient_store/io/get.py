@@ -7,8 +7,9 @@ import os
 from typing import Any, BinaryIO
 
 from resilient_store import runtime
-from resilient_store.io.copy import blocks, open_pinned, run_local
+from resilient_store.io.copy import blocks, run_local
 from resilient_store.io.drive import protected
+from resilient_store.io.verbs import open_reader
 from resilient_store.store import Store
 
 
@@ -17,7 +18,7 @@ async def get_file(store: Store, path: str, target: str | BinaryIO, callback: An
 
     The bytes go to a temporary file beside the target, which takes its name when it is whole.
     """
-    reader, _ = await open_pinned(store, path)
+    reader = await open_reader(store, path)
     callback.set_size(reader.size)
     if not isinstance(target, str):
         async for block in blocks(reader):

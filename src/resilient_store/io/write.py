@@ -23,6 +23,7 @@ from resilient_store.errors import (
 )
 from resilient_store.io.drive import protected
 from resilient_store.io.fanout import fan_out, left_alone, take_probes
+from resilient_store.io.parts import Buffer
 from resilient_store.io.taken import (
     holds_these_bytes,
     refuse_overwriters,
@@ -32,7 +33,6 @@ from resilient_store.io.taken import (
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
-from resilient_store.model.part import Part
 from resilient_store.model.path import RESERVED, join
 from resilient_store.model.result import WriteReceipt
 from resilient_store.protocol.write import Demand
@@ -40,18 +40,10 @@ from resilient_store.store import Store
 
 T = TypeVar("T")
 
-PART_BYTES = 8 * 1024 * 1024
 # A look that is no older need not be repeated where a condition goes with the request.
 FRESH_LOOK_S = 1.0
-# Platforms take 10,000 parts: after each thousand they get longer, up to 80 MiB and 430 GiB in all.
-PARTS_OF_A_LENGTH = 1000
 _GONE = (Outcome.OK, Outcome.NOT_FOUND)
 _MAY_BE_THERE = (Outcome.TIMED_OUT, Outcome.CORRUPT)
-
-
-def part_bytes(number: int) -> int:
-    """Return how long a part is, counted from 0."""
-    return PART_BYTES * (1 + number // PARTS_OF_A_LENGTH)
 
 
 class WriteSession:
@@ -88,8 +80,7 @@ class WriteSession:
         self._uploads: dict[str, UploadClient] = {}
         self._stored: dict[str, Stored] = {}
         self._staged: set[str] = set()
-        self._buffer = bytearray()
-        self._parts = 0
+        self._buffer = Buffer()
         self._checksum = ChunkedChecksum()
         self._ended = False
 
@@ -152,13 +143,8 @@ class WriteSession:
         """Take the next bytes, of any length; full parts travel to all backends at once."""
         view = memoryview(data).cast("B")
         self._checksum.update(view)
-        for offset in range(0, len(view), PART_BYTES):  # never a second copy of all of it
-            self._buffer += view[offset : offset + PART_BYTES]
-            length = part_bytes(self._parts)
-            if len(self._buffer) > length:
-                part, self._buffer = Part(self._buffer[:length]), self._buffer[length:]
-                self._parts += 1
-                await self._send_part(part)
+        for part in self._buffer.add(view):
+            await self._send_part(part)
 
     async def _send_part(self, part: bytes) -> None:
         if not self._uploads:
@@ -238,7 +224,7 @@ class WriteSession:
         if not self._is_enough():
             return
         demand = self._store.demand if self._once else None
-        last = Part(self._buffer)
+        last = self._buffer.rest()
         if self._uploads and last:
             await self._on_live(lambda client: self._uploads[client.name].write(last), names)
             names = [name for name in names if name not in self._failed]

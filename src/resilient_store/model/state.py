@@ -267,6 +267,8 @@ class Record:
         """Say whether a row is not as it should be, and so is work for repair."""
         if self.present is None:
             return True  # until the tombstone or void goes
+        if row.state is State.GONE:  # a backend that it is not placed on any more
+            return False
         settled = row.state is State.GOOD and row.place == OWN
         return not (settled and row.version == self.present.version)
 
@@ -279,6 +281,8 @@ class BackendRow:
     ----------
     met
         Whether the store's identity was written to it.
+    known
+        Whether the catalog knows all that lies on it: it was empty when it was met, or adopted.
     suspect
         Whether so much of it was missing that its "not found" says nothing.
     epoch
@@ -293,6 +297,7 @@ class BackendRow:
     name: str
     domain: str = ""
     met: bool = False
+    known: bool = False
     drained: bool = False
     suspect: bool = False
     epoch: int = 0

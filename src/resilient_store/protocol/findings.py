@@ -100,6 +100,16 @@ def discover(record: Record, moment: Moment, found: Discovered) -> tuple[Record,
     return attrs.evolve(record, entry=entry).with_replicas(*rows), True
 
 
+def enrich(record: Record, _: Moment, version: int, content: Content) -> tuple[Record, bool]:
+    """Give an adopted version checksums of its own, computed from its bytes."""
+    entry = record.present
+    if entry is None or entry.version != version or entry.content is None:
+        return record, False
+    if entry.content.kind == "chunked" or entry.content.size != content.size:
+        return record, False
+    return attrs.evolve(record, entry=attrs.evolve(entry, content=content)), True
+
+
 def purge(
     record: Record, moment: Moment, intent_id: int, looked: Mapping[str, Replica], began_s: float
 ) -> tuple[Record, bool]:

@@ -16,6 +16,7 @@ import attrs
 from resilient_store.model.info import Headers
 from resilient_store.model.state import (
     OWN,
+    PAST_KEPT,
     Content,
     Entry,
     Frozen,
@@ -86,6 +87,7 @@ class Begun:
     intent: Intent
     record: Record
     quiet: tuple[str, ...]
+    now_s: float
 
 
 @attrs.frozen
@@ -151,7 +153,7 @@ def begin(record: Record, moment: Moment, wish: Wish) -> tuple[Record, Beginning
     )
     touched = {"write": wish.placed, "delete": everywhere(record, moment)}.get(wish.kind, ())
     after = _marked(attrs.evolve(record, intent=intent), moment, touched)
-    return after, Begun(intent=intent, record=record, quiet=quiet)
+    return after, Begun(intent=intent, record=record, quiet=quiet, now_s=moment.now_s)
 
 
 def is_known_empty(record: Record, moment: Moment) -> bool:
@@ -288,16 +290,25 @@ def commit(
         derived_from=derived_from,
         created_s=before.created_s if before and not before.deleted else moment.now_s,
         modified_s=moment.now_s,
-        past=() if before is None else before.past_and_present,
+        past=_remembered(record),
     )
-    rows = [attrs.evolve(row, state=State.STALE) for row in record.replicas.values()]
-    held = {row.backend: row for row in rows}
+    held = {name: _passed_over(row) for name, row in record.replicas.items()}
     for name, found in placed.items():
         held[name] = _held(held.get(name) or Replica(backend=name), found, intent.version)
-    after = attrs.evolve(record, entry=entry, replicas=held)
+    after = attrs.evolve(record, entry=entry, replicas=held, voids=())
     if ends:
         return _ended(after, moment), True
     return attrs.evolve(after, intent=attrs.evolve(intent, phase=Phase.COMMITTED)), True
+
+
+def _remembered(record: Record) -> tuple[str, ...]:
+    """Return the checksums that a new entry remembers: of earlier contents and failed ones."""
+    return record.checksums[-PAST_KEPT:]
+
+
+def _passed_over(row: Replica) -> Replica:
+    """Return the row of a backend that a new version was not sent to."""
+    return row if row.state is State.GONE else attrs.evolve(row, state=State.STALE)
 
 
 def _held(row: Replica, found: Placed, version: int) -> Replica:
@@ -318,20 +329,20 @@ def bury(record: Record, moment: Moment, intent_id: int) -> tuple[Record, bool]:
     intent = record.intent
     if intent is None or intent.id != intent_id or intent.phase is not Phase.OPEN:
         return record, False
-    before = record.entry
     entry = Entry(
         path=record.path,
         version=intent.version,
         content=None,
         created_s=moment.now_s,
         modified_s=moment.now_s,
-        past=() if before is None else before.past_and_present,
+        past=_remembered(record),
     )
     rows = [
         attrs.evolve(record.replica(name), state=State.STALE, place=None)
         for name in everywhere(record, moment)
     ]
-    after = attrs.evolve(record, entry=entry, intent=attrs.evolve(intent, phase=Phase.COMMITTED))
+    done = attrs.evolve(intent, phase=Phase.COMMITTED)
+    after = attrs.evolve(record, entry=entry, intent=done, voids=())
     return after.with_replicas(*rows), True
 
 

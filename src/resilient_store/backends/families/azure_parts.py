@@ -19,8 +19,8 @@ from resilient_store.backends.families.azure_answers import (
     about_container,
     digest_header,
 )
-from resilient_store.threads import DaemonPool
 from resilient_store.model.info import Headers
+from resilient_store.threads import DaemonPool
 
 # Source: "Scalability and performance targets for Blob storage".
 MOST_BLOCKS = 50_000

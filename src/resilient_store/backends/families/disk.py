@@ -29,9 +29,9 @@ from resilient_store.backends.contract import (
     RootMissingError,
     Stored,
 )
-from resilient_store.threads import Abandonment
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.path import PRIVATE, RESERVED, join
+from resilient_store.threads import Abandonment
 
 _ATTRIBUTE = "user.resilient.headers"
 _ATTEMPTS = 8

@@ -25,12 +25,12 @@ from resilient_store.backends.contract import (
 )
 from resilient_store.backends.families.bodies import BeyondTheEndError, Span
 from resilient_store.backends.families.gathered import GatheredUpload, Parts
-from resilient_store.threads import DaemonPool
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome
 from resilient_store.model.part import Part
 from resilient_store.model.path import above, join
 from resilient_store.policies import Backend
+from resilient_store.threads import DaemonPool
 
 logger = logging.getLogger("resilient_store")
 

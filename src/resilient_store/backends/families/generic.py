@@ -28,9 +28,9 @@ from resilient_store.backends.contract import (
     Traits,
     Upload,
 )
-from resilient_store.threads import Abandonment, DaemonPool
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.path import RESERVED, join, parent
+from resilient_store.threads import Abandonment, DaemonPool
 
 _SPOOL_BYTES = 8 * 1024 * 1024
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from resilient_store.backends.contract import Moves, RefusedError, Stored, Traits, Upload
 from resilient_store.backends.families.disk import Disk, NewFile
-from resilient_store.threads import Abandonment, DaemonPool
 from resilient_store.model.info import Body, Headers, ObjectInfo
+from resilient_store.threads import Abandonment, DaemonPool
 
 T = TypeVar("T")
 

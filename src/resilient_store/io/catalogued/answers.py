@@ -1,0 +1,72 @@
+"""What the catalog is told of backends: that they answer, and that too much is missing there."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+
+import attrs
+
+from resilient_store import runtime
+from resilient_store.catalog.contract import CatalogDownError
+from resilient_store.model.state import StoreState
+from resilient_store.protocol.quiet import NOTED_SHARE, answered
+from resilient_store.store import Store
+
+logger = logging.getLogger("resilient_store")
+
+LOSSES = 100
+LOSSES_WITHIN_S = 600.0
+LOSSES_SHARE = 0.05
+
+
+async def note_answers(store: Store, names: Iterable[str]) -> None:
+    """Write down that backends answered, now and then, so that breaks are known (R2).
+
+    Nothing is lost where that fails: a silent backend's keys stay busy the longer.
+    """
+    now_s, window_s = runtime.now_s(), store.configuration.late_window
+    due = [n for n in names if now_s - store.answers.get(n, -window_s) >= NOTED_SHARE * window_s]
+    if not due:
+        return
+
+    def note(state: StoreState | None, at_s: float) -> StoreState:
+        assert state is not None, "a store that was prepared has an identity"
+        rows = {name: answered(state.backend(name), at_s, window_s) for name in due}
+        return attrs.evolve(state, backends={**state.backends, **rows})
+
+    try:
+        await store.known.change_state(note)
+    except CatalogDownError as error:
+        logger.warning("that %s answered could not be noted: %s", ", ".join(due), error)
+    else:
+        store.answers.update(dict.fromkeys(due, now_s))
+
+
+async def missed(store: Store, name: str) -> None:
+    """Count a replica that is missing; so many at once make the backend suspect.
+
+    Notes
+    -----
+    Source: design, section 5, "Identity": an emptied bucket is no loss of every object.
+    """
+    now_s = runtime.now_s()
+    losses = store.losses.setdefault(name, deque(maxlen=LOSSES + 1))
+    losses.append(now_s)
+    recent = sum(now_s - at_s <= LOSSES_WITHIN_S for at_s in losses)
+    if recent <= LOSSES or recent <= LOSSES_SHARE * store.clients[name].health.asked:
+        return
+    losses.clear()
+
+    def suspect(state: StoreState | None, _: float) -> StoreState:
+        assert state is not None, "a store that was prepared has an identity"
+        row = attrs.evolve(state.backend(name), suspect=True)
+        return attrs.evolve(state, backends={**state.backends, name: row})
+
+    await store.known.change_state(suspect)
+    logger.error(
+        "so much is missing on backend %s that its word is not taken for it any more: look at "
+        "the backend, then call rejoin",
+        name,
+    )

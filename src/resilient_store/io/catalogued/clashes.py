@@ -1,0 +1,37 @@
+"""Paths that a placed backend cannot hold beside those that are there, refused beforehand."""
+
+from __future__ import annotations
+
+from resilient_store.catalog.contract import CatalogDownError
+from resilient_store.errors import InvalidPathError
+from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.drive import all_of
+from resilient_store.model.path import above
+from resilient_store.store import Store
+
+
+async def refuse_clashes(store: Store, path: str, placed: tuple[str, ...]) -> None:
+    """Refuse a path where a placed backend has directories and the paths around it forbid it.
+
+    Raises
+    ------
+    InvalidPathError
+        The text names the object that is in the way.
+
+    Notes
+    -----
+    Source: design, section 7, "A key that a placed backend cannot hold".
+    """
+    clients = [store.clients[name] for name in placed]
+    fresh = [client for client in clients if client.traits is None]
+    if fresh:
+        await all_of([client.open() for client in fresh])
+    if not any(client.traits is not None and client.traits.directories for client in clients):
+        return
+    try:
+        for folder in await store.known.present(above(path)) if above(path) else ():
+            raise InvalidPathError(path, note=f"{folder!r} is an object, so nothing lies below it")
+        if await store.known.has_below(path):
+            raise InvalidPathError(path, note="there are objects below it, so it is a directory")
+    except CatalogDownError as error:
+        raise unavailable(path, error) from None

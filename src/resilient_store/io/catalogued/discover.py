@@ -1,0 +1,98 @@
+"""A path that an incomplete catalog does not know: found in the backends, it is recorded."""
+
+from __future__ import annotations
+
+import functools
+
+import attrs
+
+from resilient_store.backends.client import BackendClient
+from resilient_store.io.catalogued.holder import find, run
+from resilient_store.io.catalogued.own_key import checksum_of
+from resilient_store.io.read import ask, without_original
+from resilient_store.model.info import Headers, ObjectInfo
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.state import Content, Record
+from resilient_store.protocol import findings
+from resilient_store.protocol.account import CHECKSUM_KEY, VERSION_KEY
+from resilient_store.store import Store
+
+
+async def discover(store: Store, record: Record) -> bool:
+    """Look for a path in the backends, and record it; False: it changed, so look it up again.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is certain that there is no such object.
+    OriginalMissingError
+        It existed: a derivative is left.
+    BackendsUnavailableError
+        It cannot be known now.
+
+    Notes
+    -----
+    Rules: R14, R15.
+    """
+    path = record.path
+    nowhere: list[str] = []
+
+    async def perform(client: BackendClient) -> Reply[ObjectInfo]:
+        reply = await _unexplained(record, client)
+        if reply.outcome is Outcome.NOT_FOUND:
+            if not store.believes_absence(client.name):
+                return Reply(client.name, Outcome.UNAVAILABLE, detail="suspect")
+            nowhere.append(client.name)
+        return reply
+
+    reading = await ask(store, path, perform)
+    if reading.found is None and (await find(store, path))[0] != record:
+        return False
+    found = reading.found or await without_original(store, path, reading)
+    info = found.value
+    assert info is not None, "only an OK is found"
+    if info.directory:
+        raise IsADirectoryError(21, "is a directory", path)
+    return await run(
+        store,
+        path,
+        functools.partial(
+            findings.discover,
+            found=findings.Discovered(
+                content=Content(size=info.size or 0, kind="none"),
+                headers=stripped(info.headers or Headers()),
+                holders={found.backend: info.tag},
+                others={},
+                nowhere=tuple(nowhere),
+                by=record,
+                created_s=0.0 if info.modified is None else info.modified.timestamp(),
+            ),
+        ),
+    )
+
+
+async def _unexplained(record: Record, client: BackendClient) -> Reply[ObjectInfo]:
+    """Look at a key; what an open intent or a void explains is not there (R11, R12, R14)."""
+    reply = await client.info(record.path)
+    info = reply.value
+    if info is None or info.directory:
+        return reply
+    nothing: Reply[ObjectInfo] = Reply(client.name, Outcome.NOT_FOUND)
+    if record.intent is not None and client.name in record.intent.direct:
+        return nothing
+    voids = [void for void in record.voids if client.name in void.backends]
+    if not voids:
+        return reply
+    if all(void.checksum for void in voids):
+        summed = await checksum_of(client, record.path, info)
+        if summed.value is None:
+            return Reply(client.name, summed.outcome, detail=summed.detail)
+        if not any(void.explains(client.name, summed.value) for void in voids):
+            return reply
+    return nothing
+
+
+def stripped(headers: Headers) -> Headers:
+    """Return headers without what this store writes into them for itself."""
+    metadata = {n: v for n, v in headers.metadata.items() if n not in (VERSION_KEY, CHECKSUM_KEY)}
+    return attrs.evolve(headers, metadata=metadata)

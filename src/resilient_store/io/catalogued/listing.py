@@ -1,0 +1,170 @@
+"""Listings from a catalog: whole where it knows all paths, else united with the backends."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import attrs
+
+from resilient_store.catalog.contract import CatalogDownError, Summary
+from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.catalogued.objects import listed
+from resilient_store.io.entries import entry
+from resilient_store.io.listing import list_union
+from resilient_store.model.path import above, is_hidden
+from resilient_store.protocol.listing import best
+from resilient_store.store import Store
+
+PAGE = 1000
+LONG_PAGE = 10_000
+_LAST = "\U0010ffff"  # after every character that a path may hold
+
+
+@attrs.frozen
+class Listed:
+    """What lies under a path: name to entry, and which backends could not be asked."""
+
+    entries: dict[str, dict[str, Any]]
+    missing: tuple[str, ...] = ()
+    absent: bool = False
+
+
+async def list_known(
+    store: Store, path: str, *, recursive: bool, partial: bool, detail: bool = True
+) -> Listed:
+    """List what lies under a path.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is certain that there is no such directory.
+    BackendsUnavailableError
+        The catalog does not know all paths, a backend did not answer, and `partial` was not
+        asked for.
+
+    Notes
+    -----
+    Promises: P3, P5. Source: design, section 4.
+    """
+    try:
+        found = await _from_catalog(store, path, recursive=recursive, detail=detail)
+        state = await store.known.state()
+        if state is None or not state.complete:
+            return await _united(store, path, found, recursive=recursive, partial=partial)
+    except CatalogDownError as error:
+        raise unavailable(path, error) from None
+    if not found and path:
+        if await store.known.present([path]):
+            return await _itself(store, path)
+        raise FileNotFoundError(2, "no such directory", path)
+    return Listed(found)
+
+
+async def _itself(store: Store, path: str) -> Listed:
+    (summary,) = await store.known.page(path, "", 1)
+    return Listed({path: listed(summary)})
+
+
+async def _from_catalog(
+    store: Store, path: str, *, recursive: bool, detail: bool
+) -> dict[str, dict[str, Any]]:
+    show: Callable[[Summary], dict[str, Any]] = listed if detail else _nothing
+    prefix = f"{path}/" if path else ""
+    if not recursive:
+        return await _one_level(store, prefix, show)
+    found: dict[str, dict[str, Any]] = {}
+    async for page in pages(store, prefix):
+        for summary in page:
+            found[summary.path] = show(summary)
+    if detail:
+        _add_directories(found, path)
+    return found
+
+
+def _nothing(_: Summary) -> dict[str, Any]:
+    return _FILE
+
+
+_FILE: dict[str, Any] = {"type": "file"}
+
+
+async def pages(store: Store, prefix: str) -> AsyncIterator[list[Summary]]:
+    """Read all objects whose path begins with a prefix, page by page."""
+    after, limit = "", PAGE
+    while page := await store.known.page(prefix, after, limit):
+        yield page
+        if len(page) < limit:
+            return
+        after, limit = page[-1].path, LONG_PAGE
+
+
+async def _one_level(
+    store: Store, prefix: str, show: Callable[[Summary], dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """List one level; a folder below it costs one step, however much is in it."""
+    found: dict[str, dict[str, Any]] = {}
+    after, limit = "", PAGE + 1
+    while page := await store.known.page(prefix, after, limit):
+        for summary in page:
+            name, slash, _ = summary.path[len(prefix) :].partition("/")
+            if slash:
+                found[prefix + name] = directory(prefix + name)
+            else:
+                found[summary.path] = show(summary)
+            after = summary.path
+        if len(page) < limit:
+            return found
+        name, slash, _ = after[len(prefix) :].partition("/")
+        if slash:
+            after = f"{prefix}{name}/{_LAST}"
+    return found
+
+
+def directory(path: str) -> dict[str, Any]:
+    """Describe a directory: a prefix that has something under it."""
+    return {"name": path, "size": 0, "type": "directory", "backend": None}
+
+
+def _add_directories(found: dict[str, dict[str, Any]], path: str) -> None:
+    depth = len(path)
+    names = {folder for name in found for folder in _folders(name) if len(folder) > depth}
+    for name in names:
+        found.setdefault(name, directory(name))
+
+
+@functools.lru_cache(maxsize=4096)
+def _folders_of(folder: str) -> tuple[str, ...]:
+    return (folder, *above(folder))
+
+
+def _folders(name: str) -> tuple[str, ...]:
+    folder = name.rpartition("/")[0]
+    return _folders_of(folder) if folder else ()
+
+
+async def _united(
+    store: Store, path: str, found: dict[str, dict[str, Any]], *, recursive: bool, partial: bool
+) -> Listed:
+    """Unite what the catalog knows with what backends list, less what it knows to be gone."""
+    try:
+        merged = await list_union(store, path, recursive=recursive, partial=partial)
+    except FileNotFoundError:
+        if found:
+            return Listed(found)
+        raise
+    hidden = await store.known.hidden(f"{path}/" if path else "")
+    entries = {
+        key: entry(key, *best(words))
+        for key, words in merged.entries.items()
+        if key and not is_hidden(key) and key not in hidden and key not in found
+    }
+    folders = {folder for key in (*found, *entries) for folder in _folders(key)}
+    kept = {
+        name: info
+        for name, info in entries.items()
+        if info["type"] != "directory" or not recursive or name in folders
+    }
+    both = {**kept, **found}
+    return Listed(dict(sorted(both.items())), merged.missing)

@@ -1,0 +1,163 @@
+"""Moving: both intents in one transaction, both entries in another, never both objects or none."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from resilient_store import runtime
+from resilient_store.catalog.contract import CatalogDownError
+from resilient_store.errors import ConcurrentWriteError, StoreFrozenError
+from resilient_store.io.catalogued import holder as holding
+from resilient_store.io.catalogued.delete import remove_buried
+from resilient_store.io.catalogued.holder import Holder
+from resilient_store.io.catalogued.settle import settle
+from resilient_store.io.catalogued.write import CataloguedWrite
+from resilient_store.io.drive import protected
+from resilient_store.model.info import Headers
+from resilient_store.model.result import WriteReceipt
+from resilient_store.model.state import Record
+from resilient_store.model.step import Step
+from resilient_store.protocol import transactions
+from resilient_store.protocol.transactions import (
+    Beginning,
+    Begun,
+    Busy,
+    Moment,
+    StoreIsFrozen,
+    TakenOver,
+    Wish,
+)
+from resilient_store.store import Store
+
+Records = tuple[Record, ...]
+
+
+class MoveSession(CataloguedWrite):
+    """A write whose commit buries another path in the same transaction (R21).
+
+    Parameters
+    ----------
+    store
+        Where.
+    source
+        The record of what is moved.
+    target
+        Its new path.
+    headers
+        What it has.
+
+    Notes
+    -----
+    Promises: P2, P3, P8.
+    """
+
+    def __init__(self, store: Store, source: Record, target: str, headers: Headers) -> None:
+        derived_from = None if source.present is None else source.present.derived_from
+        super().__init__(store, target, headers, derived_from=derived_from)
+        self._source = source
+        self._burying: Holder | None = None
+
+    async def _begin(self, wish: Wish) -> Holder:
+        """Begin both, in sorted order, or neither."""
+        store, source = self._store, self._source.path
+        burial = Wish(kind="delete", owner=wish.owner, lease_s=wish.lease_s)
+        until_s = runtime.now_s() + store.configuration.lock_timeout
+        wait_s = holding.FIRST_WAIT_S
+        while True:
+            asked_s = runtime.now_s()
+            try:
+                answers = await store.known.change(
+                    (source, self._path), functools.partial(begin_both, wishes=(burial, wish))
+                )
+            except CatalogDownError as error:
+                raise holding.unavailable(self._path, error) from None
+            if all(isinstance(answer, Begun) for answer in answers):
+                self._burying, held = (
+                    Holder(
+                        store,
+                        a.record,
+                        a.intent,
+                        asked_s=asked_s,
+                        lease_s=wish.lease_s,
+                        quiet=a.quiet,
+                        began_s=a.now_s,
+                    )
+                    for a in answers
+                    if isinstance(a, Begun)
+                )
+                runtime.reach(Step.MOVE_BEGUN)
+                return held
+            for answer in answers:
+                if isinstance(answer, TakenOver):
+                    dead = answer.intent
+                    await settle(
+                        Holder(store, answer.record, dead, asked_s=asked_s, lease_s=wish.lease_s)
+                    )
+                elif isinstance(answer, StoreIsFrozen):
+                    raise StoreFrozenError(
+                        self._path, note=f"by {answer.frozen.who}: {answer.frozen.why}"
+                    )
+            if any(isinstance(answer, Busy) for answer in answers):
+                if runtime.now_s() >= until_s:
+                    raise ConcurrentWriteError(self._path, note="somebody else is at work on it")
+                await runtime.pause(wait_s * runtime.uniform(0.5, 1.5))
+                wait_s = min(holding.LONGEST_WAIT_S, 2 * wait_s)
+
+    async def _decided(self, holder: Holder, commit: Any) -> bool:
+        burying = self._burying
+        assert burying is not None
+        moved = self._source.present
+        version = 0 if moved is None else moved.version
+
+        def both(records: Records, moment: Moment) -> tuple[Records, bool]:
+            source, target = records
+            if source.present is None or source.present.version != version:
+                return records, False
+            source, buried = transactions.bury(source, moment, burying.intent.id)
+            target, committed = commit(target, moment)
+            if not (buried and committed):
+                return records, False
+            return (source, target), True
+
+        paths = (self._source.path, self._path)
+        decided = await holding.certainly(holder, lambda: self._store.known.change(paths, both))
+        if decided:
+            runtime.reach(Step.MOVE_COMMITTED)
+        return decided
+
+    async def _decide(self, holder: Holder) -> WriteReceipt:
+        runtime.reach(Step.MOVE_ARRIVED)
+        receipt = await super()._decide(holder)
+        burying, self._burying = self._burying, None
+        assert burying is not None
+        await remove_buried(burying)
+        return receipt
+
+    async def abort(self) -> None:
+        """Give the move up: the object keeps its old path."""
+        await super().abort()
+        burying, self._burying = self._burying, None
+        if burying is not None and not burying.lost:
+            await protected(burying.finish())
+
+
+def begin_both(
+    records: Records, moment: Moment, wishes: tuple[Wish, Wish]
+) -> tuple[Records, tuple[Beginning, ...]]:
+    """Begin two changes in one transaction; where one cannot begin, neither does.
+
+    A dead holder's intent is taken over all the same: that is progress.
+    """
+    began = [
+        transactions.begin(record, moment, wish)
+        for record, wish in zip(records, wishes, strict=True)
+    ]
+    answers = tuple(answer for _, answer in began)
+    if all(isinstance(answer, Begun) for answer in answers):
+        return tuple(after for after, _ in began), answers
+    after = tuple(
+        changed if isinstance(answer, TakenOver) else record
+        for record, (changed, answer) in zip(records, began, strict=True)
+    )
+    return after, tuple(a for a in answers if not isinstance(a, Begun))

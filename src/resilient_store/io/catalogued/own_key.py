@@ -1,0 +1,155 @@
+"""Work at an object's own key: look first, keep what is somebody else's, then publish or remove.
+
+Nothing here is sent unless the intent's lease outlasts the call (R5), and nothing is replaced or
+deleted that this store did not write there (R9).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from resilient_store import runtime
+from resilient_store.backends.client import RATE_BYTES_PER_S, BackendClient
+from resilient_store.io.catalogued.holder import Holder
+from resilient_store.model.checksum import ChunkedChecksum
+from resilient_store.model.info import Headers, ObjectInfo
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.path import RESERVED, join
+from resilient_store.model.state import OWN, State
+from resilient_store.protocol.account import Verdict, verdict, verdict_of_bytes
+
+BLOCK_BYTES = 4 * 1024 * 1024
+
+Notes = dict[str, Any]
+
+
+@attrs.frozen
+class Look:
+    """What lies at an own key, judged; or the reply of a backend that could not be asked."""
+
+    verdict: Verdict | None
+    info: ObjectInfo | None
+    reply: Reply[Any]
+
+    @property
+    def tag(self) -> str | None:
+        """The tag of what lies there."""
+        return None if self.info is None else self.info.tag
+
+
+async def look(holder: Holder, client: BackendClient) -> Look:
+    """Look at an own key, and read what lies there where only its bytes can tell."""
+    reply = await client.info(holder.path, kind="write")
+    if not reply.ok and reply.outcome is not Outcome.NOT_FOUND:
+        return Look(None, None, reply)
+    info = reply.value
+    said = verdict(holder.record_now, holder.record_now.replica(client.name), info)
+    if said is Verdict.UNSURE and info is not None:
+        summed = await checksum_of(client, holder.path, info)
+        if summed.value is None:
+            return Look(None, None, summed)
+        said = verdict_of_bytes(holder.record_now, summed.value)
+    return Look(said, info, Reply(client.name, Outcome.OK))
+
+
+async def checksum_of(client: BackendClient, key: str, info: ObjectInfo) -> Reply[str]:
+    """Read an object and return its checksum; not if it changes meanwhile."""
+    found = ChunkedChecksum()
+    size = info.size or 0
+    while found.size < size:
+        block = await client.get(key, found.size, min(size, found.size + BLOCK_BYTES))
+        if block.value is None or not block.value.data:
+            outcome = Outcome.CORRUPT if block.ok else block.outcome
+            return Reply(client.name, outcome, detail=block.detail or "a short body")
+        if block.value.tag is not None and info.tag is not None and block.value.tag != info.tag:
+            return Reply(client.name, Outcome.EXISTS, detail="it changed while it was read")
+        found.update(block.value.data)
+    return Reply(client.name, Outcome.OK, found.text)
+
+
+async def quarantine(holder: Holder, client: BackendClient, info: ObjectInfo) -> bool:
+    """Keep somebody else's bytes under the store's own prefix; say whether that is confirmed."""
+    if info.directory or info.size is None:
+        return False
+    kept = join(RESERVED, "quarantine", runtime.new_id(), holder.path)
+    headers = info.headers or Headers()
+    begun = await client.upload(kept, exclusive=False, headers=headers)
+    if begun.value is None:
+        return False
+    upload, size = begun.value, 0
+    while size < info.size:
+        block = await client.get(holder.path, size, min(info.size, size + BLOCK_BYTES))
+        body = block.value
+        if body is None or not body.data or (body.tag or info.tag) != info.tag:
+            await upload.abort()
+            return False
+        if not (await upload.write(body.data)).ok:
+            await upload.abort()
+            return False
+        size += len(body.data)
+    if not (await upload.finish()).ok:
+        return False
+    confirmed = await client.info(kept, kind="write")
+    return confirmed.value is not None and confirmed.value.size == info.size
+
+
+async def cleared(holder: Holder, client: BackendClient) -> Look:
+    """Look, and see that nobody else's bytes would be lost: then anything there may go."""
+    found = await look(holder, client)
+    if found.verdict is not Verdict.FOREIGN or found.info is None:
+        return found
+    if await quarantine(holder, client, found.info):
+        return attrs.evolve(found, verdict=Verdict.OURS)
+    reply = Reply[Any](client.name, Outcome.EXISTS, detail="other bytes lie there, and stay")
+    return attrs.evolve(found, reply=reply)
+
+
+async def remove(holder: Holder, client: BackendClient) -> tuple[Reply[Any], Notes]:
+    """Remove what lies at an own key; return what to note of it."""
+    found = await cleared(holder, client)
+    if found.verdict is Verdict.EMPTY:
+        return found.reply, {"state": State.GONE, "place": None, "looked": True, "tag": None}
+    if found.verdict is not Verdict.OURS:
+        if found.verdict is Verdict.FOREIGN:
+            return found.reply, {"state": State.FOREIGN, "error": found.reply.words()}
+        return found.reply, {"error": found.reply.words()}
+    await holder.ready_for(client.backend.timeout)
+    conditional = client.traits is not None and client.traits.conditional_delete
+    reply = await client.delete(holder.path, expected=found.tag if conditional else None)
+    if reply.ok or reply.outcome is Outcome.NOT_FOUND:
+        return reply, {"state": State.GONE, "place": None, "looked": True, "tag": None}
+    return reply, {"error": reply.words()}
+
+
+async def publish(
+    holder: Holder, client: BackendClient, token_key: str, size: int, *, quiet: bool
+) -> tuple[Reply[Any], Notes]:
+    """Bring staged bytes to the own key, keeping the staged ones; return what to note.
+
+    Only a publish that began on a quiet key moves the place of the replica that counts (R2).
+    """
+    found = await cleared(holder, client)
+    if found.verdict not in (Verdict.EMPTY, Verdict.OURS):
+        if found.verdict is Verdict.FOREIGN:
+            return found.reply, {"error": found.reply.words()}
+        return found.reply, {}
+    await holder.ready_for(client.backend.timeout + size / RATE_BYTES_PER_S)
+    reply = await client.publish(
+        token_key, holder.path, expected=found.tag, size=size, looked=True, keep=True
+    )
+    if reply.outcome is Outcome.REFUSED and quiet:  # it can only move what is staged
+        reply = await client.publish(
+            token_key, holder.path, expected=found.tag, size=size, looked=True
+        )
+    if not reply.ok or reply.value is None:
+        return reply, {"error": reply.words()}
+    tag = reply.value.tag
+    if tag is None:
+        confirmed = await client.info(holder.path, kind="write")
+        if confirmed.value is None or confirmed.value.size != size:
+            return confirmed, {"error": confirmed.words()}
+        tag = confirmed.value.tag
+    notes: Notes = {"looked": True, "tag": tag, "error": ""}
+    return reply, {**notes, "state": State.GOOD, "place": OWN} if quiet else notes

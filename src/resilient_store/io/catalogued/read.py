@@ -1,0 +1,283 @@
+"""Reading with a catalog: it says what the object is, every byte is held against that (P4)."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import attrs
+
+from resilient_store import runtime
+from resilient_store.backends.client import BackendClient
+from resilient_store.catalog.contract import CatalogDownError, single
+from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
+from resilient_store.io.catalogued.answers import missed
+from resilient_store.io.catalogued.holder import find, key_of
+from resilient_store.io.drive import drive, leave_to_finish
+from resilient_store.model.checksum import aligned, verifies
+from resilient_store.model.info import Body
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.state import OWN, Entry, Record, Replica, State
+from resilient_store.protocol import findings
+from resilient_store.protocol.native import verifies_natively
+from resilient_store.protocol.read import Candidate, Reading, ReadMachine
+from resilient_store.store import Store
+
+logger = logging.getLogger("resilient_store")
+
+Span = tuple[int | None, int | None]  # as Python slices
+
+STARTED_OVER = 3  # how often a path may change under a reader before it gives up
+
+
+@attrs.frozen
+class Had:
+    """Bytes of one version, verified as far as the catalog can.
+
+    Attributes
+    ----------
+    entry
+        The version that was read.
+    reply
+        From whom.
+    verified
+        Whether the bytes were held against a checksum.
+    """
+
+    entry: Entry
+    reply: Reply[Body]
+    verified: bool
+
+    @property
+    def data(self) -> bytes:
+        """The bytes."""
+        assert self.reply.value is not None, "only an OK is had"
+        return self.reply.value.data
+
+
+@attrs.frozen
+class Unknown:
+    """The catalog does not know the path, and does not know all paths."""
+
+    record: Record
+
+
+async def read(
+    store: Store, path: str, start: int | None = None, end: int | None = None
+) -> Had | Unknown:
+    """Return the current version's bytes, or a range of them.
+
+    Raises
+    ------
+    FileNotFoundError
+        The catalog knows that there is no such object.
+    OriginalMissingError
+        Every replica of it is known lost.
+    BackendsUnavailableError
+        It cannot be had now; `CatalogUnavailableError`: not even asked for.
+
+    Notes
+    -----
+    Promises: P2, P3, P4, P5. Rules: R15, R16.
+    """
+    record, complete = await find(store, path)
+    for _ in range(STARTED_OVER):
+        if record.entry is None and not complete:
+            return Unknown(record)
+        if record.present is None:
+            raise FileNotFoundError(2, "no such object", path)
+        had, replies = await read_version(store, record, start, end)
+        if had is not None:
+            return had
+        again, complete = await find(store, path)
+        if not _changed(record, again):
+            raise refusal(store, again, replies) from None
+        record = again
+    raise BackendsUnavailableError(path, note="it changed as often as it was looked at")
+
+
+async def read_version(
+    store: Store, record: Record, start: int | None, end: int | None
+) -> tuple[Had | None, tuple[Reply[Any], ...]]:
+    """Read the version that a record names: from good replicas, else from whoever verifies."""
+    entry = record.present
+    assert entry is not None, "only a present object is read"
+    seen: list[findings.Seen] = []
+    replies: tuple[Reply[Any], ...] = ()
+    for names in in_order(store, record):
+        reading = await ask_replicas(
+            store, record, names, functools.partial(_verified, store, record, (start, end), seen)
+        )
+        replies += reading.replies
+        if reading.found is not None:
+            report(store, record.path, seen)
+            return _had(entry, reading.found, start, end), replies
+    report(store, record.path, seen)
+    return None, replies
+
+
+def in_order(store: Store, record: Record) -> list[tuple[str, ...]]:
+    """Return whom to ask: replicas that count, then all others, of whom only proof is believed."""
+    good = {row.backend for row in record.holders()}
+    rows = [name for name in store.clients if name in record.replicas]
+    first = tuple(name for name in rows if name in good)
+    others = tuple(name for name in rows if name not in good)
+    return [names for names in (first, others) if names]
+
+
+async def ask_replicas(
+    store: Store,
+    record: Record,
+    names: Sequence[str],
+    perform: Callable[[BackendClient], Coroutine[Any, Any, Reply[Body]]],
+) -> Reading[Body]:
+    """Ask backends in order, as the read policy says, until one verified answer decides."""
+    now_s = runtime.now_s()
+    found = []
+    for name in names:
+        health = store.clients[name].health
+        healthy = health.is_closed("read")
+        if not healthy and health.may_probe("read", now_s):
+            key = key_of(record.replica(name).place, record.path)
+            leave_to_finish(store.tails, store.clients[name].probe(key))
+        found.append(Candidate(name, healthy))
+    machine: ReadMachine[Body] = ReadMachine(
+        tuple(found),
+        store.configuration.read.hedge_after,
+        may_hedge=lambda name: store.clients[name].health.spend(),
+        is_healthy=lambda name: store.clients[name].health.is_closed("read"),
+    )
+    reading = await drive(machine, lambda name: perform(store.clients[name]), store.signal)
+    for name in reading.slow:
+        store.clients[name].health.record(
+            "read", Outcome.TIMED_OUT, runtime.now_s(), key=record.path, slow=True
+        )
+    return reading
+
+
+async def _verified(
+    store: Store,
+    record: Record,
+    span: Span,
+    seen: list[findings.Seen],
+    client: BackendClient,
+) -> Reply[Body]:
+    """Read from one replica, and take only bytes that are this version's."""
+    entry, row = record.present, record.replica(client.name)
+    assert entry is not None
+    reply = await _read_at(entry, key_of(row.place, record.path), span, client, row)
+    if reply.outcome is Outcome.NOT_FOUND and row.place not in (None, OWN):
+        # It may just have been published: the own key has it before the catalog says so.
+        reply = await _read_at(entry, record.path, span, client, row)
+    said = {Outcome.NOT_FOUND: State.MISSING, Outcome.CORRUPT: State.CORRUPT}.get(reply.outcome)
+    if said is State.MISSING and store.believes_absence(client.name) is False:
+        return Reply(client.name, Outcome.UNAVAILABLE, detail="so much is missing there: suspect")
+    if said is not None and row.state is State.GOOD:
+        seen.append(findings.Seen(by=row, version=entry.version, state=said, error=reply.words()))
+    return reply
+
+
+async def _read_at(
+    entry: Entry, key: str, span: Span, client: BackendClient, row: Replica
+) -> Reply[Body]:
+    content = entry.content
+    assert content is not None
+    first, last, _ = slice(*span).indices(content.size)
+    whole = first == 0 and last >= content.size
+    if first >= last and not whole:
+        return Reply(client.name, Outcome.OK, Body(data=b"", size=content.size))
+    if content.kind != "chunked":
+        return await _read_unverifiable(entry, key, None if whole else span, client, row)
+    begin, stop = (0, content.size) if whole else aligned(content, first, last)
+    reply = await (client.get(key) if whole else client.get(key, begin, stop))
+    body = reply.value
+    if body is None:
+        return attrs.evolve(reply, blank=False)
+    if len(body.data) != stop - begin or not verifies(content, begin, body.data):
+        return Reply(client.name, Outcome.CORRUPT, detail="the bytes differ from the checksum")
+    data = body.data if whole else body.data[first - begin : last - begin]
+    return Reply(client.name, Outcome.OK, attrs.evolve(body, data=data, size=content.size))
+
+
+async def _read_unverifiable(
+    entry: Entry, key: str, span: Span | None, client: BackendClient, row: Replica
+) -> Reply[Body]:
+    """Read an object that was adopted: held to the platform's checksum, or pinned to its tag."""
+    content = entry.content
+    assert content is not None
+    reply = await client.get(key, *(span or (None, None)))
+    body = reply.value
+    if body is None:
+        return attrs.evolve(reply, blank=False)
+    if (body.size is not None and body.size != content.size) or (
+        span is None and not verifies_natively(content, body.data)
+    ):
+        return Reply(client.name, Outcome.CORRUPT, detail="other bytes than the catalog knows")
+    if None not in (body.tag, row.tag) and body.tag != row.tag:
+        return Reply(client.name, Outcome.CORRUPT, detail="it was changed behind the store's back")
+    return attrs.evolve(reply, blank=False)
+
+
+def _had(entry: Entry, reply: Reply[Body], start: int | None, end: int | None) -> Had:
+    content = entry.content
+    assert content is not None
+    first, last, _ = slice(start, end).indices(content.size)
+    native = content.kind == "native" and first == 0 and last >= content.size
+    return Had(entry, reply, content.kind == "chunked" or native)
+
+
+def _changed(before: Record, after: Record) -> bool:
+    """Say whether version or place of anything changed between two looks (R15)."""
+    if after.entry is None or before.entry is None or after.entry.version != before.entry.version:
+        return True
+    return any(
+        (row.version, row.place) != (before.replica(name).version, before.replica(name).place)
+        for name, row in after.replicas.items()
+    )
+
+
+def is_lost(record: Record) -> bool:
+    """Say whether the catalog knows of no replica that may still hold the current version."""
+    may_hold = (State.GOOD, State.UNKNOWN)
+    return record.intent is None and not any(
+        row.state in may_hold for row in record.replicas.values()
+    )
+
+
+def refusal(store: Store, record: Record, replies: tuple[Reply[Any], ...]) -> Exception:
+    """Make the error of a read that nobody could serve: lost only where that is certain."""
+    known = all(r.outcome in (Outcome.NOT_FOUND, Outcome.CORRUPT) for r in replies)
+    elsewhere = any(name not in store.clients for name in record.replicas)
+    # Who counted when it was asked and lacks it is known to lack it, recorded or not.
+    asked = {reply.backend for reply in replies}
+    unknown = any(
+        row.state is State.UNKNOWN or (row.state is State.GOOD and name not in asked)
+        for name, row in record.replicas.items()
+    )
+    if known and not elsewhere and not unknown and record.intent is None:
+        return OriginalMissingError(record.path, replies)
+    denied = any(reply.outcome is Outcome.DENIED for reply in replies)
+    note = "give the backend's credentials the right to get and to list" if denied else ""
+    return BackendsUnavailableError(record.path, replies, note)
+
+
+def report(store: Store, path: str, seen: Sequence[findings.Seen]) -> None:
+    """Record what was seen, after the caller has its bytes; what cannot be costs a later read."""
+    if not seen:
+        return
+
+    async def record() -> None:
+        for one in seen:
+            try:
+                await store.known.change(
+                    (path,), single(functools.partial(findings.observe, seen=one))
+                )
+                if one.state is State.MISSING:
+                    await missed(store, one.by.backend)
+            except CatalogDownError as error:
+                logger.warning("what was seen at %s could not be recorded: %s", path, error)
+                return
+
+    leave_to_finish(store.tails, record())

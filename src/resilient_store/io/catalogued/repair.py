@@ -1,0 +1,277 @@
+"""Bring one path's replicas to what its placement asks, under the path's intent (R17)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal
+
+import attrs
+
+from resilient_store.backends.client import BackendClient
+from resilient_store.errors import ConcurrentWriteError, ObjectError
+from resilient_store.io.catalogued import holder as holding
+from resilient_store.io.catalogued import own_key
+from resilient_store.io.catalogued import read as versions
+from resilient_store.io.catalogued.holder import Holder, key_of
+from resilient_store.io.catalogued.settle import settle
+from resilient_store.model.checksum import ChunkedChecksum
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.state import OWN, Entry, Replica, State
+from resilient_store.model.step import Step
+from resilient_store.protocol import findings, transactions
+from resilient_store.protocol.account import CHECKSUM_KEY, VERSION_KEY, Verdict
+from resilient_store.protocol.transactions import Wish
+from resilient_store.runtime import reach
+from resilient_store.store import Store
+
+Ending = Literal["done", "waiting", "failed", "at work"]
+
+
+@attrs.define
+class Repaired:
+    """What repair did for one path, and whether anything is left to do."""
+
+    path: str
+    ending: Ending = "done"
+    copied: list[str] = attrs.field(factory=list)
+    removed: list[str] = attrs.field(factory=list)
+    purged: bool = False
+    why: str = ""
+
+    def left(self, ending: Ending, why: str) -> None:
+        """Say that something is left to do; a failure says more than a wait."""
+        if self.ending != "failed":
+            self.ending, self.why = ending, why
+
+
+async def repair_path(store: Store, path: str) -> Repaired:
+    """Repair one path as far as it can be now.
+
+    Notes
+    -----
+    Promises: P1, P3, P7. Rules: R1, R2, R9, R13, R17.
+    """
+    report = Repaired(path)
+    wish = Wish(
+        kind="repair",
+        placed=store.placed(path),
+        owner=store.owner,
+        lease_s=store.configuration.lease,
+    )
+    try:
+        holder = await holding.begin(store, path, wish, settle, wait_s=0.0)
+    except ConcurrentWriteError as error:
+        report.left("at work", error.note)
+        return report
+    reach(Step.REPAIR_BEGUN)
+    try:
+        if holder.record.present is not None:
+            await _repair_object(holder, report)
+        else:
+            await _repair_absence(holder, report)
+        await holder.finish()
+    except ObjectError as error:  # the lease is over, or the catalog is away
+        report.left("failed", str(error))
+    return report
+
+
+async def _repair_object(holder: Holder, report: Repaired) -> None:
+    store, entry = holder.store, holder.record.present
+    assert entry is not None
+    assert entry.content is not None
+    placed = store.placed(holder.path)
+    for name in (*placed, *(n for n in holder.record.replicas if n not in placed)):
+        row = holder.record.replica(name)
+        client = store.clients.get(name)
+        if client is None or client.backend.read_only:
+            continue
+        if name not in placed:
+            if row.state in (State.STALE, State.CORRUPT, State.FOREIGN):
+                await _clear(holder, client, report)
+            continue
+        if row.state is State.GOOD and row.version == entry.version:
+            if row.place == OWN:
+                continue
+        else:
+            copied = await _copy(holder, client, row, report)
+            if copied is None:
+                continue
+            row = copied
+        if row.place != OWN:
+            await _publish(holder, client, row, report)
+
+
+async def _copy(
+    holder: Holder, client: BackendClient, row: Replica, report: Repaired
+) -> Replica | None:
+    """Make a backend hold the current version: where it does already, or from staging on."""
+    entry = holder.record.present
+    assert entry is not None
+    if row.state is State.UNKNOWN and client.name in holder.quiet:
+        kept = await _verified_in_place(holder, client, row, entry)
+        if kept is not None:
+            return kept
+    reply = await _stage(holder, client, entry)
+    if not reply.ok:
+        report.left("failed", reply.words())
+        await holder.note(client.name, entry.version, error=reply.words())
+        return None
+    reach(Step.REPAIR_STAGED)
+    changes: own_key.Notes = {
+        "version": entry.version,
+        "state": State.GOOD,
+        "place": holder.intent.token,
+        "error": "",
+    }
+    if not await holder.note(client.name, entry.version, **changes):
+        raise holder.taken()
+    reach(Step.REPAIR_NOTED)
+    report.copied.append(client.name)
+    return attrs.evolve(row, **changes)
+
+
+async def _verified_in_place(
+    holder: Holder, client: BackendClient, row: Replica, entry: Entry
+) -> Replica | None:
+    """Take what lies at a quiet own key for a copy, if it is one."""
+    assert entry.content is not None
+    looked = await client.info(holder.path, kind="write")
+    info = looked.value
+    if info is None or info.directory or info.size != entry.content.size:
+        return None
+    summed = await own_key.checksum_of(client, holder.path, info)
+    if summed.value is None or summed.value != entry.content.checksum:
+        return None
+    changes: own_key.Notes = {
+        "version": entry.version,
+        "state": State.GOOD,
+        "place": OWN,
+        "looked": True,
+        "tag": info.tag,
+        "error": "",
+    }
+    if not await holder.note(client.name, entry.version, **changes):
+        raise holder.taken()
+    return attrs.evolve(row, **changes)
+
+
+async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[None]:
+    """Copy verified bytes into staging, block by block; never from an unverified source."""
+    assert entry.content is not None
+    content, mine = entry.content, {VERSION_KEY: str(entry.version)}
+    if content.kind == "chunked":
+        mine[CHECKSUM_KEY] = content.checksum
+    headers = attrs.evolve(entry.headers, metadata={**entry.headers.metadata, **mine})
+    begun = await client.upload(holder.staging, exclusive=False, headers=headers)
+    if begun.value is None:
+        return Reply(client.name, begun.outcome, detail=begun.detail)
+    upload, offset, copied = begun.value, 0, ChunkedChecksum()
+    while offset < content.size or offset == 0:
+        end = min(content.size, offset + own_key.BLOCK_BYTES)
+        await holder.ready_for(client.backend.timeout)
+        had, replies = await versions.read_version(holder.store, holder.record, offset, end)
+        if had is None:
+            await upload.abort()
+            said = "; ".join(reply.words() for reply in replies) or "no replica is left"
+            return Reply(client.name, Outcome.UNAVAILABLE, detail=f"no source: {said}")
+        copied.update(had.data)
+        written = await upload.write(had.data)
+        if not written.ok:
+            await upload.abort()
+            return written
+        offset = end
+        if offset >= content.size:
+            break
+    if content.kind == "chunked" and copied.text != content.checksum:
+        await upload.abort()
+        return Reply(client.name, Outcome.CORRUPT, detail="the source changed while it was copied")
+    finished = await upload.finish()
+    return Reply(client.name, finished.outcome, detail=finished.detail)
+
+
+async def _publish(holder: Holder, client: BackendClient, row: Replica, report: Repaired) -> None:
+    """Bring a counted copy from staging to its own key, if that is quiet (R2)."""
+    entry = holder.record.present
+    assert entry is not None
+    assert entry.content is not None
+    if not await _touch(holder, client.name):
+        report.left("waiting", f"{client.name}: a late request may still land at its own key")
+        return
+    staged = key_of(row.place, holder.path)
+    reply, notes = await own_key.publish(holder, client, staged, entry.content.size, quiet=True)
+    reach(Step.REPAIR_PUBLISHED)
+    if not await holder.note(client.name, entry.version, **notes):
+        raise holder.taken()
+    if notes.get("place") != OWN:
+        report.left("failed", reply.words())
+        return
+    report.copied.append(client.name)
+    await client.delete(staged)
+
+
+async def _touch(holder: Holder, name: str) -> bool:
+    return await holder.change(
+        functools.partial(transactions.touch, intent_id=holder.intent.id, backend=name)
+    )
+
+
+async def _clear(holder: Holder, client: BackendClient, report: Repaired) -> None:
+    """Remove an older version from a backend on which the path is not placed any more."""
+    if not await _touch(holder, client.name):
+        report.left("waiting", f"{client.name}: a late request may still land at its own key")
+        return
+    reply, notes = await own_key.remove(holder, client)
+    entry = holder.record.entry
+    await holder.note(client.name, 0 if entry is None else entry.version, **notes)
+    if notes.get("state") is State.GONE:
+        report.removed.append(client.name)
+    else:
+        report.left("failed", reply.words())
+
+
+async def _repair_absence(holder: Holder, report: Repaired) -> None:
+    """Replay a deletion, or clear up after a creation that failed; then forget it (R13)."""
+    store, record = holder.store, holder.record
+    version = 0 if record.entry is None else record.entry.version
+    state = await store.known.state()
+    assert state is not None, "a store that was prepared has an identity"
+    names = [name for name, row in state.backends.items() if row.met]
+    looked: dict[str, Replica] = {}
+    for name in dict.fromkeys((*names, *record.replicas)):
+        client = store.clients.get(name)
+        if client is None:
+            report.left("failed", f"{name} is not among the backends, and may hold it")
+            continue
+        found = await own_key.look(holder, client)
+        row = record.replica(name)
+        if found.verdict is Verdict.EMPTY and store.believes_absence(name):
+            await _note_gone(holder, row, version, looked)
+        elif found.verdict is None or found.verdict is Verdict.EMPTY:
+            report.left("failed", found.reply.words())
+        elif record.entry is None and found.verdict is Verdict.FOREIGN:
+            report.left("failed", f"{name}: other bytes lie there; adopt them")
+        else:
+            await _clear(holder, client, report)
+    await _purge(holder, looked, report)
+
+
+async def _note_gone(
+    holder: Holder, row: Replica, version: int, looked: dict[str, Replica]
+) -> None:
+    gone: own_key.Notes = {"state": State.GONE, "place": None, "looked": True, "tag": None}
+    looked[row.backend] = attrs.evolve(row, **gone)
+    if row != looked[row.backend]:
+        await holder.note(row.backend, version, **gone)
+
+
+async def _purge(holder: Holder, looked: dict[str, Replica], report: Repaired) -> None:
+    report.purged = await holder.change(
+        functools.partial(
+            findings.purge,
+            intent_id=holder.intent.id,
+            looked=looked,
+            began_s=holder.began_s,
+        )
+    )
+    if not report.purged and report.ending == "done":
+        report.left("waiting", "a late request may still land")

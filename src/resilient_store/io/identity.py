@@ -1,0 +1,156 @@
+"""The store's identity on every backend: checked before a backend's first use in a process."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import attrs
+
+from resilient_store import runtime
+from resilient_store.backends.client import BackendClient
+from resilient_store.backends.contract import Family, RootMissingError
+from resilient_store.catalog.catalog import Catalog
+from resilient_store.catalog.contract import CatalogDownError
+from resilient_store.errors import StoreIdentityError
+from resilient_store.model.info import Headers
+from resilient_store.model.path import RESERVED, join
+from resilient_store.model.state import BackendRow, StoreState
+from resilient_store.store import Admission, Configuration
+
+KEY = join(RESERVED, "store.json")
+THREE_WAYS = (
+    "share the catalog that wrote there, adopt the objects into this one after removing "
+    f"{KEY}, or go without a catalog"
+)
+
+
+@attrs.frozen
+class Identity:
+    """What ``.resilient/store.json`` says."""
+
+    store: str
+    epoch: int = 0
+
+    def encode(self) -> bytes:
+        """Return the file."""
+        return json.dumps({"store": self.store, "epoch": self.epoch}).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Identity:
+        """Read the file; what nobody of ours wrote is another store's."""
+        try:
+            plain = json.loads(data)
+            return cls(str(plain["store"]), int(plain["epoch"]))
+        except (ValueError, KeyError, TypeError):
+            return cls("unreadable")
+
+
+async def read_identity(family: Family) -> Identity | None:
+    """Read a backend's identity; None where it has none."""
+    try:
+        body = await family.get(KEY, None, None, lambda _: None)
+    except FileNotFoundError:
+        return None
+    return Identity.decode(body.data)
+
+
+def admission(configuration: Configuration, catalog: Catalog) -> Admission:
+    """Make what is asked of every backend of a store before its first use."""
+    blind = configuration.catalog_down == "read"
+    return functools.partial(admit, catalog, configuration.names, blind=blind)
+
+
+async def admit(
+    catalog: Catalog,
+    configured: tuple[str, ...],
+    client: BackendClient,
+    family: Family,
+    *,
+    blind: bool,
+) -> None:
+    """See that a backend is this store's, and meet one that is new.
+
+    Parameters
+    ----------
+    configured
+        The names of all backends.
+    blind
+        Whether to go on where the catalog cannot be asked (``catalog_down="read"``).
+
+    Raises
+    ------
+    StoreIdentityError
+        It is another store's.
+    RootMissingError
+        It has lost its identity, or went back in time: nothing it says counts until `rejoin`.
+    """
+    try:
+        state = await catalog.state()
+    except CatalogDownError:
+        if blind:
+            return
+        raise RootMissingError from None
+    found = await read_identity(family)
+    row = BackendRow(name=client.name) if state is None else state.backend(client.name)
+    if found is not None and (state is None or found.store != state.identity):
+        raise StoreIdentityError(f"backend {client.name} belongs to another store: {THREE_WAYS}")
+    if row.met:
+        if found is None and not client.backend.read_only:
+            raise RootMissingError
+        if found is not None and found.epoch < row.epoch:
+            raise RootMissingError
+        return
+    await _meet(catalog, configured, client, family, found)
+
+
+async def _meet(
+    catalog: Catalog,
+    configured: tuple[str, ...],
+    client: BackendClient,
+    family: Family,
+    found: Identity | None,
+) -> None:
+    listed = await family.list("", recursive=False, moves=lambda _: None)
+    empty = all(info.key == RESERVED for info in listed)
+    fresh = runtime.new_id()
+    state = await catalog.change_state(lambda state, _: state or StoreState(identity=fresh))
+    if found is None and not client.backend.read_only:
+        mine = Identity(state.identity, state.backend(client.name).epoch)
+        try:
+            await family.put(KEY, mine.encode(), exclusive=True, headers=Headers())
+        except FileExistsError:  # another process was quicker
+            again = await read_identity(family)
+            if again is None or again.store != state.identity:
+                raise StoreIdentityError(
+                    f"backend {client.name} belongs to another store: {THREE_WAYS}"
+                ) from None
+    await catalog.change_state(
+        functools.partial(
+            met, name=client.name, domain=client.domain, known=empty, configured=configured
+        )
+    )
+
+
+def met(
+    state: StoreState | None,
+    now_s: float,
+    *,
+    name: str,
+    domain: str,
+    known: bool,
+    configured: tuple[str, ...],
+) -> StoreState:
+    """Note that a backend has met the store; the catalog is complete when it knows them all."""
+    assert state is not None, "the identity was made before"
+    before = state.backend(name)
+    row = attrs.evolve(
+        before,
+        domain=domain,
+        met=True,
+        known=before.known if before.met else known,
+        answered_s=now_s,
+    )
+    backends = {**state.backends, name: row}
+    complete = all(n in backends and backends[n].known for n in configured)
+    return attrs.evolve(state, backends=backends, complete=complete)

@@ -1,0 +1,43 @@
+"""Before the first call in a process: see that the catalog and the backends belong together."""
+
+from __future__ import annotations
+
+from resilient_store.catalog.contract import CatalogDownError
+from resilient_store.errors import BackendsUnavailableError
+from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.drive import protected
+from resilient_store.io.fanout import fan_out
+from resilient_store.protocol.write import Demand
+from resilient_store.store import Store
+
+
+async def prepare(store: Store) -> None:
+    """Let backends that the catalog has never met be met, once in a process.
+
+    A backend that does not answer now is met when it does.
+
+    Raises
+    ------
+    StoreIdentityError
+        A backend is another store's.
+    BackendsUnavailableError
+        The catalog is new, and no backend answers that could say whose it is; or the catalog
+        cannot be had.
+    """
+    if store.preparing.done:
+        return
+    try:
+        await store.known.prepare()
+        state = await store.known.state()
+        met = () if state is None else tuple(n for n, row in state.backends.items() if row.met)
+        fresh = [name for name in store.clients if name not in met]
+        replies = await protected(fan_out(store, fresh, lambda c: c.open(), Demand(1)))
+        if fresh:
+            state = await store.known.state()
+    except CatalogDownError as error:
+        raise unavailable("", error) from None
+    if state is None:
+        raise BackendsUnavailableError(
+            "", replies.values(), "The catalog is new, and no backend can be asked whose it is"
+        )
+    store.preparing.done = True
