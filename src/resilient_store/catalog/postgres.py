@@ -53,22 +53,17 @@ _SNAPSHOT: Asked = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {})
 _COMMIT: Asked = ("COMMIT", {})
 _ROLLBACK: Asked = ("ROLLBACK", {})
 # `true`: for this transaction alone.
-_LIMITS: Asked = (
-    f"SELECT set_config('lock_timeout', '{LOCK_MS}', true), "
-    f"set_config('idle_in_transaction_session_timeout', '{IDLE_MS}', true)",
-    {},
-)
+_SET = "set_config('{}', '{}', true)"
+_LIMITED = (("lock_timeout", LOCK_MS), ("idle_in_transaction_session_timeout", IDLE_MS))
+_LIMITS: Asked = (f"SELECT {', '.join(_SET.format(*limit) for limit in _LIMITED)}", {})
 _LOCK_STORE: Asked = (f"SELECT pg_advisory_xact_lock({_LOCKS}, {_ALL_PATHS})", {})
 _SHARE_STORE: Asked = (f"SELECT pg_advisory_xact_lock_shared({_LOCKS}, {_ALL_PATHS})", {})
 _LOCK_PATH = f"SELECT pg_advisory_xact_lock({_LOCKS}, %(key)s::integer)"
 _DRAW: Asked = (f"SELECT nextval('{SEQUENCE}')", {})
 _DRAWN: Asked = (f"SELECT last_value FROM {SEQUENCE}", {})  # noqa: S608 - our own name
 _GO_ON = f"SELECT setval('{SEQUENCE}', %(least)s::bigint, false)"
-_DURABLE: Asked = (
-    "SELECT current_setting('synchronous_commit'), current_setting('fsync'),"
-    " current_setting('server_encoding')",
-    {},
-)
+_ASKED_FOR = ("synchronous_commit", "fsync", "server_encoding")
+_DURABLE: Asked = ("SELECT " + ", ".join(f"current_setting('{name}')" for name in _ASKED_FOR), {})
 
 # Races: serialization failure, deadlock, a row that another inserted, a lock that was held.
 _RACES = {"40001", "40P01", "23505", "55P03"}
