@@ -39,8 +39,18 @@ if TYPE_CHECKING:
         ReadResult,
         WriteReceipt,
     )
+    from resilient_store.operations.adopt import AdoptReport, adopt
+    from resilient_store.operations.freeze import freeze, thaw
+    from resilient_store.operations.rejoin import rejoin
+    from resilient_store.operations.repair import RepairReport, repair
     from resilient_store.operations.sweep import SweepReport, sweep
-    from resilient_store.policies import Backend, DegradedRead, ReadFromFirstHealthy, WriteToAll
+    from resilient_store.policies import (
+        Backend,
+        DegradedRead,
+        Placement,
+        ReadFromFirstHealthy,
+        WriteToAll,
+    )
 
 __version__ = "0.1.0"
 
@@ -74,11 +84,16 @@ _HOMES = {
         "ReadResult",
         "WriteReceipt",
     ),
+    "operations.adopt": ("AdoptReport", "adopt"),
+    "operations.freeze": ("freeze", "thaw"),
+    "operations.rejoin": ("rejoin",),
+    "operations.repair": ("RepairReport", "repair"),
     "operations.sweep": ("SweepReport", "sweep"),
-    "policies": ("Backend", "DegradedRead", "ReadFromFirstHealthy", "WriteToAll"),
+    "policies": ("Backend", "DegradedRead", "Placement", "ReadFromFirstHealthy", "WriteToAll"),
 }
 
 __all__ = [
+    "AdoptReport",
     "Backend",
     "BackendState",
     "BackendsUnavailableError",
@@ -98,8 +113,10 @@ __all__ = [
     "ObjectError",
     "OriginalMissingError",
     "Outcome",
+    "Placement",
     "ReadFromFirstHealthy",
     "ReadResult",
+    "RepairReport",
     "Reply",
     "ResilientFileSystem",
     "ResilientStoreError",
@@ -109,8 +126,13 @@ __all__ = [
     "UnsupportedOperationError",
     "WriteReceipt",
     "WriteToAll",
+    "adopt",
+    "freeze",
     "from_config",
+    "rejoin",
+    "repair",
     "sweep",
+    "thaw",
 ]
 
 

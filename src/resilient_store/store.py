@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -271,6 +271,18 @@ class Store:
         """Return what may stand in for a path; empty where no rule matches."""
         degraded = self.configuration.degraded
         return () if degraded is None else degraded.derivatives(path)
+
+
+class StoreOwner(Protocol):
+    """What an operation needs of a filesystem."""
+
+    @property
+    def store(self) -> Store:
+        """The assembled store."""
+
+    @property
+    def loop(self) -> Any:
+        """The loop that runs it."""
 
 
 Admission = Callable[[BackendClient, Family], Awaitable[None]]

@@ -147,7 +147,7 @@ def _between(prefix: str, after: str) -> dict[str, str]:
     return {"low": max(prefix, after), "high": schema.after_all_of(prefix)}
 
 
-def check_schema(settings: dict[str, str]) -> None:
+def check_schema(settings: dict[str, str], oldest_readable: int = schema.OLDEST_READABLE) -> None:
     """Refuse tables that this release cannot work on, and say what to do."""
     try:
         made, oldest = int(settings["schema"]), int(settings["oldest"])
@@ -159,10 +159,10 @@ def check_schema(settings: dict[str, str]) -> None:
                 f"the catalog was made or upgraded by a newer release (schema {made}); use one "
                 f"that knows schema {oldest}: this one knows {schema.SCHEMA}"
             )
-        if made < schema.OLDEST_READABLE:
+        if made < oldest_readable:
             raise ConfigurationError(
                 f"the catalog's tables are of schema {made}, and this release needs "
-                f"{schema.OLDEST_READABLE}; upgrade the catalog first"
+                f"{oldest_readable}; upgrade the catalog first"
             )
         return
     raise CatalogDownError(said)

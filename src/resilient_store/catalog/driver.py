@@ -24,7 +24,14 @@ class Driver(Protocol):
     def together(self, asked: Sequence[Asked]) -> list[list[Row]]:
         """Carry out statements that see the same moment."""
 
-    def transact(self, locked: Sequence[str], asked: Sequence[Asked], decide: Decide) -> None:
+    def transact(
+        self,
+        locked: Sequence[str],
+        asked: Sequence[Asked],
+        decide: Decide,
+        *,
+        within_s: float = WITHIN_S,
+    ) -> None:
         """Ask, decide, and write what was decided, in one transaction that nobody cuts across.
 
         Parameters

@@ -164,9 +164,9 @@ class PostgresDriver:
         connection.autocommit = True  # transactions begin and end where it is said
         return connection
 
-    def _carry_out(self, work: Callable[[Connection], A]) -> A:
+    def _carry_out(self, work: Callable[[Connection], A], within_s: float = WITHIN_S) -> A:
         """Do work on a connection; again where a race was lost, or the connection was stale."""
-        deadline_s = runtime.steady_s() + WITHIN_S
+        deadline_s = runtime.steady_s() + within_s
         fresh = False
         while True:
             with self._pool.lend(deadline_s, fresh=fresh) as connection:
@@ -211,7 +211,14 @@ class PostgresDriver:
 
     # --- writing --------------------------------------------------------------------------
 
-    def transact(self, locked: Sequence[str], asked: Sequence[Asked], decide: Decide) -> None:
+    def transact(
+        self,
+        locked: Sequence[str],
+        asked: Sequence[Asked],
+        decide: Decide,
+        *,
+        within_s: float = WITHIN_S,
+    ) -> None:
         locks = _locks(locked)
         opening = [_BEGIN, _LIMITS, *locks, *asked, (self._sql.clock, {})]
 
@@ -240,7 +247,7 @@ class PostgresDriver:
             else:
                 connection.run([_ROLLBACK])
 
-        self._carry_out(work)
+        self._carry_out(work, within_s)
 
     def _commit(self, connection: Connection, writes: Sequence[Asked]) -> None:
         """Write and commit in one go; an error that the server itself tells is no commit."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -69,7 +70,8 @@ def decode(text: str | None) -> Any:
 def record_of(path: str, rows: list[Row]) -> Record:
     """Make a record of what `load` returned."""
     first = rows[0]
-    found = (_replica_of(row[_REPLICA_AT:]) for row in rows if row[_REPLICA_AT] is not None)
+    held = [row[_REPLICA_AT:] for row in rows if row[_REPLICA_AT] is not None]
+    found = map(_replica_of, sorted(held, key=itemgetter(0)))
     return Record(
         path=path,
         entry=_entry_of(path, first[_ENTRY_AT:_INTENT_AT]),

@@ -217,8 +217,10 @@ class SqliteDriver:
         locked: Sequence[str],  # noqa: ARG002
         asked: Sequence[Asked],
         decide: Decide,
+        *,
+        within_s: float = WITHIN_S,
     ) -> None:
-        deadline_s = runtime.steady_s() + WITHIN_S
+        deadline_s = runtime.steady_s() + within_s
         with self._lend(deadline_s) as handle:
             if self._contended:
                 self._contended = False

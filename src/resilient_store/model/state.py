@@ -248,10 +248,14 @@ class Record:
 
     @property
     def checksums(self) -> tuple[str, ...]:
-        """Every checksum that this store wrote, or may have written, at the own key (R9)."""
+        """Every checksum that this store wrote, or may have written, at the own key (R9).
+
+        Each once, the latest last: a content that came back is as young as its return.
+        """
         known = self.entry.checksums if self.entry is not None else ()
         failed = tuple(void.checksum for void in self.voids if void.checksum)
-        return tuple(dict.fromkeys((*known, *failed)))
+        latest_first = dict.fromkeys(reversed((*known, *failed)))
+        return tuple(latest_first)[::-1]
 
     def holders(self) -> tuple[Replica, ...]:
         """Return the replicas that count as copies of the current version."""

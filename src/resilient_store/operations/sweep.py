@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 from fsspec.asyn import sync
 
 from resilient_store import runtime
+from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
+from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.fanout import fan_out
+from resilient_store.io.prepare import prepare
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Reply
 from resilient_store.model.path import PRIVATE, RESERVED
-from resilient_store.store import Store
+from resilient_store.store import Store, StoreOwner
 
-
-class StoreOwner(Protocol):
-    """What an operation needs of a filesystem."""
-
-    @property
-    def store(self) -> Store:
-        """The assembled store."""
-
-    @property
-    def loop(self) -> Any:
-        """The loop that runs it."""
+STAGING = f"{RESERVED}/staging/"
 
 
 @attrs.frozen(kw_only=True)
@@ -62,11 +55,14 @@ def sweep(fs: StoreOwner, *, older_than: float = 3600.0) -> SweepReport:
     """
     if not older_than >= 0:
         raise ConfigurationError(f"sweep: older_than={older_than!r} must be at least 0 seconds")
-    report: SweepReport = sync(fs.loop, _sweep, fs.store, older_than)
+    report: SweepReport = sync(fs.loop, sweep_all, fs.store, older_than)
     return report
 
 
-async def _sweep(store: Store, older_than: float) -> SweepReport:
+async def sweep_all(store: Store, older_than: float) -> SweepReport:
+    """Sweep every backend that is written to."""
+    if store.catalog is not None:
+        await prepare(store)
     before = runtime.wall() - dt.timedelta(seconds=older_than)
     listed = await fan_out(store, store.writable, lambda c: c.list("", recursive=True))
     removed: dict[str, tuple[str, ...]] = {}
@@ -76,10 +72,10 @@ async def _sweep(store: Store, older_than: float) -> SweepReport:
             failed.append(reply.bare())
             continue
         keys = []
-        for info in reply.value or ():
-            if _is_left_over(info, before):
-                answer = await store.clients[name].delete(info.key)
-                (keys.append(info.key) if answer.ok else failed.append(answer))
+        left = [info for info in reply.value or () if _is_left_over(info, before)]
+        for info in await _dead(store, left):
+            answer = await store.clients[name].delete(info.key)
+            (keys.append(info.key) if answer.ok else failed.append(answer))
         abandoned = await store.clients[name].abandon_uploads(before)
         (keys.extend(abandoned.value or ()) if abandoned.ok else failed.append(abandoned))
         removed[name] = tuple(keys)
@@ -88,8 +84,20 @@ async def _sweep(store: Store, older_than: float) -> SweepReport:
 
 def _is_left_over(info: ObjectInfo, before: dt.datetime) -> bool:
     name = info.key.rpartition("/")[2]
-    ours = info.key.startswith((f"{RESERVED}/staging/", f"{RESERVED}/probe-"))
+    ours = info.key.startswith((STAGING, f"{RESERVED}/probe-"))
     if info.directory or not (ours or name.startswith(PRIVATE)):
         return False
     touched = info.modified or info.created  # such a file is written once
     return touched is not None and touched < before
+
+
+async def _dead(store: Store, left: list[ObjectInfo]) -> list[ObjectInfo]:
+    """Return what nobody needs: the catalog is asked after the listing, never before (R18)."""
+    if store.catalog is None:
+        return left
+    tokens = {info.key: info.key.split("/")[2] for info in left if info.key.startswith(STAGING)}
+    try:
+        alive = await store.known.tokens(sorted(set(tokens.values())))
+    except CatalogDownError as error:
+        raise unavailable("", error) from None
+    return [info for info in left if tokens.get(info.key) not in alive]

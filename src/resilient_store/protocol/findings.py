@@ -110,6 +110,17 @@ def enrich(record: Record, _: Moment, version: int, content: Content) -> tuple[R
     return attrs.evolve(record, entry=attrs.evolve(entry, content=content)), True
 
 
+def doubt(record: Record, moment: Moment, backend: str) -> Record:
+    """Believe nothing of what a backend holds until it was verified, and fence who does (R19)."""
+    row = record.replica(backend)
+    state = State.UNKNOWN if record.present is not None else State.STALE
+    doubted = attrs.evolve(row, state=state, place=None, looked=False, tag=None)
+    after = record.with_replicas(doubted)
+    if record.intent is None:
+        return after
+    return attrs.evolve(after, intent=attrs.evolve(record.intent, id=moment.new_id()))
+
+
 def purge(
     record: Record, moment: Moment, intent_id: int, looked: Mapping[str, Replica], began_s: float
 ) -> tuple[Record, bool]:

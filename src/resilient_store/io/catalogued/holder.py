@@ -144,7 +144,7 @@ class Holder:
         """
         return await run(self.store, self.path, change)
 
-    async def note(self, backend: str, version: int, **changes: Any) -> bool:
+    async def note(self, backend: str, version: int, changes: Mapping[str, Any]) -> bool:
         """Record what was done at one backend."""
         return await self.change(
             lambda record, _: transactions.note(record, self.intent.id, version, backend, changes)

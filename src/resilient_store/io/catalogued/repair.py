@@ -114,7 +114,7 @@ async def _copy(
     reply = await _stage(holder, client, entry)
     if not reply.ok:
         report.left("failed", reply.words())
-        await holder.note(client.name, entry.version, error=reply.words())
+        await holder.note(client.name, entry.version, {"error": reply.words()})
         return None
     reach(Step.REPAIR_STAGED)
     changes: own_key.Notes = {
@@ -123,7 +123,7 @@ async def _copy(
         "place": holder.intent.token,
         "error": "",
     }
-    if not await holder.note(client.name, entry.version, **changes):
+    if not await holder.note(client.name, entry.version, changes):
         raise holder.taken()
     reach(Step.REPAIR_NOTED)
     report.copied.append(client.name)
@@ -150,7 +150,7 @@ async def _verified_in_place(
         "tag": info.tag,
         "error": "",
     }
-    if not await holder.note(client.name, entry.version, **changes):
+    if not await holder.note(client.name, entry.version, changes):
         raise holder.taken()
     return attrs.evolve(row, **changes)
 
@@ -200,7 +200,7 @@ async def _publish(holder: Holder, client: BackendClient, row: Replica, report: 
     staged = key_of(row.place, holder.path)
     reply, notes = await own_key.publish(holder, client, staged, entry.content.size, quiet=True)
     reach(Step.REPAIR_PUBLISHED)
-    if not await holder.note(client.name, entry.version, **notes):
+    if not await holder.note(client.name, entry.version, notes):
         raise holder.taken()
     if notes.get("place") != OWN:
         report.left("failed", reply.words())
@@ -222,7 +222,7 @@ async def _clear(holder: Holder, client: BackendClient, report: Repaired) -> Non
         return
     reply, notes = await own_key.remove(holder, client)
     entry = holder.record.entry
-    await holder.note(client.name, 0 if entry is None else entry.version, **notes)
+    await holder.note(client.name, 0 if entry is None else entry.version, notes)
     if notes.get("state") is State.GONE:
         report.removed.append(client.name)
     else:
@@ -261,7 +261,7 @@ async def _note_gone(
     gone: own_key.Notes = {"state": State.GONE, "place": None, "looked": True, "tag": None}
     looked[row.backend] = attrs.evolve(row, **gone)
     if row != looked[row.backend]:
-        await holder.note(row.backend, version, **gone)
+        await holder.note(row.backend, version, gone)
 
 
 async def _purge(holder: Holder, looked: dict[str, Replica], report: Repaired) -> None:

@@ -1,0 +1,164 @@
+"""One path: what lies in the backends, compared, and recorded if nothing changed meanwhile."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator
+
+import attrs
+
+from resilient_store.backends.client import BackendClient
+from resilient_store.errors import BackendsUnavailableError
+from resilient_store.io.catalogued.discover import stripped
+from resilient_store.io.catalogued.holder import find, run
+from resilient_store.io.catalogued.own_key import BLOCK_BYTES, checksum_of
+from resilient_store.io.catalogued.write import CataloguedWrite
+from resilient_store.io.fanout import fan_out
+from resilient_store.model.info import Headers, ObjectInfo
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.state import Content, Record, State
+from resilient_store.protocol import findings
+from resilient_store.store import Store
+
+
+@attrs.define
+class Adopted:
+    """What became of one path.
+
+    Attributes
+    ----------
+    new
+        Whether it was recorded now.
+    conflict
+        The backends whose bytes differ; nothing was changed.
+    why
+        What prevented it.
+    """
+
+    path: str
+    new: bool = False
+    conflict: tuple[str, ...] = ()
+    why: str = ""
+
+
+@attrs.frozen
+class _Lying:
+    """What lies at one own key."""
+
+    info: ObjectInfo
+    checksum: str
+
+
+async def adopt_path(store: Store, path: str, *, newest: bool) -> Adopted:
+    """Adopt one path; a listing that named it is no more than a hint (R14)."""
+    record, _ = await find(store, path)
+    if record.present is not None:
+        return await _adopt_over(store, record, newest=newest)
+    if not record.is_empty:
+        return Adopted(path, why="" if record.intent is None else "somebody is at work on it")
+    infos: dict[str, ObjectInfo | None] = {}
+
+    async def look(client: BackendClient) -> Reply[ObjectInfo]:
+        reply = await client.info(path)
+        if reply.ok or reply.outcome is Outcome.NOT_FOUND:
+            infos[client.name] = reply.value
+        return reply
+
+    replies = await fan_out(store, store.clients, look)
+    lying = await _compared(store, path, infos)
+    if not isinstance(lying, dict):
+        return Adopted(path, why=lying.words())
+    if not lying:
+        silent = [reply.words() for name, reply in replies.items() if name not in infos]
+        return Adopted(path, why="; ".join(silent))
+    groups: dict[str, list[str]] = {}
+    for name, one in lying.items():
+        groups.setdefault(one.checksum, []).append(name)
+    chosen = next(iter(groups.values()))
+    if len(groups) > 1:
+        if not newest:
+            return Adopted(path, conflict=tuple(lying))
+        chosen = groups[lying[_newest(lying)].checksum]
+    return await _record(store, record, infos, lying, chosen)
+
+
+async def _compared(
+    store: Store, path: str, infos: dict[str, ObjectInfo | None]
+) -> dict[str, _Lying] | Reply[str]:
+    """Return what lies where; bytes are read only where sizes do not tell already."""
+    there = {n: info for n, info in infos.items() if info is not None and not info.directory}
+    lying: dict[str, _Lying] = {}
+    for name, info in there.items():
+        summed = await checksum_of(store.clients[name], path, info)
+        if summed.value is None:
+            return summed
+        lying[name] = _Lying(info, summed.value)
+    return lying
+
+
+def _newest(lying: dict[str, _Lying]) -> str:
+    return max(lying, key=lambda name: _age_key(lying[name].info))
+
+
+def _age_key(info: ObjectInfo) -> float:
+    return 0.0 if info.modified is None else info.modified.timestamp()
+
+
+async def _record(
+    store: Store,
+    record: Record,
+    infos: dict[str, ObjectInfo | None],
+    lying: dict[str, _Lying],
+    chosen: list[str],
+) -> Adopted:
+    first = lying[chosen[0]].info
+    found = findings.Discovered(
+        content=Content(size=first.size or 0, kind="none"),
+        headers=stripped(first.headers or Headers()),
+        holders={name: lying[name].info.tag for name in chosen},
+        others={name: one.info.tag for name, one in lying.items() if name not in chosen},
+        nowhere=tuple(name for name, info in infos.items() if info is None),
+        by=record,
+        created_s=_age_key(first),
+    )
+    done = await run(store, record.path, functools.partial(findings.discover, found=found))
+    return Adopted(record.path, new=done, why="" if done else "it changed meanwhile")
+
+
+async def _adopt_over(store: Store, record: Record, *, newest: bool) -> Adopted:
+    """Make somebody else's bytes the next version of a known path, where that was asked for."""
+    foreign = [n for n, row in record.replicas.items() if row.state is State.FOREIGN]
+    foreign = [name for name in foreign if name in store.clients]
+    if not foreign:
+        return Adopted(record.path)
+    if not newest:
+        return Adopted(record.path, conflict=tuple(foreign))
+    looked = await fan_out(store, foreign, lambda client: client.info(record.path))
+    infos = {n: r.value for n, r in looked.items() if r.value is not None}
+    if not infos:
+        return Adopted(record.path, why="the foreign bytes are gone or cannot be had")
+    name = max(infos, key=lambda n: _age_key(infos[n]))
+    await _copy_over(store, record.path, store.clients[name], infos[name])
+    return Adopted(record.path, new=True)
+
+
+async def _copy_over(store: Store, path: str, client: BackendClient, info: ObjectInfo) -> None:
+    session = CataloguedWrite(store, path, stripped(info.headers or Headers()))
+    try:
+        await session.begin()
+        async for data in _bytes_of(path, client, info.size or 0):
+            await session.send(data)
+        await session.commit()
+    except BaseException:
+        await session.abort()
+        raise
+
+
+async def _bytes_of(path: str, client: BackendClient, size: int) -> AsyncIterator[bytes]:
+    offset = 0
+    while offset < size:
+        block = await client.get(path, offset, min(size, offset + BLOCK_BYTES))
+        if block.value is None or not block.value.data:
+            raise BackendsUnavailableError(path, [block])
+        yield block.value.data
+        offset += len(block.value.data)
