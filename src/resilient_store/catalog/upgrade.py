@@ -50,7 +50,7 @@ def upgrade(driver: Driver, steps: Mapping[int, Step] = STEPS) -> tuple[int, int
     numbers = [0, 0]
 
     def decide(rows: list[list[Row]], _: float, __: Callable[[], int]) -> list[Asked]:
-        settings = dict(rows[0])
+        settings: dict[str, str] = dict(rows[0])
         check_schema(settings, oldest_readable=0)
         numbers[:] = [int(settings["schema"])] * 2
         writes: list[Asked] = []

@@ -144,12 +144,6 @@ class Entry:
         now = () if self.content is None or not self.content.checksum else (self.content.checksum,)
         return (*self.past, *now)
 
-    @property
-    def past_and_present(self) -> tuple[str, ...]:
-        """What a later version remembers of this one and of those before it."""
-        latest_first = dict.fromkeys(reversed(self.checksums))
-        return tuple(latest_first)[:PAST_KEPT][::-1]
-
 
 @attrs.frozen(kw_only=True)
 class Intent:
@@ -293,6 +287,8 @@ class BackendRow:
         What its identity must carry at least (R19).
     answered_s
         When it was last known to answer; written down now and then only.
+    failed_s
+        When it was last seen not to answer; the first time in each break.
     away_from_s, back_s
         The last break in its answers: requests sent from just before the one may land until
         Z after the other. `back_s` 0 with `away_from_s` set: it is away.
@@ -306,6 +302,7 @@ class BackendRow:
     suspect: bool = False
     epoch: int = 0
     answered_s: float = 0.0
+    failed_s: float = 0.0
     away_from_s: float = 0.0
     back_s: float = 0.0
 

@@ -10,7 +10,7 @@ from fsspec.asyn import sync
 
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
-from resilient_store.io.catalogued.answers import note_answers
+from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.repair import Repaired, repair_path
 from resilient_store.io.drive import each
@@ -127,7 +127,8 @@ async def repair_all(store: Store, at_once: int = 8) -> RepairReport:
 async def _hear(store: Store) -> None:
     """Ask every backend for a small thing: only while it answers do its late requests age."""
     replies = await fan_out(store, store.clients, lambda client: client.info(KEY))
-    await note_answers(store, [n for n, r in replies.items() if r.outcome.answers])
+    answered = [n for n, r in replies.items() if r.outcome.answers]
+    await note_answers(store, answered, silent_among(replies))
 
 
 async def _owed(store: Store) -> AsyncIterator[list[str]]:

@@ -35,17 +35,32 @@ def is_quiet(row: Replica, backend: BackendRow, now_s: float, late_window_s: flo
     if backend.away_from_s <= 0 or row.busy_until_s < backend.away_from_s:
         return True
     over_s = backend.back_s + late_window_s
-    prolonged = silent and backend.answered_s < over_s  # it woke, and hung again too soon
+    # It woke, and was seen to hang again too soon.
+    prolonged = backend.failed_s > backend.answered_s and backend.answered_s < over_s
     return backend.back_s > 0 and now_s >= over_s and not prolonged
 
 
+def failed(backend: BackendRow, now_s: float) -> BackendRow:
+    """Return a backend's row after it was seen not to answer; once is enough in each break."""
+    if backend.failed_s > backend.answered_s:
+        return backend
+    return attrs.evolve(backend, failed_s=now_s)
+
+
 def answered(backend: BackendRow, now_s: float, late_window_s: float) -> BackendRow:
-    """Return a backend's row after it has answered; the same row where nothing is worth noting."""
+    """Return a backend's row after it has answered; the same row where nothing is worth noting.
+
+    Nobody asked for a while: that is a break, too, for what was sent before. But two answers
+    with more than Z between them, and no failure, show that it was well when the first came,
+    and has had its time; else a repair that is run once in an hour would never see a quiet key.
+    """
     silent_s = now_s - backend.answered_s
     if backend.answered_s > 0 and silent_s < NOTED_SHARE * late_window_s:
         return backend
     if backend.answered_s <= 0 or silent_s < BREAK_SHARE * late_window_s:
         return attrs.evolve(backend, answered_s=now_s)
-    earlier_matters = backend.back_s > 0 and backend.answered_s < backend.back_s + late_window_s
+    failed = backend.failed_s > backend.answered_s
+    well_until_s = backend.answered_s if failed else now_s
+    earlier_matters = backend.back_s > 0 and well_until_s < backend.back_s + late_window_s
     away_from_s = backend.away_from_s if earlier_matters else backend.answered_s
     return attrs.evolve(backend, answered_s=now_s, away_from_s=away_from_s, back_s=now_s)

@@ -4,44 +4,60 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
 from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
-from resilient_store.model.state import StoreState
-from resilient_store.protocol.quiet import NOTED_SHARE, answered
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.state import BackendRow, StoreState
+from resilient_store.protocol.quiet import NOTED_SHARE, answered, failed
 from resilient_store.store import Store
 
 logger = logging.getLogger("resilient_store")
 
+_SILENCE = (Outcome.TIMED_OUT, Outcome.UNAVAILABLE)
 LOSSES = 100
 LOSSES_WITHIN_S = 600.0
 LOSSES_SHARE = 0.05
 
 
-async def note_answers(store: Store, names: Iterable[str]) -> None:
-    """Write down that backends answered, now and then, so that breaks are known (R2).
+async def note_answers(store: Store, names: Iterable[str], silent: Iterable[str] = ()) -> None:
+    """Write down which backends answered, now and then, and which did not (R2).
 
     Nothing is lost where that fails: a silent backend's keys stay busy the longer.
     """
     now_s, window_s = runtime.now_s(), store.configuration.late_window
     due = [n for n in names if now_s - store.answers.get(n, -window_s) >= NOTED_SHARE * window_s]
-    if not due:
+    seen = store.known.seen
+    lost = [n for n in silent if seen is None or _is_news(seen.backend(n))]
+    if not due and not lost:
         return
 
     def note(state: StoreState | None, at_s: float) -> StoreState:
         assert state is not None, "a store that was prepared has an identity"
         rows = {name: answered(state.backend(name), at_s, window_s) for name in due}
+        rows |= {name: failed(state.backend(name), at_s) for name in lost}
         return attrs.evolve(state, backends={**state.backends, **rows})
 
     try:
         await store.known.change_state(note)
     except CatalogDownError as error:
-        logger.warning("that %s answered could not be noted: %s", ", ".join(due), error)
+        names = ", ".join((*due, *lost))
+        logger.warning("whether %s answered could not be noted: %s", names, error)
     else:
         store.answers.update(dict.fromkeys(due, now_s))
+
+
+def _is_news(row: BackendRow) -> bool:
+    return row.failed_s <= row.answered_s
+
+
+def silent_among(replies: Mapping[str, Reply[Any]]) -> list[str]:
+    """Return the backends that did not answer."""
+    return [name for name, reply in replies.items() if reply.outcome in _SILENCE]
 
 
 async def missed(store: Store, name: str) -> None:

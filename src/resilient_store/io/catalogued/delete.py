@@ -10,7 +10,7 @@ from resilient_store.backends.client import BackendClient
 from resilient_store.errors import ObjectError
 from resilient_store.io.catalogued import holder as holding
 from resilient_store.io.catalogued import own_key
-from resilient_store.io.catalogued.answers import note_answers
+from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.objects import known
 from resilient_store.io.catalogued.settle import settle
@@ -79,7 +79,7 @@ async def remove_buried(holder: Holder) -> None:
     away = away_to_write(store, store.writable)
     names = [name for name in store.writable if name not in away]
     try:
-        await fan_out(store, names, remove, Demand(1))
+        replies = await fan_out(store, names, remove, Demand(1))
         reach(Step.DELETE_REMOVED)
         await holder.finish(notes, version=holder.intent.version)
     except ObjectError as error:  # it is deleted all the same: repair removes what is left
@@ -92,7 +92,8 @@ async def remove_buried(holder: Holder) -> None:
     ]
     for name, place in staged:
         await store.clients[name].delete(holding.key_of(place, holder.path))
-    await note_answers(store, [n for n, said in notes.items() if "state" in said])
+    answered = [n for n, reply in replies.items() if reply.outcome.answers]
+    await note_answers(store, answered, silent_among(replies))
 
 
 async def remove_empty(store: Store, path: str) -> None:

@@ -27,7 +27,7 @@ from resilient_store.errors import (
 )
 from resilient_store.io.catalogued import holder as holding
 from resilient_store.io.catalogued import own_key
-from resilient_store.io.catalogued.answers import note_answers
+from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.clashes import refuse_clashes
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.settle import settle, undo
@@ -333,7 +333,8 @@ class CataloguedWrite:
         if not ends:
             await self._publish(holder)
         await self._abort_uploads()
-        await note_answers(self._store, self._stored)
+        silent = silent_among({**self._away, **self._failed})
+        await note_answers(self._store, self._stored, silent)
         return self._receipt(holder)
 
     async def _decided(self, holder: Holder, commit: Any) -> bool:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite(f"{__name__}.backend")
+pytest.register_assert_rewrite(f"{__name__}.backend", f"{__name__}.catalog")
 
 from resilient_store.testing.conformance.backend import (  # noqa: E402 - rewritten first
     BackendConformance,
     skipped,
 )
+from resilient_store.testing.conformance.catalog import (  # noqa: E402 - as above
+    CatalogConformance,
+    Catalogs,
+)
 from resilient_store.testing.conformance.subject import Subject  # noqa: E402 - as above
 
-__all__ = ["BackendConformance", "Subject", "skipped"]
+__all__ = ["BackendConformance", "CatalogConformance", "Catalogs", "Subject", "skipped"]
