@@ -111,8 +111,18 @@ class Connection(psycopg.Connection[Row]):
 
     def run(self, asked: Sequence[Asked]) -> list[list[Row]]:
         """Carry out statements in one round trip; after one that fails none is carried out."""
-        with self.pipeline():
-            cursors = [self.execute(text, parameters or None) for text, parameters in asked]
+        cursors: list[psycopg.Cursor[Row]] = []
+        errors: list[psycopg.Error | LateError] = []
+        try:
+            with self.pipeline():
+                try:
+                    cursors += (self.execute(text, given or None) for text, given in asked)
+                except (psycopg.Error, LateError) as error:
+                    errors.append(error)  # kept from psycopg, which would log it, and raise another
+        except (psycopg.Error, LateError) as error:
+            errors.append(error)
+        if errors:
+            raise errors[0]
         return [_rows_of(cursor) for cursor in cursors]
 
     @property

@@ -109,7 +109,9 @@ def statements(name: str) -> Statements:
 _CLOCK = "SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
 _EXISTS = {
     "sqlite": f"SELECT 1 FROM sqlite_master WHERE name = '{settings.name}'",  # noqa: S608
-    "postgresql": f"SELECT 1 WHERE to_regclass('{settings.name}') IS NOT NULL",
+    # No to_regclass(): it may answer from before a lock was waited for.
+    "postgresql": f"SELECT 1 FROM pg_class WHERE relname = '{settings.name}'"  # noqa: S608
+    " AND pg_table_is_visible(oid)",
 }
 # SQLAlchemy gives SQLite's LIMIT one, for versions long gone.
 _NO_OFFSET = re.compile(r"\sOFFSET :\w+")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite(f"{__name__}.backend", f"{__name__}.catalog")
+for _suite in ("backend", "catalog", "catalog_listings", "catalog_races", "tables"):
+    pytest.register_assert_rewrite(f"{__name__}.{_suite}")
 
 from resilient_store.testing.conformance.backend import (  # noqa: E402 - rewritten first
     BackendConformance,
@@ -12,8 +13,8 @@ from resilient_store.testing.conformance.backend import (  # noqa: E402 - rewrit
 )
 from resilient_store.testing.conformance.catalog import (  # noqa: E402 - as above
     CatalogConformance,
-    Catalogs,
 )
 from resilient_store.testing.conformance.subject import Subject  # noqa: E402 - as above
+from resilient_store.testing.conformance.tables import Catalogs  # noqa: E402 - as above
 
 __all__ = ["BackendConformance", "CatalogConformance", "Catalogs", "Subject", "skipped"]

@@ -28,7 +28,11 @@ from resilient_store.model.state import (
 NAMES = ("aws", "disk", "gcp", "o'brien", 'a "b"', "größe", "%s", "{}", ":name")
 LARGEST = 2**63 - 1
 
-_SIGNS = st.sampled_from("'\"%_*?[]{}();:$@&`~^|<>=+- .,#!aAzZéÅßİıσς日本\u0301\u030a🎈\U0010ffff")
+_SIGNS = st.sampled_from(
+    "'\"%_*?[]{}();:$@&`~^|<>=+- .,#!aAzZéÅßİ日本\u0131\u03c3\u03c2\u0301🎈\U0010ffff"
+)
+
+_ODD = ("\0", "\x1b", "\x1b[]", "\ud800", "a\udcffb", "\\u0000", "'; --", "%(a)s")
 
 
 def texts(**sizes: int) -> st.SearchStrategy[str]:

@@ -1,0 +1,142 @@
+"""Listings of a catalog: in order, in pages, by index."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import attrs
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from resilient_store.catalog.contract import Database
+from resilient_store.model.info import Headers
+from resilient_store.model.state import (
+    Content,
+    Entry,
+    Intent,
+    Phase,
+    Record,
+    Replica,
+    State,
+    Void,
+)
+from resilient_store.testing.conformance import records as drawn
+from resilient_store.testing.conformance.tables import (
+    LAST,
+    held,
+    many_examples,
+    pages,
+    store,
+    tombstone,
+)
+
+
+class Listings:
+    """What is asked of many paths at once."""
+
+    @given(
+        paths=st.lists(drawn.paths(), min_size=1, max_size=12, unique=True),
+        prefix=drawn.paths() | st.just(""),
+        size=st.integers(1, 5),
+    )
+    @example(paths=["a%", "a%b", "ab", "a_", "a", "A%"], prefix="a%", size=1)
+    @example(paths=["a_b", "aXb", "a\u0301"], prefix="a_", size=2)
+    @example(paths=[LAST, LAST * 2, f"{LAST}/a", "\ue000"], prefix=LAST, size=1)
+    @example(paths=[f"a{LAST}", f"a{LAST}b", "b", f"a{LAST * 3}"], prefix=f"a{LAST}", size=1)
+    @example(paths=["\ud7ff", "\ud7ffa", "\ue000", "\U00010000"], prefix="\ud7ff", size=1)
+    @many_examples
+    def test_listings_are_in_order_of_code_points(
+        self, database: Database, paths: list[str], prefix: str, size: int
+    ) -> None:
+        """A prefix is no pattern, pages join without gap, and what is deleted is not listed."""
+        gone = sorted(paths[3::4])
+        objects = sorted(set(paths) - set(gone))
+        for path in paths:
+            store(database, tombstone(path) if path in gone else held(path, "aws"))
+        for begins in (prefix, "", paths[0], paths[0][:1]):
+            listed = pages(partial(database.page, begins), lambda line: line.path, size)
+            assert [line.path for line in listed] == [p for p in objects if p.startswith(begins)]
+            hidden = pages(partial(database.hidden, begins), str, size)
+            assert hidden == [p for p in gone if p.startswith(begins)]
+        assert database.present(paths) == [path for path in paths if path in objects]
+        for folder in {part for path in paths for part in (path, path.rpartition("/")[0])}:
+            below = any(path.startswith(f"{folder}/" if folder else "") for path in objects)
+            assert database.has_below(folder) == below
+        for path in paths:
+            store(database, Record(path=path))
+
+    def test_a_line_says_what_the_entry_says(self, database: Database) -> None:
+        """All that a listing shows."""
+        entry = Entry(
+            path="a/b",
+            version=7,
+            content=Content(size=5, checksum="abc"),
+            headers=Headers(content_type="image/png"),
+            created_s=1.25,
+            modified_s=2.5,
+        )
+        store(database, Record(path="a/b", entry=entry))
+        (line,) = database.page("a/", "", 5)
+        assert attrs.astuple(line) == ("a/b", 7, 5, "abc", "image/png", 1.25, 2.5)
+
+    def test_names_that_differ_only_in_case_or_form_are_found(self, database: Database) -> None:
+        """Both ways, but not the name itself nor what is deleted."""
+        alike = ["Straße/É.jpg", "STRASSE/e\u0301.JPG", "strasse/é.jpg"]
+        for path in [*alike, "strasse/e.jpg"]:
+            store(database, held(path, "aws"))
+        store(database, tombstone("Strasse/É.jpg"))
+        for path in [*alike, "STRASSE/É.JPG"]:
+            assert database.folded(path) == sorted(set(alike) - {path})
+
+    def test_what_is_owed_is_every_path_that_is_not_as_it_should_be(
+        self, database: Database
+    ) -> None:
+        """Bad and missing copies, staged ones, intents, voids and tombstones; and no other."""
+        stale = held("stale", "aws", "gcp").with_replicas(
+            Replica(backend="aws", version=1, state=State.STALE)
+        )
+        staged = held("staged", "aws").with_replicas(
+            Replica(backend="aws", version=1, state=State.GOOD, place="1-1")
+        )
+        intent = Intent(id=1, version=1, kind="write", token="1-1", phase=Phase.OPEN)  # noqa: S106
+        owed = [
+            stale,
+            staged,
+            tombstone("gone"),
+            Record(path="begun", intent=intent),
+            Record(path="failed", voids=(Void(id=3), Void(id=4))),
+        ]
+        for record in (*owed, held("fine", "aws"), held("also fine", "gcp")):
+            store(database, record)
+        names = sorted(record.path for record in owed)
+        for size in (1, 2, 10):
+            assert pages(database.owed, str, size) == names
+        store(database, held("stale", "aws", "gcp", version=2))
+        store(database, Record(path="gone"))
+        assert pages(database.owed, str, 2) == ["begun", "failed", "staged"]
+
+    def test_a_new_version_makes_the_old_ones_copies_owed(self, database: Database) -> None:
+        """Though their own rows have not changed."""
+        store(database, held("a", "aws", "gcp"))
+        assert database.owed("", 5) == []
+        newer = attrs.evolve(held("a", "aws", "gcp"), entry=held("a", version=2).entry)
+        store(database, newer)
+        assert database.owed("", 5) == ["a"]
+
+    def test_who_holds_what_is_listed_by_backend(self, database: Database) -> None:
+        """Objects without a row, and paths with one, whatever its state."""
+        for number, path in enumerate("abcdef"):
+            store(database, held(path, "aws", *["gcp"] * (number % 2)))
+        store(database, tombstone("t").with_replicas(Replica(backend="gcp")))
+        for size in (1, 2, 9):
+            without = pages(partial(database.without, "gcp"), str, size)
+            held_by = pages(partial(database.held_by, "gcp"), str, size)
+            assert (without, held_by) == (["a", "c", "e"], ["b", "d", "f", "t"])
+
+    def test_long_questions_are_answered(self, database: Database) -> None:
+        """Thousands of paths or tokens in one."""
+        for path in ("a", "b"):
+            store(database, held(path, "aws"))
+        many = [f"no such {number}" for number in range(5000)]
+        assert database.present([*many, "b", "a"]) == ["b", "a"]
+        assert database.tokens([*many, "b"]) == set()

@@ -1,0 +1,48 @@
+"""Catalogs to test with: files, memory, and databases of one PostgreSQL server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from resilient_store.catalog.contract import Database
+from resilient_store.catalog.opening import open_database
+from tests.servers.postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def running_postgres() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(running_postgres: Postgres) -> Iterator[Postgres]:
+    """Lend the server, and see it running again after a test that has ended it."""
+    yield running_postgres
+    running_postgres.heal()
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Database]]:
+    """Open databases, and close them in the end."""
+    databases = []
+
+    def open_it(url: str, **options) -> Database:
+        databases.append(open_database(url, **options))
+        return databases[-1]
+
+    yield open_it
+    for database in databases:
+        database.close()
+
+
+@pytest.fixture
+def file_url(tmp_path) -> str:
+    return f"sqlite:///{tmp_path}/catalog.db"
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    return postgres.url_of(postgres.database())
