@@ -42,7 +42,12 @@ ids = st.integers(1, 6)
 checksums = st.sampled_from(["", "c1", "c2", "c3"])
 tags = st.sampled_from([None, "t1", "t2"])
 places = st.sampled_from([None, OWN, "3-3"])
-contents = st.builds(Content, size=st.integers(0, 3), checksum=checksums)
+contents = st.builds(
+    Content,
+    size=st.integers(0, 3),
+    kind=st.sampled_from(["chunked", "native", "none"]),
+    checksum=checksums,
+)
 headers = st.builds(Headers, content_type=st.sampled_from([None, "image/png"]))
 voids = st.builds(Void, id=ids, checksum=checksums, backends=subsets)
 derivations = st.sampled_from([None, ("originals/dog.jpg", 4)])
@@ -102,7 +107,7 @@ def records(draw, *, entry=st.none() | entries, intent=st.none() | intents, void
         entry=draw(entry),
         replicas=draw(rows),
         intent=draw(intent),
-        voids=tuple(draw(st.lists(void, max_size=1))),
+        voids=tuple(draw(st.lists(void, max_size=2))),
         purges=draw(st.integers(0, 2)),
     )
     return _with_marks_of(draw, record)

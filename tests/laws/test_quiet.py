@@ -1,10 +1,13 @@
 """A key is quiet exactly when no request to it can land any more, breaks in the answers included.
 
-The law of the whole is drawn from a backend's life: the times at which it answered, folded into
-its row one by one, against what a late request can do, which is said here from those times.
+The law of the whole is drawn from a backend's life: when it answered and when it was seen not
+to, folded into its row one by one, against what a late request can do, which is said here from
+those times.
 """
 
 from __future__ import annotations
+
+import math
 
 import attrs
 import pytest
@@ -12,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resilient_store.model.state import BackendRow, Replica
-from resilient_store.protocol.quiet import answered, is_quiet
+from resilient_store.protocol.quiet import answered, failed, is_quiet
 
 Z_S = 16.0
 NOTED_S, BREAK_S = 2.0, 8.0  # an eighth and a half of Z
 STEADY_S = BREAK_S - NOTED_S  # gaps below it can never be taken for a break
 
-gaps = st.lists(st.sampled_from([0.5, 1.0, 1.5, 2.0, 5.0, 7.5, 8.0, 9.0, 16.0, 17.0, 40.0]))
+pauses = st.sampled_from([0.5, 1.0, 1.5, 2.0, 5.0, 7.5, 8.0, 9.0, 16.0, 17.0, 40.0])
+lives = st.lists(st.tuples(pauses, st.sampled_from(["answers", "answers", "fails"])))
 moments_after = st.sampled_from([0.0, 0.5, 7.5, 8.0, 15.5, 16.0, 40.0])
 
 
@@ -26,58 +30,96 @@ def row(busy_until_s):
     return Replica(backend="aws", busy_until_s=busy_until_s)
 
 
-def life(start_s, gaps):
-    """Return the times of the answers, and the row that is kept of them."""
-    backend, times = BackendRow(name="aws"), [start_s]
-    for gap_s in gaps:
-        times.append(times[-1] + gap_s)
-    for at_s in times:
-        backend = answered(backend, at_s, Z_S)
-    return times, backend
+def events(life):
+    """Return what happened when; it begins with an answer at second one."""
+    history = [(1.0, "answers")]
+    for pause_s, what in life:
+        history.append((history[-1][0] + pause_s, what))
+    return history
 
 
-def noted(times):
+def kept(history):
+    """Return the row that is kept of what happened."""
+    backend = BackendRow(name="aws")
+    for at_s, what in history:
+        backend = answered(backend, at_s, Z_S) if what == "answers" else failed(backend, at_s)
+    return backend
+
+
+def answers_of(history):
+    return [at_s for at_s, what in history if what == "answers"]
+
+
+def noted(history):
     """Return the answers that are written down: the first, then one for each eighth of Z."""
-    kept = times[:1]
-    for at_s in times[1:]:
-        if at_s - kept[-1] >= NOTED_S:
-            kept.append(at_s)
-    return kept
+    answers = answers_of(history)
+    kept_of_them = answers[:1]
+    for at_s in answers[1:]:
+        if at_s - kept_of_them[-1] >= NOTED_S:
+            kept_of_them.append(at_s)
+    return kept_of_them
 
 
-def quiet_from(busy_until_s, answers, now_s):
-    """Return when what was sent up to Z before is dead: each break that it meets prolongs it."""
-    landed_s = busy_until_s
-    for away_s, back_s in zip(answers, [*answers[1:], None], strict=True):
-        ends_s = now_s if back_s is None else back_s  # the silence now ends now at the earliest
-        meets = away_s <= busy_until_s or away_s < landed_s
-        if ends_s - away_s >= BREAK_S and meets:
-            landed_s = max(landed_s, ends_s + Z_S)
-    return landed_s
+def quiet_from(busy_until_s, answers, history, now_s):
+    """Return when what was sent up to Z before its mark's end is dead.
+
+    A break that it met prolongs it until Z after the break's end, and so does the next break
+    that begins before then; if nobody saw it fail in there, it has to end before then, too.
+    """
+    over_s = -math.inf
+    for away_s, back_s in zip(answers, [*answers[1:], math.inf], strict=True):
+        ends_s = min(back_s, now_s)  # the silence now ends now at the earliest
+        seen = any(what == "fails" and away_s < at_s < back_s for at_s, what in history)
+        prolongs = (away_s if seen else ends_s) < over_s
+        if ends_s - away_s >= BREAK_S and (away_s <= busy_until_s or prolongs):
+            over_s = ends_s + Z_S
+        elif back_s == math.inf and seen and prolongs:
+            return math.inf  # it hangs again, for how long nobody knows yet
+    return max(busy_until_s, over_s)
 
 
 # --- when a key is quiet ------------------------------------------------------------------
 
 
-@given(gaps, st.integers(1, 130), moments_after)
-def test_r2_quiet_exactly_when_z_has_passed_since_the_last_break_that_it_met(gaps, busy, after_s):
-    times, backend = life(1.0, gaps)
-    now_s = times[-1] + after_s
-    expected = now_s >= quiet_from(float(busy), noted(times), now_s)
-    assert is_quiet(row(float(busy)), backend, now_s, Z_S) is expected
+@given(lives, st.integers(1, 130), moments_after)
+def test_r2_quiet_exactly_when_z_has_passed_since_the_last_break_that_it_met(life, busy, after_s):
+    history = events(life)
+    now_s = history[-1][0] + after_s
+    expected = now_s >= quiet_from(float(busy), noted(history), history, now_s)
+    assert is_quiet(row(float(busy)), kept(history), now_s, Z_S) is expected
 
 
-@given(gaps, st.integers(0, 100), moments_after)
-def test_r2_what_a_hung_server_may_still_carry_out_keeps_its_key_busy(gaps, sent_after_s, after_s):
+@given(lives, st.integers(1, 130), moments_after)
+def test_r2_what_a_hung_server_may_still_carry_out_keeps_its_key_busy(life, busy, after_s):
     """By the answers themselves, not by those that were written down."""
-    times, backend = life(1.0, gaps)
-    now_s, sent_s = times[-1] + after_s, 1.0 + sent_after_s
-    lands_until_s = sent_s + Z_S
-    for away_s, back_s in zip(times, [*times[1:], now_s], strict=True):
-        if back_s - away_s >= BREAK_S and away_s < lands_until_s:
-            lands_until_s = max(lands_until_s, back_s + Z_S)
-    if now_s < lands_until_s:
-        assert not is_quiet(row(sent_s + Z_S), backend, now_s, Z_S)
+    history = events(life)
+    now_s = history[-1][0] + after_s
+    if is_quiet(row(float(busy)), kept(history), now_s, Z_S):
+        assert now_s >= quiet_from(float(busy), answers_of(history), history, now_s)
+
+
+@given(lives, lives, st.integers(1, 130), moments_after)
+def test_r13_a_look_of_the_past_is_judged_no_milder_by_what_is_known_today(
+    life, more, busy, after_s
+):
+    """A purge judges it by the row of today, which knows of one break only."""
+    began_s = events(life)[-1][0] + after_s
+    history = events([*life, (after_s, "answers"), *more])
+    if is_quiet(row(float(busy)), kept(history), began_s, Z_S):
+        then = [(at_s, what) for at_s, what in history if at_s <= began_s]
+        back_s = next((at_s for at_s in answers_of(history) if at_s > began_s), began_s)
+        assert began_s >= quiet_from(float(busy), [*answers_of(then), back_s], history, began_s)
+
+
+@given(
+    st.integers(2, 12),
+    st.sampled_from([17.0, 40.0, 3600.0]),
+    st.integers(1, 17),
+)
+def test_p7_a_repair_that_is_run_now_and_then_does_see_quiet_keys(runs, pause_s, busy):
+    """Nobody asks in between, and nobody saw it fail: its first answer after Z is enough."""
+    history = events([(pause_s, "answers")] * runs)
+    assert is_quiet(row(float(busy)), kept(history), history[-1][0], Z_S)
 
 
 @given(
@@ -88,28 +130,16 @@ def test_r2_what_a_hung_server_may_still_carry_out_keeps_its_key_busy(gaps, sent
 def test_r2_while_the_backend_answers_a_key_is_quiet_as_soon_as_its_mark_is_over(
     gaps, busy, after_s
 ):
-    times, backend = life(1.0, gaps)
-    now_s = times[-1] + after_s
-    assert is_quiet(row(float(busy)), backend, now_s, Z_S) is (now_s >= busy)
+    history = events([(gap_s, "answers") for gap_s in gaps])
+    now_s = history[-1][0] + after_s
+    assert is_quiet(row(float(busy)), kept(history), now_s, Z_S) is (now_s >= busy)
 
 
-@given(gaps, moments_after)
-def test_a_key_to_which_nothing_was_ever_sent_is_quiet_whatever_its_backend_does(gaps, after_s):
-    times, backend = life(1.0, gaps)
-    assert is_quiet(row(0.0), backend, times[-1] + after_s, Z_S)
+@given(lives, moments_after)
+def test_a_key_to_which_nothing_was_ever_sent_is_quiet_whatever_its_backend_does(life, after_s):
+    history = events(life)
+    assert is_quiet(row(0.0), kept(history), history[-1][0] + after_s, Z_S)
     assert is_quiet(row(0.0), BackendRow(name="aws", away_from_s=1.0), after_s, Z_S)
-
-
-@given(gaps, gaps, st.integers(1, 130), moments_after)
-def test_r13_what_is_learnt_later_makes_no_key_quiet_that_was_not_when_a_look_began(
-    gaps, more_gaps, busy, after_s
-):
-    """A purge judges a look of the past by the row of today, which knows one break only."""
-    times, backend = life(1.0, gaps)
-    began_s = times[-1] + after_s
-    _, later = life(1.0, [*gaps, after_s, *more_gaps])
-    if is_quiet(row(float(busy)), later, began_s, Z_S):
-        assert is_quiet(row(float(busy)), backend, began_s, Z_S)
 
 
 def test_r13_a_look_before_the_last_break_proves_nothing():
@@ -152,38 +182,71 @@ def test_r2_a_backend_that_is_away_has_no_quiet_key_but_those_that_were_quiet_be
     assert is_quiet(row(99.5), backend, 1000.0, Z_S)
 
 
-def test_r2_a_server_that_woke_and_hung_again_may_still_carry_out_what_it_had_queued():
+def test_r2_a_server_that_woke_and_was_seen_to_hang_again_may_still_carry_out_its_queue():
     """It answered for a moment between two silences: its queue had no Z to empty itself in."""
     backend = BackendRow(name="aws", answered_s=215.5, away_from_s=100.0, back_s=200.0)
-    assert not is_quiet(row(150.0), backend, 1000.0, Z_S)
-    assert is_quiet(row(150.0), attrs.evolve(backend, answered_s=216.0), 1000.0, Z_S)
-    woken = answered(backend, 1000.0, Z_S)
+    hangs = failed(backend, 230.0)
+    assert not is_quiet(row(150.0), hangs, 1000.0, Z_S)
+    assert is_quiet(row(150.0), attrs.evolve(hangs, answered_s=216.0), 1000.0, Z_S)
+    woken = answered(hangs, 1000.0, Z_S)
     assert not is_quiet(row(150.0), woken, 1015.5, Z_S)
     assert is_quiet(row(150.0), attrs.evolve(woken, answered_s=1016.0), 1016.0, Z_S)
+
+
+def test_r2_a_server_that_nobody_asked_again_had_its_time():
+    backend = BackendRow(name="aws", answered_s=215.5, away_from_s=100.0, back_s=200.0)
+    assert is_quiet(row(150.0), backend, 216.0, Z_S)
+    assert is_quiet(row(150.0), answered(backend, 1000.0, Z_S), 1000.0, Z_S)
+    early = BackendRow(name="aws", answered_s=200.0, away_from_s=100.0, back_s=200.0)
+    assert not is_quiet(row(150.0), answered(early, 215.5, Z_S), 230.0, Z_S)
 
 
 # --- what is written down of a backend's answers ------------------------------------------
 
 
-@given(gaps)
-def test_an_answer_is_written_down_for_each_eighth_of_z_and_no_oftener(gaps):
+@given(lives)
+def test_an_answer_is_written_down_for_each_eighth_of_z_and_no_oftener(life):
     """A store that is read a thousand times a second does not write a thousand times."""
-    times, backend = life(1.0, gaps)
-    assert backend.answered_s == noted(times)[-1]
-    before = backend.answered_s
+    history = events(life)
+    backend = kept(history)
+    before = noted(history)[-1]
+    assert backend.answered_s == before
     assert answered(backend, before + NOTED_S - 0.5, Z_S) is backend
     assert answered(backend, before + NOTED_S, Z_S).answered_s == before + NOTED_S
 
 
-@given(gaps)
-def test_the_last_break_is_kept_with_the_earlier_ones_that_still_matter_at_its_beginning(gaps):
-    times, backend = life(1.0, gaps)
+@given(lives)
+def test_the_last_break_is_kept_with_the_earlier_ones_that_still_matter(life):
+    history = events(life)
+    backend = kept(history)
     away_from_s = back_s = 0.0
-    for one, other in zip(noted(times), noted(times)[1:], strict=False):
+    for one, other in zip(noted(history), noted(history)[1:], strict=False):
         if other - one >= BREAK_S:
-            away_from_s = away_from_s if back_s > 0 and one < back_s + Z_S else one
+            seen = any(what == "fails" and one < at_s < other for at_s, what in history)
+            matters = back_s > 0 and (one if seen else other) < back_s + Z_S
+            away_from_s = away_from_s if matters else one
             back_s = other
     assert (backend.away_from_s, backend.back_s) == (away_from_s, back_s)
+
+
+@given(lives)
+def test_the_first_failure_since_the_last_answer_is_kept(life):
+    history, since, first = events(life), 0.0, 0.0
+    for at_s, what in history:
+        if what == "answers" and at_s in noted(history):
+            since = at_s
+        elif what == "fails" and first <= since:
+            first = at_s
+    backend = kept(history)
+    assert (backend.answered_s, backend.failed_s) == (since, first)
+    assert failed(backend, 1000.0).failed_s == (first if first > since else 1000.0)
+
+
+def test_a_failure_changes_nothing_else_and_is_written_down_once():
+    backend = BackendRow(name="aws", domain="aws", met=True, answered_s=10.0, failed_s=10.0)
+    once = failed(backend, 11.0)
+    assert once == attrs.evolve(backend, failed_s=11.0)
+    assert failed(once, 12.0) is once
 
 
 def test_a_first_answer_ends_no_break():
