@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.servers.processes import (
     package_folder,
 )
 
+MEMORY = "/dev/shm"
 NOBODY = "nobody"  # PostgreSQL refuses to run as root
 AS_ANOTHER = (
     "import os, sys; user, group, *program = sys.argv[1:];"
@@ -35,7 +37,10 @@ ANSWER_WITHIN_S = 1.0
 INIT_WITHIN_S = 60
 # After a kill, what the server had forked ends by itself, and only then can it start again.
 GONE_WITHIN_S = 10.0
-SETTINGS = ("max_connections=60", "shared_buffers=32MB", "unix_socket_directories=")
+SETTINGS = (
+    *("max_connections=60", "shared_buffers=32MB", "unix_socket_directories="),
+    *("io_method=sync", "recovery_init_sync_method=syncfs"),  # starts after a crash in 0.1 s, not 4
+)
 
 
 class Postgres(Server):
@@ -101,6 +106,13 @@ class Postgres(Server):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
+    def _folder(self) -> Path:
+        # In memory, where there is such a place: a database is a thousand files.
+        if self._home is None:
+            place = MEMORY if os.access(MEMORY, os.W_OK) else None
+            self._home = Path(tempfile.mkdtemp(prefix=f"server-{self.name}-", dir=place))
+        return self._home
+
     def _forked(self) -> list[int]:
         said = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
         return [int(pid) for pid in said.split()]
@@ -159,8 +171,9 @@ def as_nobody(program: Sequence[str]) -> list[str]:
 
 
 def _runs(pid: int) -> bool:
+    """Whether a process is there, and is not only a name that nobody has taken off the list."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
         return False
-    return True
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}

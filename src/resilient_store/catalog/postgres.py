@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import selectors
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
-from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
 from resilient_store import runtime
@@ -28,15 +26,16 @@ from resilient_store.catalog.location import Location
 from resilient_store.catalog.pool import Pool
 from resilient_store.catalog.schema import SEQUENCE
 from resilient_store.catalog.statements import statements
+from resilient_store.catalog.wire import Connection, LostError, RefusedError, ServerError
 from resilient_store.errors import ConfigurationError
 
 A = TypeVar("A")
 
 CONNECTIONS = 8
 RETRY_AFTER_S = 0.005
-# By then the server gives up a lock that is not to be had (so that no abandoned connection queues
-# for it), and a transaction whose client was stopped (so that nobody waits for it any longer).
-LOCK_MS = 1200
+# The server gives up a lock so long before its client does, so that no abandoned connection waits
+# for it; and after so long a transaction whose client was stopped, for which others wait.
+GIVE_UP_S = 0.2
 IDLE_MS = 5000
 
 CONNECTION = {
@@ -53,9 +52,10 @@ _SNAPSHOT: Asked = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {})
 _COMMIT: Asked = ("COMMIT", {})
 _ROLLBACK: Asked = ("ROLLBACK", {})
 # `true`: for this transaction alone.
-_SET = "set_config('{}', '{}', true)"
-_LIMITED = (("lock_timeout", LOCK_MS), ("idle_in_transaction_session_timeout", IDLE_MS))
-_LIMITS: Asked = (f"SELECT {', '.join(_SET.format(*limit) for limit in _LIMITED)}", {})
+_LIMITS = (
+    "SELECT set_config('lock_timeout', %(lock)s::text, true), "
+    "set_config('idle_in_transaction_session_timeout', %(idle)s::text, true)"
+)
 _LOCK_STORE: Asked = (f"SELECT pg_advisory_xact_lock({_LOCKS}, {_ALL_PATHS})", {})
 _SHARE_STORE: Asked = (f"SELECT pg_advisory_xact_lock_shared({_LOCKS}, {_ALL_PATHS})", {})
 _LOCK_PATH = f"SELECT pg_advisory_xact_lock({_LOCKS}, %(key)s::integer)"
@@ -65,8 +65,8 @@ _GO_ON = f"SELECT setval('{SEQUENCE}', %(least)s::bigint, false)"
 _ASKED_FOR = ("synchronous_commit", "fsync", "server_encoding")
 _DURABLE: Asked = ("SELECT " + ", ".join(f"current_setting('{name}')" for name in _ASKED_FOR), {})
 
-# Races: serialization failure, deadlock, a row that another inserted, a lock that was held.
-_RACES = {"40001", "40P01", "23505", "55P03"}
+# Races: serialization failure, deadlock, a row that another inserted.
+_RACES = {"40001", "40P01", "23505"}
 _WORDS = {
     "25006": "it takes no changes (a standby, or set to read only)",
     "3D000": "there is no such database",
@@ -79,68 +79,6 @@ _WORDS = {
 }
 
 
-class LateError(Exception):
-    """The server did not answer in time, and its connection was closed."""
-
-
-class Connection(psycopg.Connection[Row]):
-    """A connection all of whose waits end at a moment that is set for each call."""
-
-    deadline_s = 0.0
-
-    def wait(self, gen: Any, *_: Any, **__: Any) -> Any:
-        """Do as psycopg's own does, which waits for ever, or for each answer anew."""
-        try:
-            wanted = next(gen)
-            with _Selector() as selector:
-                selector.register(self.pgconn.socket, wanted)
-                while True:
-                    ready = selector.select(max(0.0, self.deadline_s - runtime.steady_s()))
-                    if not ready:
-                        self.pgconn.finish()
-                        raise LateError
-                    before, wanted = wanted, gen.send(ready[0][1])
-                    if wanted != before:
-                        selector.modify(self.pgconn.socket, wanted)
-        except StopIteration as end:
-            return end.value
-
-    def rows(self, asked: Asked) -> list[Row]:
-        """Carry out one statement."""
-        return _rows_of(self.execute(asked[0], asked[1] or None))
-
-    def run(self, asked: Sequence[Asked]) -> list[list[Row]]:
-        """Carry out statements in one round trip; after one that fails none is carried out."""
-        cursors: list[psycopg.Cursor[Row]] = []
-        errors: list[psycopg.Error | LateError] = []
-        try:
-            with self.pipeline():
-                try:
-                    cursors += (self.execute(text, given or None) for text, given in asked)
-                except (psycopg.Error, LateError) as error:
-                    errors.append(error)  # kept from psycopg, which would log it, and raise another
-        except (psycopg.Error, LateError) as error:
-            errors.append(error)
-        if errors:
-            raise errors[0]
-        return [_rows_of(cursor) for cursor in cursors]
-
-    @property
-    def lost(self) -> bool:
-        """Whether nothing can be asked on it any more."""
-        return self.closed or self.pgconn.status != pq.ConnStatus.OK
-
-
-# No descriptor of its own for each wait, and no limit on their numbers where there is a choice.
-_Selector: type[selectors.BaseSelector] = getattr(
-    selectors, "PollSelector", selectors.SelectSelector
-)
-
-
-def _rows_of(cursor: psycopg.Cursor[Row]) -> list[Row]:
-    return cursor.fetchall() if cursor.description else []
-
-
 class PostgresDriver:
     """One PostgreSQL database. See `driver.Driver`."""
 
@@ -150,7 +88,7 @@ class PostgresDriver:
         self._location = location
         self._sql = statements(self.dialect)
         self._conninfo = _conninfo(location)
-        self._pool: Pool[Connection] = Pool(self._open, _close, CONNECTIONS)
+        self._pool: Pool[Connection] = Pool(self._open, Connection.close, CONNECTIONS)
 
     def now_s(self) -> float:
         ((now_s,),) = self.ask((self._sql.clock, {}))
@@ -162,30 +100,27 @@ class PostgresDriver:
     # --- connections ----------------------------------------------------------------------
 
     def _open(self, deadline_s: float) -> Connection:
-        started = pq.PGconn.connect_start(self._conninfo)
-        problem = _connected(started, deadline_s)
-        if problem:
-            started.finish()
-            raise CatalogDownError(f"{self._location.shown} {problem}")
-        started.nonblocking = 1
-        connection = Connection(started)
-        connection.deadline_s = deadline_s
-        connection.prepare_threshold = None  # a pooler's connections know of no statement
-        connection.autocommit = True  # transactions begin and end where it is said
-        return connection
+        try:
+            return Connection.open(self._conninfo, deadline_s)
+        except RefusedError as error:
+            problem = str(error)
+        raise CatalogDownError(f"{self._location.shown} {problem}")
 
     def _carry_out(self, work: Callable[[Connection], A], within_s: float = WITHIN_S) -> A:
         """Do work on a connection; again where a race was lost, or the connection was stale."""
         deadline_s = runtime.steady_s() + within_s
         fresh = False
         while True:
+            code = ""
             with self._pool.lend(deadline_s, fresh=fresh) as connection:
                 connection.deadline_s = deadline_s
                 try:
                     return work(connection)
-                except (psycopg.Error, LateError) as error:
-                    code = _code(error)
-                    lost = self._recover(connection)
+                except ServerError as error:
+                    code = error.code
+                except LostError:
+                    pass
+                lost = not self._recover(connection)
             in_time = runtime.steady_s() < deadline_s
             if lost and not fresh and in_time:
                 fresh = True  # the server may only have been restarted since
@@ -195,14 +130,13 @@ class PostgresDriver:
                 raise self._down(code)
 
     def _recover(self, connection: Connection) -> bool:
-        """End what is open on a connection; say whether it is lost."""
-        with contextlib.suppress(psycopg.Error, LateError):
-            if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+        """End what is open on a connection; say whether it can be used again."""
+        with contextlib.suppress(ServerError, LostError):
+            if connection.is_open and not connection.is_idle:
                 connection.run([_ROLLBACK])
-        if connection.lost or connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+        if not connection.is_idle:
             self._pool.drop(connection)
-            return True
-        return False
+        return connection.is_idle
 
     def _down(self, code: str) -> CatalogDownError:
         words = _WORDS.get(code) or (f"it refuses the call (SQLSTATE {code})" if code else "")
@@ -213,7 +147,7 @@ class PostgresDriver:
     # --- reading --------------------------------------------------------------------------
 
     def ask(self, asked: Asked) -> list[Row]:
-        return self._carry_out(lambda connection: connection.rows(asked))
+        return self._carry_out(lambda connection: connection.run([asked])[0])
 
     def together(self, asked: Sequence[Asked]) -> list[list[Row]]:
         whole = [_SNAPSHOT, *asked, _COMMIT]
@@ -230,25 +164,25 @@ class PostgresDriver:
         within_s: float = WITHIN_S,
     ) -> None:
         locks = _locks(locked)
-        opening = [_BEGIN, _LIMITS, *locks, *asked, (self._sql.clock, {})]
 
         def work(connection: Connection) -> None:
-            rows = connection.run(opening)[2 + len(locks) :]
+            opening = [_BEGIN, _limits(connection.deadline_s), *locks]
+            rows = connection.run([*opening, *asked, (self._sql.clock, {})])[len(opening) :]
             ((now_s,),) = rows.pop()
             drawn: list[int] = []
 
             def draw() -> int:
-                ((number,),) = connection.rows(_DRAW)
+                (((number,),),) = connection.run([_DRAW])
                 drawn.append(number)
-                return int(number)
+                return drawn[-1]
 
             try:
                 writes = decide(rows, now_s, draw)
-            except (psycopg.Error, LateError):
+            except (ServerError, LostError):
                 raise
             except BaseException:
                 # What was drawn stays used, also after a crash of the server.
-                with contextlib.suppress(psycopg.Error, LateError):
+                with contextlib.suppress(ServerError, LostError):
                     connection.run([_COMMIT if drawn else _ROLLBACK])
                 self._recover(connection)
                 raise
@@ -263,9 +197,11 @@ class PostgresDriver:
         """Write and commit in one go; an error that the server itself tells is no commit."""
         try:
             connection.run([*writes, _COMMIT])
-        except (psycopg.Error, LateError) as error:
-            if _code(error) and not connection.lost:
+        except ServerError:
+            if connection.is_open:
                 raise
+        except LostError:
+            pass
         else:
             return
         self._recover(connection)
@@ -309,6 +245,11 @@ def _locks(locked: Sequence[str]) -> list[Asked]:
     return [_SHARE_STORE, *((_LOCK_PATH, {"key": key}) for key in sorted(set(map(_key, locked))))]
 
 
+def _limits(deadline_s: float) -> Asked:
+    left_s = deadline_s - runtime.steady_s() - GIVE_UP_S
+    return _LIMITS, {"lock": f"{max(1, int(1000 * left_s))}", "idle": str(IDLE_MS)}
+
+
 def _conninfo(location: Location) -> bytes:
     try:
         return make_conninfo("", **{**location.server, **CONNECTION}).encode()
@@ -317,33 +258,3 @@ def _conninfo(location: Location) -> bytes:
     raise ConfigurationError(
         "the PostgreSQL catalog's URL has an option that PostgreSQL does not know"
     )
-
-
-def _connected(started: pq.abc.PGconn, deadline_s: float) -> str:
-    """See a connection made; return what went wrong, in our own words, or nothing."""
-    while started.status != pq.ConnStatus.BAD:
-        polled = started.connect_poll()
-        if polled == pq.PollingStatus.OK:
-            return ""
-        if polled == pq.PollingStatus.FAILED:
-            break
-        wanted = selectors.EVENT_READ
-        if polled == pq.PollingStatus.WRITING:
-            wanted = selectors.EVENT_WRITE
-        with _Selector() as selector:
-            selector.register(started.socket, wanted)
-            if not selector.select(max(0.0, deadline_s - runtime.steady_s())):
-                return f"did not answer within {WITHIN_S:g} s"
-    said = started.error_message
-    if b"authentication" in said or b"password" in said:
-        return "refuses the user or the password"
-    return "cannot be reached"
-
-
-def _close(connection: Connection) -> None:
-    with contextlib.suppress(psycopg.Error, OSError):
-        connection.close()
-
-
-def _code(error: Exception) -> str:
-    return getattr(error, "sqlstate", None) or ""
