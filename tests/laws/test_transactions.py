@@ -512,14 +512,20 @@ def test_r16_the_last_contents_are_remembered_each_once_the_latest_last(history)
         expected = expected[-PAST_KEPT:]
 
 
+def test_r16_a_path_remembers_so_many_contents_and_no_more():
+    record, history = Record(path=PATH), [f"c{i}" for i in range(PAST_KEPT + 3)]
+    for number, checksum in enumerate(history, start=1):
+        record = written(record, checksum, number)
+    assert list(record.entry.past) == history[-1 - PAST_KEPT : -1]
+    assert list(deleted(record, 50).entry.past) == history[-PAST_KEPT:]
+
+
 def test_r16_a_content_that_came_back_is_as_young_as_its_return():
     """Else the very bytes of the last version would be the first to count as foreign."""
-    record = Record(path=PATH)
-    for number in range(PAST_KEPT):
-        record = written(record, f"c{number}", 1 + number)
-    record = written(written(record, "c0", 50), "c99", 51)
-    assert record.entry.past[-1] == "c0"
-    assert len(record.entry.past) == PAST_KEPT
+    record, history = Record(path=PATH), [f"c{i}" for i in range(PAST_KEPT)]
+    for number, checksum in enumerate([*history, "c0", "x", "y"], start=1):
+        record = written(record, checksum, number)
+    assert record.entry.past == (*history[2:], "c0", "x")
 
 
 def test_r12_what_a_failed_creation_may_bring_is_still_known_once_there_is_an_entry():
