@@ -57,7 +57,7 @@ def configure(options: Mapping[str, Any]) -> Configuration:
     """
     refuse_unknown("ResilientFileSystem", (n for n in options if n not in OPTIONS), OPTIONS)
     catalog = options.get("catalog")
-    if catalog is not None and not isinstance(catalog, str):
+    if not (catalog is None or isinstance(catalog, str) or hasattr(catalog, "change_state")):
         raise ConfigurationError(
             f"catalog is a URL such as 'sqlite:///store.db', not a {type(catalog).__name__}"
         )
@@ -233,7 +233,9 @@ def as_options(configuration: Configuration, *, include_secrets: bool) -> dict[s
 
 
 def _catalog_options(configuration: Configuration, *, include_secrets: bool) -> dict[str, Any]:
-    catalog = configuration.catalog or ""
+    catalog = configuration.catalog
+    if not isinstance(catalog, str):
+        raise ConfigurationError("a catalog given as a database cannot be written as JSON")
     return {
         "catalog": catalog if include_secrets else without_secrets(catalog),
         "catalog_down": configuration.catalog_down,

@@ -17,6 +17,7 @@ from resilient_store.backends.health import Health
 from resilient_store.backends.locate import Spot, locate
 from resilient_store.backends.opening import opener
 from resilient_store.catalog.catalog import Catalog
+from resilient_store.catalog.contract import Database
 from resilient_store.catalog.location import check_place
 from resilient_store.catalog.location import locate as locate_catalog
 from resilient_store.errors import ConfigurationError
@@ -53,7 +54,7 @@ class Configuration:
     write_once: WriteOnce
     on_degraded: Callable[[Any], object] | None
     on_backend_state: Callable[[BackendState], object] | None
-    catalog: str | None = attrs.field(default=None, repr=False)
+    catalog: str | Database | None = attrs.field(default=None, repr=False)
     placements: tuple[Placement, ...] = ()
     catalog_down: str = "raise"
     lock_timeout: float = 30.0
@@ -68,7 +69,7 @@ class Configuration:
             )
         object.__setattr__(self, "spots", tuple(locate(backend) for backend in self.backends))
         self._check_distinct()
-        if self.catalog is not None:
+        if isinstance(self.catalog, str):
             check_place(locate_catalog(self.catalog))
         check_copies(
             self.write,

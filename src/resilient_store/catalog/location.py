@@ -129,10 +129,10 @@ def check_place(location: Location) -> None:
         )
 
 
-def file_system_of(folder: str, mounts: str = MOUNTS) -> str:
+def file_system_of(folder: str, mounts: str | None = None) -> str:
     """Return the type of the file system that a folder lies on; empty where nobody says."""
     try:
-        with open(mounts, encoding="utf-8", errors="surrogateescape") as lines:
+        with open(mounts or MOUNTS, encoding="utf-8", errors="surrogateescape") as lines:
             rows = [line.split() for line in lines]
     except OSError:
         return ""

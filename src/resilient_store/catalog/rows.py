@@ -173,7 +173,8 @@ def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:
 
 
 def _backend_of(row: Row) -> BackendRow:
-    name, domain, met, known, drained, suspect, epoch, answered_s, away_from_s, back_s = row
+    name, domain, met, known, drained, suspect, epoch, *times = row
+    answered_s, failed_s, away_from_s, back_s = times
     return BackendRow(
         name=name,
         domain=decode(domain),
@@ -183,6 +184,7 @@ def _backend_of(row: Row) -> BackendRow:
         suspect=suspect == 1,
         epoch=epoch,
         answered_s=answered_s,
+        failed_s=failed_s,
         away_from_s=away_from_s,
         back_s=back_s,
     )

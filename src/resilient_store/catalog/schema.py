@@ -80,6 +80,7 @@ backends = _table(
     _must("suspect", SmallInteger),
     _must("epoch", BigInteger),
     _must("answered_s", Double),
+    _must("failed_s", Double),
     _must("away_from_s", Double),
     _must("back_s", Double),
 )

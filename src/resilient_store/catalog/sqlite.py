@@ -55,6 +55,7 @@ _WORDS = {
     sqlite3.SQLITE_IOERR: "its disk reports an error",
     sqlite3.SQLITE_NOMEM: "there is no memory left",
 }
+OTHERWISE = "its tables are not there, or SQLite refuses the call"
 # After these SQLite has not written the last frame of a commit, so that it is not one.
 _NOT_COMMITTED = {sqlite3.SQLITE_FULL, *_TRANSIENT}
 
@@ -111,6 +112,7 @@ class SqliteDriver:
         if self._pool.carried_over:
             raise CatalogDownError(f"{self._shown} was in use when this process was forked")
         mode = "rwc" if self._may_create else "rw"  # a lost file is not made anew in silence
+        self._check_not_emptied()
         where = f"file:{quote(self._location.file)}?mode={mode}"
         raw = self._patiently(lambda: _connect(where), deadline_s)
         try:
@@ -119,6 +121,12 @@ class SqliteDriver:
             raw.close()
             raise
         return Handle(raw, self._identity())
+
+    def _check_not_emptied(self) -> None:
+        """Refuse a file that was emptied: opening it, SQLite would throw its log away as well."""
+        file = self._location.file
+        if _size(file) == 0 and (not self._may_create or _size(f"{file}-wal")):
+            raise CatalogDownError(f"{self._shown}: its file was emptied")
 
     def _make_durable(self, raw: sqlite3.Connection) -> None:
         for name, (value, honoured) in PRAGMAS.items():
@@ -169,7 +177,7 @@ class SqliteDriver:
     def _down(self, code: int) -> CatalogDownError:
         if code in _TRANSIENT:
             return CatalogDownError(f"{self._shown}: others have held it for {WITHIN_S:g} s")
-        return CatalogDownError(f"{self._shown}: {_WORDS.get(code, 'SQLite refuses the call')}")
+        return CatalogDownError(f"{self._shown}: {_WORDS.get(code, OTHERWISE)}")
 
     def _give_up(self, handle: Handle, code: int) -> CatalogDownError:
         """Undo what is open, and do not use again a connection that has met an error."""
@@ -281,10 +289,10 @@ class SqliteDriver:
 
     def create(self, statements: Sequence[Asked], there: Asked) -> None:
         check_place(self._location)
-        if self._identity() is not None and self.ask(there):
-            return
         self._may_create = True
         try:
+            if self._identity() is not None and self.ask(there):
+                return
             self.transact((), [there], lambda rows, _, __: () if rows[0] else statements)
         finally:
             self._may_create = False
@@ -320,6 +328,13 @@ def _close(handle: Handle) -> None:
 
 def _keep(handle: Handle) -> None:
     """Leave a database in memory be: it ends with its driver."""
+
+
+def _size(file: str) -> int | None:
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return None
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import contextlib
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any, BinaryIO, Protocol
 
 from resilient_store.errors import (
@@ -68,7 +69,7 @@ def creates(mode: str) -> bool:
     return mode == "create"
 
 
-async def blocks(reader: Reading) -> AsyncIterator[bytes]:
+async def blocks(reader: Reading) -> AsyncGenerator[bytes, None]:
     """Read an object block by block."""
     offset = 0
     while offset < reader.size:
@@ -100,21 +101,22 @@ class Reading(Protocol):
 
 
 async def send_all(
-    session: Writing, pieces: AsyncIterator[bytes | memoryview], callback: Any = None
+    session: Writing, pieces: AsyncGenerator[bytes | memoryview, None], callback: Any = None
 ) -> WriteReceipt:
     """Write all pieces and commit; whatever goes wrong, the write is given up."""
     try:
-        async for piece in pieces:
-            await session.send(piece)
-            if callback is not None:
-                callback.relative_update(len(piece))
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                await session.send(piece)
+                if callback is not None:
+                    callback.relative_update(len(piece))
         return await session.commit()
     except BaseException:
         await session.abort()
         raise
 
 
-async def source(data: Source) -> AsyncIterator[bytes | memoryview]:
+async def source(data: Source) -> AsyncGenerator[bytes | memoryview, None]:
     """Hand out the bytes of whatever a write takes, block by block."""
     if isinstance(data, _TEXT):
         raise TypeError("data is text; encode it to bytes")

@@ -27,6 +27,7 @@ from resilient_store.io.write import WriteSession
 from resilient_store.model.info import Headers
 from resilient_store.model.path import is_hidden
 from resilient_store.model.result import ReadResult, Reason, WriteReceipt
+from resilient_store.model.state import Record
 from resilient_store.policies import DegradedRead
 from resilient_store.protocol.listing import best
 from resilient_store.store import Store
@@ -149,7 +150,7 @@ async def open_reader(store: Store, path: str, *, degraded: bool = False) -> Rea
     return await _either(store, known, stateless)
 
 
-async def _readable(store: Store, path: str) -> Any:
+async def _readable(store: Store, path: str) -> Record:
     """Return a record of which some byte can be read now; raises as a read does."""
     record = await objects.known(store, path)
     await objects.original(store, path, 0, 1)
@@ -196,21 +197,17 @@ async def write(
 
 async def copy(store: Store, source: str, target: str) -> None:
     """Copy an object with its headers."""
-    reader = await open_reader(store, source)
-    headers, origin = await _kept(store, source)
-    session = await begin_write(store, target, headers, derived_from=origin)
-    await stateless_copy.send_all(session, stateless_copy.blocks(reader))
-
-
-async def _kept(store: Store, source: str) -> tuple[Headers, Origin | None]:
-    """Return what a copy takes from its source beside the bytes."""
     if store.catalog is None:
-        found = await stateless_read.look(store, source)
-        given = None if found.value is None else found.value.headers
-        return given or Headers(), None
-    present = (await objects.known(store, source)).present
-    assert present is not None, "only a present object is known"
-    return present.headers, present.derived_from
+        reader, found = await stateless_copy.open_pinned(store, source)
+        session = await begin_write(store, target, found.headers)
+        await stateless_copy.send_all(session, stateless_copy.blocks(reader))
+        return
+    await prepare(store)
+    record = await _readable(store, source)
+    present = record.present
+    assert present is not None, "only a present object is readable"
+    session = await begin_write(store, target, present.headers, derived_from=present.derived_from)
+    await stateless_copy.send_all(session, stateless_copy.blocks(VersionReader(store, record)))
 
 
 async def move(store: Store, source: str, target: str) -> None:
@@ -221,6 +218,7 @@ async def move(store: Store, source: str, target: str) -> None:
         return
     await prepare(store)
     record = await _readable(store, source)
+    assert record.present is not None, "only a present object is readable"
     session = MoveSession(store, record, target, record.present.headers)
     try:
         await session.begin()

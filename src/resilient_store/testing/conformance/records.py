@@ -167,6 +167,7 @@ def _backend(name: str) -> st.SearchStrategy[BackendRow]:
         suspect=st.booleans(),
         epoch=numbers(),
         answered_s=times(),
+        failed_s=times(),
         away_from_s=times(),
         back_s=times(),
     )

@@ -44,10 +44,14 @@ class EndlessError(SimulationError):
 
 @attrs.define
 class SimulatedRuntime:
-    """Time, chance and ids, all of them the seed's (see `resilient_store.runtime`)."""
+    """Time, chance and ids, all of them the seed's (see `resilient_store.runtime`).
+
+    With `run_blocking` set, blocking calls go through it in place of the loop's executor.
+    """
 
     _loop: SimulatedLoop
     _random: random.Random
+    run_blocking: Callable[[Callable[[], Any]], Coroutine[Any, Any, Any]] | None = None
 
     def wall(self) -> dt.datetime:
         """Return the simulated wall clock."""
@@ -300,12 +304,15 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         if self.steps > self._max_steps:
             raise EndlessError(f"more than {self._max_steps} steps:\n{self._who_waits()}")
         self._hash.update(f"{self._now_s!r} {_label(handle)}\n".encode())
-        handle._run()
+        self._run_handle(handle)
         if self._later:
             due = [callback for step, callback in self._later if step <= self.steps]
             self._later = [(s, c) for s, c in self._later if s > self.steps]
             for callback in due:
                 callback()
+
+    def _run_handle(self, handle: asyncio.Handle) -> None:
+        handle._run()
 
     def _take_due_timers(self) -> None:
         while self._timers and self._timers[0][0] <= self._now_s:

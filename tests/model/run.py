@@ -1,0 +1,286 @@
+"""Play one scenario by one seed: the programs, then peace, then what must be true at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import Any
+
+import resilient_store as rs
+from model.scenarios import SCENARIOS, Program, Scenario
+from model.world import (
+    LATE_WINDOW_S,
+    LEASE_S,
+    PATH,
+    PROCESS,
+    TIMEOUT_S,
+    Model,
+    ModelFileSystem,
+    Process,
+)
+from resilient_store.errors import (
+    BackendsUnavailableError,
+    CatalogUnavailableError,
+    InsufficientCopiesError,
+    ObjectError,
+    OriginalMissingError,
+)
+from resilient_store.model.info import Headers
+from resilient_store.model.path import RESERVED
+from resilient_store.operations.adopt import adopt_all
+from resilient_store.operations.repair import repair_all
+from resilient_store.operations.sweep import sweep_all
+
+PEACE_ROUNDS = 8
+
+
+class Play:
+    """One run of one scenario."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self.scenario = scenario
+        self.model = model = Model(seed, scenario.budget, conditions=scenario.conditions)
+        model.min_copies = scenario.min_copies
+        self._processes: list[Process] = []
+
+    def run(self) -> Model:
+        """Play it; `Model.broken` says what was wrong."""
+        loop = self.model.loop
+        loop.run_until_complete(self._all(), until_s=1e6)
+        self._bury()
+        return self.model
+
+    def _bury(self) -> None:
+        """Let the tasks of dead processes end, where they can do no harm any more."""
+        self.model.over = True
+        for process in self._processes:
+            process.dead, process.paused_until_s = False, 0.0
+            for handle in process.left:
+                self.model.loop.call_soon(handle._run)
+        for task in self.model.loop.tasks_left():
+            task.cancel()
+        self.model.loop.run_for(100.0)
+
+    def _open(self) -> rs.ResilientFileSystem:
+        model = self.model
+        backends = [
+            rs.Backend(ModelFileSystem(disk), name=name, domain=name, timeout=TIMEOUT_S)
+            for name, disk in model.disks.items()
+        ]
+        fs = rs.ResilientFileSystem(
+            backends,
+            catalog=model.database,  # type: ignore[arg-type]
+            write=rs.WriteToAll(min_copies=self.scenario.min_copies),
+            lease=LEASE_S,
+            late_window=LATE_WINDOW_S,
+            lock_timeout=LEASE_S + 10,
+            asynchronous=True,
+            loop=model.loop,
+        )
+        return fs
+
+    async def _all(self) -> None:
+        model, scenario = self.model, self.scenario
+        await self._begin()
+        model.quiet_world = False
+        gap_s = model.chance.choice([0.0, 0.05, 1.0, 5.0, 30.0])
+        tasks = []
+        order = list(scenario.programs)
+        if model.chance.random() < 0.3:
+            model.chance.shuffle(order)
+        for number, program in enumerate(order):
+            start_s = number * gap_s * model.chance.choice([0.0, 0.5, 1.0, 1.0])
+            if number and model.chance.random() < 0.5:  # the dead and the late do harm then
+                start_s += model.chance.choice([0.0, LEASE_S + 2, LEASE_S + LATE_WINDOW_S + 5])
+            process = Process(f"{program[0]}{number}")
+            self._processes.append(process)
+            tasks.append(model.loop.create_task(self._program(process, program, start_s)))
+        tasks.append(model.loop.create_task(self._accidents()))
+        await asyncio.wait(tasks, timeout=3 * (LEASE_S + LATE_WINDOW_S) + 600)
+        await self._peace()
+
+    async def _begin(self) -> None:
+        """Make what the scenario starts from."""
+        model, scenario = self.model, self.scenario
+        for name, data in zip(model.names, scenario.lying, strict=True):
+            if data is not None:
+                model.disks[name].set(PATH, model.remember(data), Headers())
+                model.foreign.append((name, data))
+        if not scenario.complete and scenario.lying == (None, None):
+            model.disks[model.names[0]].set("elsewhere", b"before", Headers())
+        first = next((data for data in scenario.lying if data is not None), None)
+        model.truth.append((0.0, first))
+        fs = self._open()
+        if scenario.init is not None:
+            await fs._write(PATH, model.remember(scenario.init))
+            await asyncio.sleep(LATE_WINDOW_S + 1)
+            await repair_all(fs.store)
+        else:
+            await fs._exists("nothing")
+        await fs._close()
+        for program in scenario.programs:
+            if program[0] == "write":
+                model.remember(program[1].encode())
+
+    async def _accidents(self) -> None:
+        """Let backends go down and come back, bytes rot, and strangers write."""
+        model = self.model
+        for _ in range(40):
+            await asyncio.sleep(model.chance.choice([0.001, 0.02, 0.3, 4.0]))
+            name = model.chance.choice(model.names)
+            disk = model.disks[name]
+            if model.spend("down", 0.1):
+                seconds = model.chance.choice([0.5, 10.0, 60.0])
+                model.say(f"backend {name} is down for {seconds:g} s")
+                model.down_until_s[name] = model.loop.time() + seconds
+            if PATH in disk.objects and model.spend("rot", 0.1):
+                model.say(f"bytes rot @{name}")
+                model.excused.add(name)
+                disk.set(PATH, b"#", Headers())
+            if model.spend("foreign", 0.1):
+                data = f"F{name}".encode()
+                model.say(f"somebody else writes @{name}")
+                model.excused.add(name)
+                disk.set(PATH, data, Headers())
+                model.foreign.append((name, data))
+
+    # The programs
+
+    async def _program(self, process: Process, program: Program, start_s: float) -> None:
+        await asyncio.sleep(start_s)
+        PROCESS.set(process)
+        model = self.model
+        fs = self._open()
+        verb, *rest = program
+        started_s = model.loop.time()
+        calls = {
+            "write": lambda: fs._write(PATH, rest[0].encode()),
+            "delete": lambda: fs._rm_file(PATH),
+            "read": lambda: fs._cat_file(PATH),
+            "repair": functools.partial(self._repair, fs),
+            "adopt": lambda: adopt_all(fs.store),
+        }
+        value: Any = None
+        error: Exception | None = None
+        try:
+            value = await calls[verb]()
+        except Exception as raised:
+            error = raised
+        if process.dead:
+            return
+        model.say(f"=> {type(error).__name__ if error else value!r}"[:150])
+        self._judge(verb, rest, started_s, value, error)
+
+    async def _repair(self, fs: rs.ResilientFileSystem) -> None:
+        await repair_all(fs.store)
+        await sweep_all(fs.store, 0.0)
+
+    def _judge(
+        self, verb: str, rest: list[str], started_s: float, value: Any, error: Exception | None
+    ) -> None:
+        model = self.model
+        expected = (ObjectError, FileNotFoundError)
+        if error is not None and not isinstance(error, expected):
+            model.fail(f"P5: {verb} ended in {type(error).__name__}: {error}")
+            return
+        truth = model.window(started_s, model.loop.time())
+        if verb == "read":
+            self._judge_read(truth, value, error)
+        if verb == "write" and error is None and rest[0].encode() not in truth:
+            model.fail(f"P1: {rest[0]!r} was acknowledged, and is not what was committed")
+        alone = sum(program == ("write", *rest) for program in self.scenario.programs) == 1
+        if verb == "write" and isinstance(error, InsufficientCopiesError) and alone:
+            if rest[0].encode() in [data for _, data in model.truth]:
+                model.fail(f"P1: the write of {rest[0]!r} was refused, and is committed")
+        if verb == "delete" and error is None and None not in truth:
+            model.fail("P3: a deletion was acknowledged, and never committed")
+
+    def _judge_read(self, truth: list[bytes | None], value: Any, error: Exception | None) -> None:
+        model = self.model
+        if error is None:
+            if value not in truth:
+                model.fail(f"P2/P3/P4: read {value!r}, and the truth was {truth!r}")
+        elif isinstance(error, FileNotFoundError):
+            if None not in truth:
+                model.fail(f"P5: said to be absent, and the truth was {truth!r}")
+        elif isinstance(error, OriginalMissingError):
+            data = truth[-1]
+            held = [one.data for disk in model.disks.values() for one in disk.objects.values()]
+            if len(set(truth)) > 1 or data is None or data in held:
+                model.fail(f"P5: said to be lost, and the truth was {truth!r}")
+        elif not isinstance(error, BackendsUnavailableError):
+            model.fail(f"P5: a read ended in {type(error).__name__}")
+
+    # When faults have stopped
+
+    async def _peace(self) -> None:
+        """Late requests land, repair runs until nothing is left; then all must be as it should."""
+        model = self.model
+        model.quiet_world = True
+        model.down_until_s = dict.fromkeys(model.names, 0.0)
+        for late in list(model.lates):
+            model.land(late)
+        fs = self._open()
+        report = None
+        for _ in range(PEACE_ROUNDS):
+            await asyncio.sleep(LATE_WINDOW_S * 0.4)
+            try:
+                await self._scrub(fs)
+                report = await repair_all(fs.store)
+                await sweep_all(fs.store, 0.0)
+            except CatalogUnavailableError as error:
+                model.fail(f"P7: {error}")
+                return
+        if report is not None and not report.done:
+            model.fail(f"P7: repair does not come to an end: {report}")
+        self._judge_end()
+        if not model.broken:
+            await self._judge_last_read(fs)
+        await fs._close()
+
+    async def _scrub(self, fs: rs.ResilientFileSystem) -> None:
+        """Read every replica once, so that what rotted is known."""
+        for name in self.model.names:
+            others = [n for n in self.model.names if n != name]
+            for other in others:
+                self.model.down_until_s[other] = self.model.loop.time() + 1.0
+            try:
+                await fs._cat_file(PATH)
+            except (OSError, ObjectError):
+                pass
+            await asyncio.sleep(1.5)
+
+    def _judge_end(self) -> None:
+        model = self.model
+        record = model.record()
+        now = model._now(record)
+        if record.intent is not None:
+            model.fail("P8: an intent stays for ever")
+        for name, disk in model.disks.items():
+            staged = [key for key in disk.objects if key.startswith(f"{RESERVED}/staging/")]
+            if staged:
+                model.fail(f"P8: {staged} stay on {name} for ever")
+            there = model.held(name, PATH)
+            if now is not None and there != now and record.present is not None:
+                if len(model.excused) < self.scenario.min_copies:
+                    model.fail(f"P7: {name} holds {there!r}, and the object is {now!r}")
+            if now is None and there is not None and (name, there) not in model.foreign:
+                model.fail(f"P3: {there!r} is left on {name} for ever")
+
+    async def _judge_last_read(self, fs: rs.ResilientFileSystem) -> None:
+        model = self.model
+        started_s = model.loop.time()
+        try:
+            value, error = await fs._cat_file(PATH), None
+        except (ObjectError, FileNotFoundError) as raised:
+            value, error = None, raised
+        truth = model.window(started_s, model.loop.time())
+        self._judge_read(truth, value, error)
+
+
+def play(name: str, seed: int) -> Model:
+    """Play a scenario by a seed."""
+    return Play(SCENARIOS[name], seed).run()
+
+
+__all__ = ["play"]

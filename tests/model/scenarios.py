@@ -1,0 +1,171 @@
+"""The scenarios in which each rule of the protocol is needed: who does what, and what may go wrong.
+
+The names, programs and budgets are those of the executable model that found the rules.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+Program = tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Scenario:
+    """One path, some programs, a budget of faults.
+
+    Attributes
+    ----------
+    programs
+        Each is a process of its own: a verb, and the bytes of a write.
+    shows
+        The rules whose absence this scenario must show.
+    init
+        What was written, and is settled, before they begin.
+    lying
+        What somebody else has put on each backend before.
+    """
+
+    programs: tuple[Program, ...]
+    shows: tuple[str, ...] = ()
+    budget: dict[str, int] = attrs.field(factory=dict)
+    min_copies: int = 2
+    complete: bool = True
+    init: bytes | None = None
+    lying: tuple[bytes | None, bytes | None] = (None, None)
+    conditions: bool = False
+
+
+def _scenario(*programs: Program, **more: Any) -> Scenario:
+    budget = {k.replace("_", "-"): v for k, v in more.pop("budget", {}).items()}
+    return Scenario(programs=programs, budget=budget, **more)
+
+
+X, Y = ("write", "x"), ("write", "y")
+DELETE, REPAIR, READ, ADOPT = ("delete",), ("repair",), ("read",), ("adopt",)
+OLD = b"a"
+
+SCENARIOS: dict[str, Scenario] = {
+    "create-zombie": _scenario(X, Y, shows=("quiet", "void"), budget={"late": 3}),
+    "create-dup": _scenario(X, Y, shows=("quiet",), budget={"dup": 2, "late": 1}),
+    "create-crash-same": _scenario(
+        X, X, shows=("leasecheck", "quiet", "takeover"), budget={"crash": 1, "late": 1, "pause": 1}
+    ),
+    "pause": _scenario(X, Y, shows=("leasecheck",), budget={"pause": 2, "down": 1}),
+    "overwrite": _scenario(
+        X, Y, init=OLD, shows=("quiet", "leasecheck"), budget={"late": 2, "pause": 1}
+    ),
+    "overwrite-crash": _scenario(
+        X, Y, init=OLD, shows=("fence",), budget={"crash": 1, "late": 1, "pause": 2}
+    ),
+    "delete-create": _scenario(
+        DELETE, X, init=OLD, shows=("quiet", "leasecheck"), budget={"late": 2, "pause": 1}
+    ),
+    "delete-create-late": _scenario(
+        DELETE, X, REPAIR, init=OLD, shows=("quiet",), budget={"late": 2}
+    ),
+    "repair-write": _scenario(
+        REPAIR,
+        X,
+        init=OLD,
+        min_copies=1,
+        shows=("lock", "sweep"),
+        budget={"rot": 1, "late": 1, "pause": 1},
+    ),
+    "repair-delete": _scenario(
+        DELETE, REPAIR, X, init=OLD, min_copies=1, shows=("quiet",), budget={"late": 1}
+    ),
+    "purge-adopt": _scenario(
+        X, DELETE, REPAIR, ADOPT, complete=False, shows=("relook", "discover"), budget={"late": 1}
+    ),
+    "purge-slow": _scenario(
+        X, REPAIR, complete=False, shows=("lookorder",), budget={"late": 1, "pause": 1}
+    ),
+    "purge-dup": _scenario(X, DELETE, REPAIR, complete=False, shows=("relook",), budget={"dup": 1}),
+    "purge-read": _scenario(
+        DELETE, REPAIR, READ, complete=False, lying=(b"F0", None), shows=("discover",)
+    ),
+    "dirty-read": _scenario(
+        X, READ, complete=False, shows=("discover",), budget={"down": 1, "late": 1}
+    ),
+    "failed-create": _scenario(
+        X, READ, complete=False, shows=("void",), budget={"late": 2, "crash": 1, "pause": 1}
+    ),
+    "undiscovered": _scenario(
+        X,
+        READ,
+        complete=False,
+        min_copies=1,
+        lying=(None, b"F1"),
+        shows=("lookup", "account"),
+        budget={"down": 1, "late": 1},
+    ),
+    "undiscovered-delete": _scenario(
+        DELETE,
+        READ,
+        REPAIR,
+        complete=False,
+        min_copies=1,
+        lying=(None, b"F1"),
+        shows=("account",),
+        budget={"down": 1, "late": 1},
+    ),
+    "foreign": _scenario(
+        X, DELETE, init=OLD, conditions=True, shows=("account",), budget={"foreign": 1}
+    ),
+    "foreign-delete": _scenario(
+        DELETE, REPAIR, init=OLD, conditions=True, shows=("account",), budget={"foreign": 1}
+    ),
+    "commit-unknown": _scenario(
+        X, Y, shows=("commitcheck",), budget={"unknown_commit": 1, "crash": 1}
+    ),
+    "commit-unknown-over": _scenario(
+        X, Y, init=OLD, shows=("commitcheck",), budget={"unknown_commit": 1, "crash": 1}
+    ),
+    "read-window": _scenario(READ, X, Y, init=OLD, shows=("reread", "cas")),
+    "read-delete": _scenario(
+        READ, DELETE, X, init=OLD, shows=("reread", "cas"), budget={"down": 1}
+    ),
+    "version-reuse": _scenario(READ, DELETE, REPAIR, X, init=OLD, min_copies=1, shows=("counter",)),
+    "back-in-time": _scenario(X, REPAIR, init=OLD, shows=("epoch",), budget={"regress": 1}),
+    "loss-create": _scenario(X, Y, shows=("quiet",), budget={"late": 4}),
+    "loss-overwrite": _scenario(X, Y, init=OLD, shows=("quiet",), budget={"late": 2}),
+    "loss-delete": _scenario(DELETE, X, init=OLD, shows=("quiet",), budget={"late": 2}),
+    "mix": _scenario(
+        X,
+        DELETE,
+        Y,
+        REPAIR,
+        READ,
+        REPAIR,
+        ADOPT,
+        init=OLD,
+        min_copies=1,
+        complete=False,
+        budget={"late": 3, "dup": 1, "crash": 2, "pause": 3, "down": 2, "unknown_commit": 1},
+    ),
+    "mix-create": _scenario(
+        X,
+        X,
+        DELETE,
+        Y,
+        REPAIR,
+        READ,
+        REPAIR,
+        complete=False,
+        budget={"late": 3, "dup": 1, "crash": 2, "pause": 3, "down": 2, "unknown_commit": 1},
+    ),
+    "wide-delete": _scenario(
+        DELETE,
+        X,
+        REPAIR,
+        init=OLD,
+        min_copies=1,
+        budget={"late": 2, "crash": 1, "pause": 1, "down": 1},
+    ),
+    "wide-create": _scenario(
+        X, DELETE, Y, min_copies=1, budget={"late": 1, "crash": 1, "pause": 1, "down": 1}
+    ),
+}

@@ -1,0 +1,402 @@
+"""One path, a few simulated backends, several processes, and requests that land when they will.
+
+The real code runs on a simulated loop: only time, chance, the backends and the catalog's file are
+replaced. A *late request* timed out for its caller, and is carried out at a moment that does
+harm: after another process's next commit, or just before the late window ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import errno
+import random
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from resilient_store.backends.contract import ChangedError, Stored
+from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError
+from resilient_store.catalog.database import SqlDatabase
+from resilient_store.catalog.location import locate
+from resilient_store.catalog.sqlite import SqliteDriver
+from resilient_store.model.checksum import ChunkedChecksum
+from resilient_store.model.info import Headers
+from resilient_store.model.path import RESERVED
+from resilient_store.model.state import OWN, Record
+from resilient_store.testing.simulation.family import SimulatedFamily
+from resilient_store.testing.simulation.loop import SimulatedLoop
+from resilient_store.testing.simulation.world import SimulatedDisk, World
+
+PATH = "o"
+TIMEOUT_S = 2.0
+LEASE_S = 20.0
+LATE_WINDOW_S = 100.0
+LATENCY_S = 0.01
+OWN_KEY_VERBS = ("put", "finish", "publish", "delete")
+
+
+@attrs.define(eq=False)
+class Process:
+    """One program's process; a dead one's requests are never sent, and nothing wakes it."""
+
+    name: str
+    dead: bool = False
+    paused_until_s: float = 0.0
+    left: list[asyncio.Handle] = attrs.field(factory=list)
+
+
+PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("PROCESS", default=None)
+
+
+class ModelLoop(SimulatedLoop):
+    """A loop on which a dead process never runs again, and a paused one not before it wakes.
+
+    Whatever a process has started carries its name in its context, so that no timer, answer or
+    clean-up of a dead one does anything.
+    """
+
+    def _run_handle(self, handle: asyncio.Handle) -> None:
+        process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
+        if process is not None and process.dead:
+            process.left.append(handle)
+        elif process is not None and self._now_s < process.paused_until_s:
+            self.call_at(
+                process.paused_until_s,
+                handle._run,
+                context=contextvars.Context(),
+            )
+        else:
+            handle._run()
+
+
+def checksum(data: bytes) -> str:
+    """Return the checksum that a catalog keeps of these bytes."""
+    found = ChunkedChecksum()
+    found.update(data)
+    return found.text
+
+
+@attrs.define
+class Late:
+    """A request that is still under way although nobody waits for it."""
+
+    disk: str
+    verb: str
+    key: str
+    work: Callable[[], object]
+    dead_s: float
+    after_commit: bool
+
+
+class Model:
+    """The world of one run, and what is true in it.
+
+    Parameters
+    ----------
+    seed
+        Decides every choice.
+    budget
+        How many faults of each kind: late, dup, crash, pause, unknown-commit, down.
+    """
+
+    def __init__(
+        self, seed: int, budget: dict[str, int], *, backends: int = 2, conditions: bool = False
+    ) -> None:
+        self.chance = random.Random(f"model {seed}")
+        self.loop = ModelLoop(seed)  # type: ignore[abstract]
+        self.loop.resilient_runtime.run_blocking = self._catalog_call  # type: ignore[attr-defined]
+        self.world = World(seed)
+        self.budget = dict(budget)
+        self.names = tuple("ab"[:backends])
+        self.disks = {n: ModelDisk(self, n, conditions=conditions) for n in self.names}
+        self.down_until_s = dict.fromkeys(self.names, 0.0)
+        self.lates: list[Late] = []
+        self.trace: list[str] = []
+        self.broken: list[str] = []
+        self.truth: list[tuple[float, bytes | None]] = []
+        self.contents: dict[str, bytes] = {}
+        self.foreign: list[tuple[str, bytes]] = []
+        self.excused: set[str] = set()
+        self.min_copies = 1
+        self.over = False
+        self.quiet_world = True  # nothing goes wrong until the programs run
+        driver = SqliteDriver(locate("sqlite://"), clock=self.loop.time)
+        self.database = SqlDatabase(driver)
+        self.database.prepare()
+        self._version = 0
+
+    # Chance
+
+    def spend(self, kind: str, likely: float) -> bool:
+        """Let a fault happen, if the budget has one left and chance says so."""
+        if self.quiet_world or not self.budget.get(kind) or self.chance.random() >= likely:
+            return False
+        self.budget[kind] -= 1
+        return True
+
+    def say(self, text: str) -> None:
+        """Add a line to the timeline."""
+        process = PROCESS.get()
+        who = "-" if process is None else process.name
+        self.trace.append(f"{self.loop.time():8.2f} {who:8} {text}")
+
+    # The catalog
+
+    async def _catalog_call(self, call: Callable[[], Any]) -> Any:
+        await self._perhaps_crash("before a catalog call", 0.06)
+        await asyncio.sleep(self.chance.uniform(0.0005, 0.002))
+        if self.over:
+            raise CatalogDownError("it is over")
+        if self.spend("catalog-down", 0.1):
+            self.say("catalog: away")
+            raise CatalogDownError("the catalog is away")
+        before = self._version
+        if self.spend("unknown-commit", 0.15):
+            if self.chance.random() < 0.5:
+                call()
+                self.say("catalog: done, and the answer lost")
+            else:
+                self.say("catalog: not done, and the answer lost")
+            self.look(before)
+            raise CommitUnknownError("lost")
+        answer = call()
+        self.look(before)
+        await self._perhaps_crash("after a catalog call", 0.08)
+        await self._perhaps_pause(0.15)
+        return answer
+
+    async def _perhaps_crash(self, where: str, likely: float) -> None:
+        process = PROCESS.get()
+        if process is not None and self.spend("crash", likely):
+            self.say(f"crashes {where}")
+            process.dead = True
+            await asyncio.sleep(0)
+
+    async def _perhaps_pause(self, likely: float) -> None:
+        process = PROCESS.get()
+        if process is not None and self.spend("pause", likely):
+            seconds = self.chance.choice([LEASE_S + 5, LEASE_S + LATE_WINDOW_S + 40])
+            process.paused_until_s = self.loop.time() + seconds
+            self.say(f"is paused for {seconds:g} s")
+            await asyncio.sleep(0)
+
+    # Late requests
+
+    def keep_late(self, disk: str, verb: str, key: str, work: Callable[[], object]) -> None:
+        """Remember a request that will land, at the latest when the late window ends."""
+        late = Late(
+            disk,
+            verb,
+            key,
+            work,
+            self.loop.time() + LATE_WINDOW_S * 0.95,
+            self.chance.random() < 0.6,
+        )
+        self.lates.append(late)
+        if not late.after_commit:
+            wait_s = self.chance.choice([0.5, 3.0, 10.0, 40.0, LATE_WINDOW_S * 0.9])
+            self._later(wait_s, late)
+        else:
+            self._later(LATE_WINDOW_S * 0.9, late)
+
+    def _later(self, seconds: float, late: Late) -> None:
+        # In nobody's context: it lands although its sender is dead.
+        when_s = self.loop.time() + seconds
+        self.loop.call_at(when_s, self.land, late, context=contextvars.Context())
+
+    def land(self, late: Late) -> None:
+        """Carry a late request out, once."""
+        if late not in self.lates:
+            return
+        self.lates.remove(late)
+        if self.loop.time() > late.dead_s:
+            return
+        try:
+            late.work()
+            said = "lands"
+        except (OSError, ChangedError) as error:
+            said = f"is refused: {type(error).__name__}"
+        self.say(f"LATE {late.verb} {late.key} @{late.disk} {said}")
+        self.check()
+
+    def after_commit(self) -> None:
+        """Let those land that wait for a commit."""
+        for late in [late for late in self.lates if late.after_commit]:
+            if self.chance.random() < 0.7:
+                self._later(self.chance.choice([0.0, 0.02, 0.5]), late)
+
+    # What is true
+
+    def record(self) -> Record:
+        """Return what the catalog says now."""
+        return self.database.find(PATH)[0]
+
+    def remember(self, data: bytes) -> bytes:
+        """Know these bytes by their checksum."""
+        self.contents[checksum(data)] = data
+        return data
+
+    def look(self, before: int) -> None:
+        """See whether the catalog has changed its mind, and check what must always hold."""
+        record = self.record()
+        version = 0 if record.entry is None else record.entry.version
+        if version != before:
+            self._version = version
+            now = self._now(record)
+            if not self.truth or self.truth[-1][1] != now:
+                self.truth.append((self.loop.time(), now))
+            self.say(f"catalog: version {version} is {now!r}")
+            self.after_commit()
+        self.check()
+
+    def _now(self, record: Record) -> bytes | None:
+        entry = record.present
+        if entry is None or entry.content is None:
+            return None
+        if entry.content.kind == "chunked":
+            return self.contents[entry.content.checksum]
+        held = [self.held(row.backend, PATH) for row in record.holders()]
+        return next((data for data in held if data is not None), b"?")
+
+    def held(self, name: str, key: str) -> bytes | None:
+        """Return what lies on a disk."""
+        found = self.disks[name].objects.get(key)
+        return None if found is None else found.data
+
+    def check(self) -> None:
+        """Check what must hold at every moment (P1, and foreign bytes are never destroyed)."""
+        record = self.record()
+        entry = record.present
+        if entry is not None and entry.content is not None and entry.content.kind == "chunked":
+            self._check_copies(record, self.contents[entry.content.checksum])
+        for name, data in self.foreign:
+            everywhere = [one.data for one in self.disks[name].objects.values()]
+            known = data in [value for _, value in self.truth]  # it was an object of the store's
+            if data not in everywhere and not known:
+                self.fail(f"P9: foreign bytes {data!r} on {name} are destroyed")
+
+    def _check_copies(self, record: Record, data: bytes) -> None:
+        good = 0
+        for row in record.holders():
+            key = PATH if row.place == OWN else f"{RESERVED}/staging/{row.place}/{PATH}"
+            there = data in (self.held(row.backend, key), self.held(row.backend, PATH))
+            if not there and row.backend not in self.excused:
+                self.fail(f"P1: a replica recorded good is not on {row.backend}")
+            good += there
+        lying = any(
+            one.data == data for disk in self.disks.values() for one in disk.objects.values()
+        )
+        if not lying and len(self.excused) < self.min_copies:
+            self.fail(f"P1: {data!r} is on no backend")
+        theirs = data in [foreign for _, foreign in self.foreign]  # adopted as it lay there
+        if good < self.min_copies - len(self.excused) and not theirs:
+            self.fail(f"P1: {good} good copies, acknowledged with {self.min_copies}")
+
+    def window(self, start_s: float, end_s: float) -> list[bytes | None]:
+        """Return everything that was true at some moment between two times."""
+        values: list[bytes | None] = []
+        for at_s, value in self.truth:
+            if at_s <= start_s:
+                values = [value]
+            elif at_s <= end_s:
+                values.append(value)
+        return values
+
+    def fail(self, what: str) -> None:
+        """Say that a promise is broken; kept, for nobody's task may swallow it."""
+        if what not in self.broken:
+            self.say(f"VIOLATION {what}")
+            self.broken.append(what)
+
+
+class ModelDisk(SimulatedDisk):
+    """A disk of the model: flat; it keeps to conditions, or knows none, as the scenario asks."""
+
+    def __init__(self, model: Model, name: str, *, conditions: bool) -> None:
+        latency_s = (LATENCY_S, LATENCY_S)
+        super().__init__(model.world, name, latency_s=latency_s, unique_tags=conditions)
+        self.model = model
+        self.conditions = conditions
+
+
+class ModelFamily(SimulatedFamily):
+    """A disk asked by a process that may die, over a network that may be late."""
+
+    async def request(  # type: ignore[override]
+        self, verb: str, key: str, work: Callable[[], Any], **_: Any
+    ) -> Any:
+        disk: ModelDisk = self._disk  # type: ignore[assignment]
+        model = disk.model
+        await model._perhaps_crash(f"before {verb} {key} @{disk.name}", 0.02)
+        await asyncio.sleep(LATENCY_S / 2)
+        if model.over:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "it is over")
+        if model.loop.time() < model.down_until_s[disk.name]:
+            model.say(f"{verb} {key} @{disk.name}: down")
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+        if verb in OWN_KEY_VERBS and model.spend("late", 0.3):
+            model.say(f"{verb} {key} @{disk.name}: times out, still under way")
+            model.keep_late(disk.name, verb, key, work)
+            await model.loop.create_future()
+        try:
+            result = work()
+        except Exception as error:
+            model.say(f"{verb} {key} @{disk.name}: {type(error).__name__}")
+            raise
+        else:
+            model.say(f"{verb} {key} @{disk.name}: ok")
+        finally:
+            model.check()
+        if verb in ("put", "finish") and model.spend("dup", 0.3):
+            model.say(f"{verb} {key} @{disk.name}: sent twice")
+            model.keep_late(disk.name, verb, key, work)
+        if verb in ("put", "finish") and model.spend("swallow", 0.2):
+            model.say(f"{verb} {key} @{disk.name}: the answer is lost")
+            raise ConnectionResetError(errno.ECONNRESET, "reset")
+        await asyncio.sleep(LATENCY_S / 2)
+        await model._perhaps_crash(f"after {verb} {key} @{disk.name}", 0.06)
+        await model._perhaps_pause(0.08)
+        return result
+
+    async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:
+        """Store an object; over another where no conditions are known."""
+        exclusive = exclusive and self._disk.conditions  # type: ignore[attr-defined]
+        return await super().put(key, data, exclusive=exclusive, headers=headers)
+
+    async def publish(
+        self,
+        staged: str,
+        key: str,
+        *,
+        expected: str | None,
+        size: int | None = None,
+        looked: bool = False,
+        keep: bool = False,
+    ) -> Stored:
+        """Copy a staged object to its own key, on a condition where there are any."""
+
+        def work() -> Stored:
+            found = self._found(staged)
+            there = self._disk.objects.get(key)
+            conditions = self._disk.conditions  # type: ignore[attr-defined]
+            if conditions and (there and there.tag) != expected:
+                raise ChangedError
+            return self.store(key, found.data, found.headers, exclusive=False, cause="publish")
+
+        return await self.request("publish", key, work)
+
+
+class ModelFileSystem:
+    """What a `Backend` takes as its target."""
+
+    protocol = "model"
+
+    def __init__(self, disk: ModelDisk) -> None:
+        self.disk = disk
+        self._fs_token = disk.name
+
+    def resilient_family(self, root: str) -> ModelFamily:
+        """Open the disk."""
+        return ModelFamily(self.disk)
