@@ -1,0 +1,236 @@
+"""The catalog as coroutines: in time, in threads of its own, and on a simulated loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from resilient_store.catalog import catalog as module
+from resilient_store.catalog.catalog import Catalog
+from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError, single
+from resilient_store.errors import ConfigurationError
+from resilient_store.model.state import StoreState
+from resilient_store.protocol import transactions as rules
+from resilient_store.testing.conformance.tables import WISH, held, load, tombstone
+from resilient_store.testing.simulation.loop import SimulatedLoop
+from tests.catalog.steps import put
+
+STATE = StoreState(identity="x", complete=True)
+
+
+class Stalling:
+    """A database that stalls before or after a change commits, until it is let go."""
+
+    def __init__(self, database, where):
+        self.database = database
+        self.where = where
+        self.go_on = threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self.database, name)
+
+    def find(self, path):
+        self.go_on.wait(10)
+        return self.database.find(path)
+
+    def change(self, paths, late_window_s, change):
+        if self.where == "before":
+            self.go_on.wait(10)
+        answer = self.database.change(paths, late_window_s, change)
+        if self.where == "after":
+            self.go_on.wait(10)
+        return answer
+
+
+@pytest.fixture
+def database(opened, file_url):
+    database = opened(file_url)
+    database.prepare()
+    return database
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(module, "WITHIN_S", 0.2)
+
+
+def mark(record, moment):
+    return record.with_replicas(record.replica("aws")), moment.now_s
+
+
+async def tour(catalog):
+    """Make every call once; return what they said."""
+    await catalog.prepare()
+    assert (await catalog.state(), catalog.seen) == (None, None)
+    await catalog.change_state(lambda *_: STATE)
+    begun = await catalog.change(["a"], single(lambda r, m: rules.begin(r, m, WISH)))
+    assert catalog.seen == STATE
+
+    def store(records, _):
+        return (held("d/b", "aws"), tombstone("d/c")), len(records)
+
+    assert await catalog.change(["d/b", "d/c"], store) == 2
+    await catalog.raise_counter(100)
+    said = [
+        await catalog.state(),
+        (await catalog.find("none"))[1],
+        (await catalog.find("d/b"))[1],
+        [line.path for line in await catalog.page("d/", "", 5)],
+        await catalog.has_below("d"),
+        await catalog.present(["d/b", "d/c"]),
+        await catalog.folded("D/B"),
+        await catalog.owed("", 9),
+        await catalog.hidden(""),
+        await catalog.hidden("d/"),
+        await catalog.without("gcp", "", 9),
+        await catalog.held_by("aws", "", 9),
+        await catalog.tokens([begun.intent.token, "0-0"]),
+        await catalog.change(["n"], single(lambda r, m: (r, m.new_id() >= 100))),
+        begun.intent.started_s <= await catalog.now_s(),
+    ]
+    await catalog.close()
+    return said
+
+
+SAID = [
+    STATE,
+    STATE,
+    None,
+    ["d/b"],
+    True,
+    ["d/b"],
+    ["d/b"],
+    ["a", "d/c"],
+    {"a", "d/c"},
+    {"d/c"},
+    ["d/b"],
+    ["a", "d/b"],
+    {"1-1"},
+    True,
+    True,
+]
+
+
+def test_every_call_reaches_the_database(file_url):
+    assert asyncio.run(tour(Catalog(file_url, 60.0))) == SAID
+
+
+def test_every_call_reaches_postgresql(postgres_url):
+    assert asyncio.run(tour(Catalog(postgres_url))) == SAID
+
+
+def test_a_database_or_what_makes_one_will_do(opened):
+    assert asyncio.run(tour(Catalog(lambda: opened("sqlite://")))) == SAID
+    assert asyncio.run(tour(Catalog(opened("sqlite://")))) == SAID
+
+
+def test_on_a_simulated_loop_no_thread_is_used(opened):
+    before = threading.active_count()
+    for seed in range(3):
+        loop = SimulatedLoop(seed)
+        catalog = Catalog(opened("sqlite://", clock=lambda loop=loop: 1000.0 + loop._now_s))
+        assert loop.run_until_complete(tour(catalog)) == SAID
+        assert not loop.complaints
+    assert threading.active_count() == before
+
+
+def test_a_simulated_runtime_may_run_calls_itself(opened):
+    loop = SimulatedLoop(1)
+    calls = []
+
+    class Runtime:
+        def __init__(self, simulated):
+            self.simulated = simulated
+
+        def __getattr__(self, name):
+            return getattr(self.simulated, name)
+
+        async def run_blocking(self, call):
+            calls.append(call)
+            return call()
+
+    loop.resilient_runtime = Runtime(loop.resilient_runtime)
+    assert loop.run_until_complete(tour(Catalog(opened("sqlite://")))) == SAID
+    assert len(calls) > len(SAID)
+
+
+def test_the_url_is_looked_at_when_a_catalog_is_made():
+    with pytest.raises(ConfigurationError):
+        Catalog("sqlite://catalog.db")
+
+
+def test_a_call_that_stalls_ends_in_time(database, impatient):
+    stalling = Stalling(database, "before")
+
+    async def ask():
+        catalog = Catalog(stalling)
+        for call in (catalog.find("a"), catalog.change(["a"], single(mark))):
+            with pytest.raises(CatalogDownError) as said:
+                await call
+            assert not isinstance(said.value, CommitUnknownError)
+        stalling.go_on.set()
+        assert await catalog.change(["b"], single(mark))  # after it: there is one writer
+        await catalog.close()
+
+    asyncio.run(ask())
+    assert load(database, "a").replicas == {}  # nobody waited for it any more
+
+
+def test_a_change_that_may_be_stored_is_said_to_be_unknown(database, impatient):
+    stalling = Stalling(database, "after")
+
+    async def ask():
+        catalog = Catalog(stalling)
+        with pytest.raises(CommitUnknownError):
+            await catalog.change(["a"], single(mark))
+        stalling.go_on.set()
+        await catalog.close()
+
+    asyncio.run(ask())
+    assert "aws" in load(database, "a").replicas
+
+
+def test_a_change_that_is_cancelled_in_time_is_not_stored(database):
+    stalling = Stalling(database, "before")
+
+    async def ask():
+        catalog = Catalog(stalling)
+        task = asyncio.create_task(catalog.change(["a"], single(mark)))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        stalling.go_on.set()
+        await catalog.change(["b"], single(mark))  # after it: there is one writer
+        await catalog.close()
+
+    asyncio.run(ask())
+    assert load(database, "a").replicas == {}
+
+
+def test_errors_come_as_they_are(database):
+    async def ask():
+        catalog = Catalog(database)
+        with pytest.raises(ZeroDivisionError):
+            await catalog.change(["a"], lambda records, moment: 1 / 0)
+        await catalog.close()
+
+    asyncio.run(ask())
+
+
+def test_many_coroutines_share_few_threads(database):
+    async def ask():
+        catalog = Catalog(database)
+        await asyncio.gather(
+            *(catalog.change([f"p{n}"], single(mark)) for n in range(40)),
+            *(catalog.find(f"p{n}") for n in range(40)),
+        )
+        running = [t.name for t in threading.enumerate() if t.name.startswith("resilient-catalog")]
+        await catalog.close()
+        return running
+
+    assert len(asyncio.run(ask())) <= 4
+    assert database.owed("", 99)
+    put(database, "a")
