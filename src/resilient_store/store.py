@@ -302,6 +302,8 @@ def open_store(configuration: Configuration, admission: Callable[[Catalog], Admi
 
     def on_change(state: BackendState) -> None:
         signal.fire()
+        if state.state == "open":
+            clients[state.backend].doubt()
         if hook is not None:
             try:
                 hook(state)

@@ -98,7 +98,7 @@ class BackendClient:
         self.traits: Traits | None = None
         self.creates_exclusively: bool | None = None
         self._opener = opener
-        self._admit = admit
+        self._admission = self._admit = admit
         self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Session]
         self._sessions = weakref.WeakKeyDictionary()
 
@@ -215,6 +215,10 @@ class BackendClient:
     def trust(self) -> None:
         """Ask no more whether it is the store's: a person has said so."""
         self._admit = None
+
+    def doubt(self) -> None:
+        """Ask again before its next use: it was away, and may come back as another."""
+        self._admit = self._admission
 
     async def close(self) -> None:
         """Give back what belongs to the running loop."""

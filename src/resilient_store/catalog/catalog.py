@@ -216,6 +216,15 @@ class Catalog:
 
     async def without(self, backend: str, after: str, limit: int) -> list[str]:
         """List objects of which a backend has no replica row, in order."""
+        found: list[str] = []
+        while len(found) < limit:
+            some, after = await self._without(backend, after, limit - len(found))
+            found += some
+            if not after:
+                break
+        return found
+
+    async def _without(self, backend: str, after: str, limit: int) -> tuple[list[str], str]:
         return await self._read(lambda database: database.without(backend, after, limit))
 
     async def held_by(self, backend: str, after: str, limit: int) -> list[str]:

@@ -78,8 +78,12 @@ class Database(Protocol):
     def hidden(self, prefix: str, after: str, limit: int) -> list[str]:
         """List paths within a prefix that have a tombstone, void or intent, in order."""
 
-    def without(self, backend: str, after: str, limit: int) -> list[str]:
-        """List objects of which a backend has no replica row, in order."""
+    def without(self, backend: str, after: str, limit: int) -> tuple[list[str], str]:
+        """List objects of which a backend has no replica row, in order, and how far that goes.
+
+        In a large store most objects may have one, so that one call looks at so many only; it
+        goes on after the path that is returned, and has come to the end where that is empty.
+        """
 
     def held_by(self, backend: str, after: str, limit: int) -> list[str]:
         """List paths of which a backend has a replica row, in order."""

@@ -16,14 +16,23 @@ from resilient_store.protocol.transactions import Moment
 
 A = TypeVar("A")
 
+WINDOW = 50_000  # of so many objects one call asks who has no row: 0.1 s
+
 _NO_STATE = StoreState(identity="")  # nothing is complete, nothing was met
 
 
 class SqlDatabase:
-    """One catalog's tables, in SQLite or PostgreSQL. See `contract.Database`."""
+    """One catalog's tables, in SQLite or PostgreSQL. See `contract.Database`.
 
-    def __init__(self, driver: Driver) -> None:
+    Parameters
+    ----------
+    window
+        How many objects one call of `without` looks at.
+    """
+
+    def __init__(self, driver: Driver, window: int = WINDOW) -> None:
         self.driver = driver
+        self.window = window
         self._sql = statements(driver.dialect)
         self._store: tuple[Asked, Asked] = ((self._sql.settings, {}), (self._sql.backends, {}))
 
@@ -124,8 +133,15 @@ class SqlDatabase:
         statement = self._sql.hidden if _goes_on(prefix, after) else self._sql.hidden_on
         return self._paths(statement, **_between(prefix, after), limit=limit)
 
-    def without(self, backend: str, after: str, limit: int) -> list[str]:
-        return self._paths(self._sql.without, backend=backend, after=after, limit=limit)
+    def without(self, backend: str, after: str, limit: int) -> tuple[list[str], str]:
+        ((reach, count),) = self.driver.ask((self._sql.reach, {"low": after, "limit": self.window}))
+        if not count:
+            return [], ""
+        between = {"low": after, "high": reach}
+        found = self._paths(self._sql.without, backend=backend, **between, limit=limit)
+        if len(found) == limit:
+            return found, found[-1]
+        return found, reach if count == self.window else ""
 
     def held_by(self, backend: str, after: str, limit: int) -> list[str]:
         return self._paths(self._sql.held_by, backend=backend, after=after, limit=limit)

@@ -33,6 +33,7 @@ CONNECTIONS = 8
 # is 50 us: without that it would go on for ever (starvation, seen with eight processes).
 LOOK_EVERY_S = 0.001
 COURTESY_S = 0.0015
+CACHE_KIB = 16 * 1024  # for each connection
 JOURNAL_BYTES = 64 << 20  # what is kept of a log that once was longer
 
 # Asked for, and read back: some file systems and builds say no without an error.
@@ -41,6 +42,7 @@ PRAGMAS = {
     "synchronous": ("FULL", 2),
     "fullfsync": ("ON", 1),  # macOS only: there a plain sync does not reach the disk
     "checkpoint_fullfsync": ("ON", 1),
+    "cache_size": (str(-CACHE_KIB), -CACHE_KIB),
     "journal_size_limit": (str(JOURNAL_BYTES), JOURNAL_BYTES),
 }
 

@@ -76,6 +76,7 @@ class Statements:
     hidden: str
     hidden_on: str
     without: str
+    reach: str
     held_by: str
     tokens: str
     put_entry: str
@@ -148,6 +149,7 @@ def _reading(name: str) -> dict[str, ClauseElement]:
         "hidden": _first_of(*_UNDER_WAY, above=gt),
         "hidden_on": _first_of(*_UNDER_WAY, above=ge),
         "without": _without(),
+        "reach": _reach(),
         "held_by": select(replicas.c.path)
         .where(replicas.c.backend == _given("backend"), replicas.c.path > _given("after"))
         .order_by(replicas.c.path)
@@ -220,13 +222,21 @@ def _first(table: Table, condition: TextClause | None, above: _Above) -> Subquer
     return found.subquery(f"first_{table.name}")
 
 
+def _reach() -> Select[Any]:
+    """Return the last of the next objects, and how many there are."""
+    following = select(entries.c.path).where(IS_OBJECT, entries.c.path > _given("low"))
+    window = following.order_by(entries.c.path).limit(_limit()).subquery("following")
+    return select(func.max(window.c.path), func.count(window.c.path))
+
+
 def _without() -> Select[Any]:
     held = exists().where(
         replicas.c.path == entries.c.path, replicas.c.backend == _given("backend")
     )
+    between = (entries.c.path > _given("low"), entries.c.path <= _given("high"))
     return (
         select(entries.c.path)
-        .where(IS_OBJECT, entries.c.path > _given("after"), ~held)
+        .where(IS_OBJECT, *between, ~held)
         .order_by(entries.c.path)
         .limit(_limit())
     )

@@ -9,14 +9,16 @@ import attrs
 
 from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
-from resilient_store.backends.contract import Family, RootMissingError
+from resilient_store.backends.contract import Family, RootMissingError, Stored
 from resilient_store.catalog.catalog import Catalog
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import StoreIdentityError
+from resilient_store.io.fanout import fan_out
 from resilient_store.model.info import Headers
+from resilient_store.model.outcome import Reply
 from resilient_store.model.path import RESERVED, join
 from resilient_store.model.state import BackendRow, StoreState
-from resilient_store.store import Admission, Configuration
+from resilient_store.store import Admission, Configuration, Store
 
 KEY = join(RESERVED, "store.json")
 THREE_WAYS = (
@@ -154,3 +156,52 @@ def met(
     backends = {**state.backends, name: row}
     complete = all(n in backends and backends[n].known for n in configured)
     return attrs.evolve(state, backends=backends, complete=complete)
+
+
+async def raise_epochs(store: Store, *, forgotten: bool) -> None:
+    """Raise the epoch on every backend, so that one which comes back from before is known (R19).
+
+    Parameters
+    ----------
+    forgotten
+        Whether tombstones or voids were purged since the last call; without one, only what is
+        still due from earlier is done.
+    """
+    window_s = store.configuration.late_window
+    seen = store.known.seen
+    if not forgotten and (seen is None or not any(r.raise_due for r in seen.backends.values())):
+        return
+    chosen: dict[str, int] = {}
+
+    def choose(state: StoreState | None, now_s: float) -> StoreState:
+        assert state is not None, "a store that was prepared has an identity"
+        chosen.clear()
+        rows = {}
+        for name, row in state.backends.items():
+            due = row.met and (row.raise_due or forgotten)
+            if due and now_s - row.raised_s >= window_s and name in store.writable:
+                chosen[name] = row.epoch + 1
+                rows[name] = attrs.evolve(row, raised_s=now_s, raise_due=True)
+            else:
+                rows[name] = attrs.evolve(row, raise_due=due)
+        return attrs.evolve(state, backends=rows)
+
+    state = await store.known.change_state(choose)
+
+    async def send(client: BackendClient) -> Reply[Stored]:
+        mine = Identity(state.identity, chosen[client.name])
+        return await client.put(KEY, mine.encode(), exclusive=False, headers=Headers())
+
+    replies = await fan_out(store, chosen, send)
+    raised = {name: chosen[name] for name, reply in replies.items() if reply.ok}
+
+    def note(state: StoreState | None, _: float) -> StoreState:
+        assert state is not None, "it was there a moment ago"
+        rows = {
+            name: attrs.evolve(state.backend(name), epoch=epoch, raise_due=False)
+            for name, epoch in raised.items()
+        }
+        return attrs.evolve(state, backends={**state.backends, **rows})
+
+    if raised:
+        await store.known.change_state(note)

@@ -285,6 +285,11 @@ class BackendRow:
         Whether so much of it was missing that its "not found" says nothing.
     epoch
         What its identity must carry at least (R19).
+    raised_s
+        When a higher epoch was last sent to it: so often, that a late one never lands over a
+        later one.
+    raise_due
+        Whether something was forgotten since, so that its state of before must not count.
     answered_s
         When it was last known to answer; written down now and then only.
     failed_s
@@ -301,6 +306,8 @@ class BackendRow:
     drained: bool = False
     suspect: bool = False
     epoch: int = 0
+    raised_s: float = 0.0
+    raise_due: bool = False
     answered_s: float = 0.0
     failed_s: float = 0.0
     away_from_s: float = 0.0

@@ -15,7 +15,7 @@ from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.repair import Repaired, repair_path
 from resilient_store.io.drive import each
 from resilient_store.io.fanout import fan_out
-from resilient_store.io.identity import KEY
+from resilient_store.io.identity import KEY, raise_epochs
 from resilient_store.io.prepare import prepare
 from resilient_store.store import Store, StoreOwner
 
@@ -119,6 +119,7 @@ async def repair_all(store: Store, at_once: int = 8) -> RepairReport:
                     if isinstance(one, BaseException):
                         raise one
                     moved = report.add(one) or moved
+        await raise_epochs(store, forgotten=report.purged > 0)
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return report

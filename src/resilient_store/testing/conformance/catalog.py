@@ -73,7 +73,7 @@ class CatalogConformance(Listings, Races):
             [],
             [],
         )
-        assert (database.without("aws", "", 10), database.held_by("aws", "", 10)) == ([], [])
+        assert (database.without("aws", "", 10), database.held_by("aws", "", 10)) == (([], ""), [])
         assert database.tokens(["1-1"]) == set()
 
     def test_preparing_again_changes_nothing(self, catalogs: Catalogs, database: Database) -> None:
