@@ -56,7 +56,7 @@ def _describes_ours(record: Record, info: ObjectInfo) -> bool:
         return True
     if intent is None:
         return False
-    return checksum == intent.checksum != "" or described_version(info) == intent.version
+    return checksum == intent.checksum or described_version(info) == intent.version
 
 
 def verdict_of_bytes(record: Record, checksum: str) -> Verdict:
