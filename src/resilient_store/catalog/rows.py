@@ -173,7 +173,7 @@ def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:
 
 
 def _backend_of(row: Row) -> BackendRow:
-    name, domain, met, known, drained, suspect, epoch, *times = row
+    name, domain, met, known, drained, suspect, epoch, raised_s, raise_due, *times = row
     answered_s, failed_s, away_from_s, back_s = times
     return BackendRow(
         name=name,
@@ -183,6 +183,8 @@ def _backend_of(row: Row) -> BackendRow:
         drained=drained == 1,
         suspect=suspect == 1,
         epoch=epoch,
+        raised_s=raised_s,
+        raise_due=raise_due == 1,
         answered_s=answered_s,
         failed_s=failed_s,
         away_from_s=away_from_s,

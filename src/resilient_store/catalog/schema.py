@@ -79,6 +79,8 @@ backends = _table(
     _must("drained", SmallInteger),
     _must("suspect", SmallInteger),
     _must("epoch", BigInteger),
+    _must("raised_s", Double),
+    _must("raise_due", SmallInteger),
     _must("answered_s", Double),
     _must("failed_s", Double),
     _must("away_from_s", Double),

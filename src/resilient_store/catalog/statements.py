@@ -222,7 +222,7 @@ def _first(table: Table, condition: TextClause | None, above: _Above) -> Subquer
     return found.subquery(f"first_{table.name}")
 
 
-def _reach() -> Select[Any]:
+def _reach() -> ClauseElement:
     """Return the last of the next objects, and how many there are."""
     following = select(entries.c.path).where(IS_OBJECT, entries.c.path > _given("low"))
     window = following.order_by(entries.c.path).limit(_limit()).subquery("following")

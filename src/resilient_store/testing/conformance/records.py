@@ -166,6 +166,8 @@ def _backend(name: str) -> st.SearchStrategy[BackendRow]:
         drained=st.booleans(),
         suspect=st.booleans(),
         epoch=numbers(),
+        raised_s=times(),
+        raise_due=st.booleans(),
         answered_s=times(),
         failed_s=times(),
         away_from_s=times(),
