@@ -184,22 +184,19 @@ def _discover() -> list[Patch]:
 
 def _lookup() -> list[Patch]:
     """A backend that could not be looked at is written to at the own key."""
-    real = write.CataloguedWrite._look_first
+    real = transactions.place
+
+    def place(record: Record, intent_id: int, direct: Any, looked: Any) -> Any:
+        return real(record, intent_id, ("a", "b"), looked)
+
+    real_look = write.CataloguedWrite._look_first
 
     async def look_first(self: Any, held: Any) -> Any:
-        headers = await real(self, held)
-        looked = self._looked_for_test
-        self._direct = tuple(n for n in self._live if n not in looked and n in held.quiet) + tuple(
-            self._direct
-        )
+        headers = await real_look(self, held)
+        self._direct = tuple(name for name in self._live if name in held.quiet)
         return headers
 
-    async def fan_out(store: Any, names: Any, call: Any, demand: Any = None) -> Any:
-        replies = await real_fan_out(store, names, call, demand)
-        return replies
-
-    real_fan_out = write.fan_out
-    return [(write.CataloguedWrite, "_look_first", look_first), (write, "fan_out", fan_out)]
+    return [(transactions, "place", place), (write.CataloguedWrite, "_look_first", look_first)]
 
 
 def _counter() -> list[Patch]:
@@ -224,6 +221,7 @@ def _commitcheck() -> list[Patch]:
         try:
             return await attempt()
         except CommitUnknownError:
+            held.touched = held.store.writable
             await settle.undo(held)
             return False
 

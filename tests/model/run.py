@@ -41,7 +41,9 @@ class Play:
         self.scenario = scenario
         self.model = model = Model(seed, scenario.budget, conditions=scenario.conditions)
         model.min_copies = scenario.min_copies
+        model.unsteady = scenario.unsteady
         self._processes: list[Process] = []
+        self._ready: list[rs.ResilientFileSystem] = []
 
     def run(self) -> Model:
         """Play it; `Model.broken` says what was wrong."""
@@ -82,17 +84,20 @@ class Play:
     async def _all(self) -> None:
         model, scenario = self.model, self.scenario
         await self._begin()
+        self._before = {name: dict(disk.objects) for name, disk in model.disks.items()}
         model.quiet_world = False
         gap_s = model.chance.choice([0.0, 0.05, 1.0, 5.0, 30.0])
         tasks = []
-        order = list(scenario.programs)
+        order = list(enumerate(scenario.programs))
         if model.chance.random() < 0.3:
             model.chance.shuffle(order)
-        for number, program in enumerate(order):
-            start_s = number * gap_s * model.chance.choice([0.0, 0.5, 1.0, 1.0])
-            if number and model.chance.random() < 0.5:  # the dead and the late do harm then
-                start_s += model.chance.choice([0.0, LEASE_S + 2, LEASE_S + LATE_WINDOW_S + 5])
-            process = Process(f"{program[0]}{number}")
+        for turn, (number, program) in enumerate(order):
+            start_s = turn * gap_s * model.chance.choice([0.0, 0.5, 1.0, 1.0])
+            if turn and model.chance.random() < 0.5:  # the dead and the late do harm then
+                extra_s = [0.0, LEASE_S + 2, LEASE_S + LATE_WINDOW_S + 5]
+                start_s += model.chance.choice(extra_s)
+            process = Process(f"{program[0]}{number}", number=number)
+            start_s += model.chance.choice([0.0, 0.0, model.chance.uniform(0.0, 0.1)])
             self._processes.append(process)
             tasks.append(model.loop.create_task(self._program(process, program, start_s)))
         tasks.append(model.loop.create_task(self._accidents()))
@@ -118,6 +123,11 @@ class Play:
         else:
             await fs._exists("nothing")
         await fs._close()
+        self._ready = [self._open() for _ in scenario.programs]
+        for ready in self._ready:  # what a process asks once, it has asked
+            await ready._exists("nothing")
+            for client in ready.store.clients.values():
+                await client.open()
         for program in scenario.programs:
             if program[0] == "write":
                 model.remember(program[1].encode())
@@ -133,6 +143,8 @@ class Play:
                 seconds = model.chance.choice([0.5, 10.0, 60.0])
                 model.say(f"backend {name} is down for {seconds:g} s")
                 model.down_until_s[name] = model.loop.time() + seconds
+            if model.spend("regress", 0.2):
+                self._go_back(name)
             if PATH in disk.objects and model.spend("rot", 0.1):
                 model.say(f"bytes rot @{name}")
                 model.excused.add(name)
@@ -144,13 +156,21 @@ class Play:
                 disk.set(PATH, data, Headers())
                 model.foreign.append((name, data))
 
+    def _go_back(self, name: str) -> None:
+        """Let a backend return with all that it held when the programs began."""
+        model = self.model
+        model.say(f"backend {name} is back with an older state")
+        model.excused.add(name)
+        disk = model.disks[name]
+        disk.objects = dict(self._before[name])
+
     # The programs
 
     async def _program(self, process: Process, program: Program, start_s: float) -> None:
         await asyncio.sleep(start_s)
         PROCESS.set(process)
         model = self.model
-        fs = self._open()
+        fs = self._ready[process.number]
         verb, *rest = program
         started_s = model.loop.time()
         calls = {

@@ -24,6 +24,8 @@ class Scenario:
         The rules whose absence this scenario must show.
     init
         What was written, and is settled, before they begin.
+    unsteady
+        The only program that may crash or be paused; None: each of them.
     lying
         What somebody else has put on each backend before.
     """
@@ -36,6 +38,7 @@ class Scenario:
     init: bytes | None = None
     lying: tuple[bytes | None, bytes | None] = (None, None)
     conditions: bool = False
+    unsteady: int | None = None
 
 
 def _scenario(*programs: Program, **more: Any) -> Scenario:
@@ -51,14 +54,18 @@ SCENARIOS: dict[str, Scenario] = {
     "create-zombie": _scenario(X, Y, shows=("quiet", "void"), budget={"late": 3}),
     "create-dup": _scenario(X, Y, shows=("quiet",), budget={"dup": 2, "late": 1}),
     "create-crash-same": _scenario(
-        X, X, shows=("leasecheck", "quiet", "takeover"), budget={"crash": 1, "late": 1, "pause": 1}
+        X,
+        X,
+        shows=("leasecheck", "quiet", "takeover"),
+        budget={"crash": 1, "late": 1, "pause": 1},
+        unsteady=0,
     ),
-    "pause": _scenario(X, Y, shows=("leasecheck",), budget={"pause": 2, "down": 1}),
+    "pause": _scenario(X, Y, shows=("leasecheck",), budget={"pause": 1, "down": 1}, unsteady=0),
     "overwrite": _scenario(
         X, Y, init=OLD, shows=("quiet", "leasecheck"), budget={"late": 2, "pause": 1}
     ),
     "overwrite-crash": _scenario(
-        X, Y, init=OLD, shows=("fence",), budget={"crash": 1, "late": 1, "pause": 2}
+        X, Y, init=OLD, shows=("fence",), budget={"late": 1, "pause": 1}, unsteady=0
     ),
     "delete-create": _scenario(
         DELETE, X, init=OLD, shows=("quiet", "leasecheck"), budget={"late": 2, "pause": 1}
@@ -81,11 +88,18 @@ SCENARIOS: dict[str, Scenario] = {
         X, DELETE, REPAIR, ADOPT, complete=False, shows=("relook", "discover"), budget={"late": 1}
     ),
     "purge-slow": _scenario(
-        X, REPAIR, complete=False, shows=("lookorder",), budget={"late": 1, "pause": 1}
+        X, REPAIR, complete=False, shows=("lookorder",), budget={"late": 1, "pause": 1}, unsteady=1
     ),
     "purge-dup": _scenario(X, DELETE, REPAIR, complete=False, shows=("relook",), budget={"dup": 1}),
     "purge-read": _scenario(
-        DELETE, REPAIR, READ, complete=False, lying=(b"F0", None), shows=("discover",)
+        DELETE,
+        REPAIR,
+        READ,
+        complete=False,
+        lying=(b"F0", None),
+        shows=("discover",),
+        budget={"pause": 1},
+        unsteady=2,
     ),
     "dirty-read": _scenario(
         X, READ, complete=False, shows=("discover",), budget={"down": 1, "late": 1}
@@ -124,11 +138,29 @@ SCENARIOS: dict[str, Scenario] = {
     "commit-unknown-over": _scenario(
         X, Y, init=OLD, shows=("commitcheck",), budget={"unknown_commit": 1, "crash": 1}
     ),
-    "read-window": _scenario(READ, X, Y, init=OLD, shows=("reread", "cas")),
-    "read-delete": _scenario(
-        READ, DELETE, X, init=OLD, shows=("reread", "cas"), budget={"down": 1}
+    "read-window": _scenario(
+        READ, X, Y, init=OLD, shows=("reread", "cas"), budget={"pause": 1}, unsteady=0
     ),
-    "version-reuse": _scenario(READ, DELETE, REPAIR, X, init=OLD, min_copies=1, shows=("counter",)),
+    "read-delete": _scenario(
+        READ,
+        DELETE,
+        X,
+        init=OLD,
+        shows=("reread", "cas"),
+        budget={"down": 1, "pause": 1},
+        unsteady=0,
+    ),
+    "version-reuse": _scenario(
+        READ,
+        DELETE,
+        REPAIR,
+        X,
+        init=OLD,
+        min_copies=1,
+        shows=("counter",),
+        budget={"pause": 1},
+        unsteady=0,
+    ),
     "back-in-time": _scenario(X, REPAIR, init=OLD, shows=("epoch",), budget={"regress": 1}),
     "loss-create": _scenario(X, Y, shows=("quiet",), budget={"late": 4}),
     "loss-overwrite": _scenario(X, Y, init=OLD, shows=("quiet",), budget={"late": 2}),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import errno
+import functools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,9 @@ class Process:
     name: str
     dead: bool = False
     paused_until_s: float = 0.0
+    number: int = 0
+    paused_at_s: float = 0.0
+    wakes_on_change: bool = False
     left: list[asyncio.Handle] = attrs.field(factory=list)
 
 
@@ -62,11 +66,7 @@ class ModelLoop(SimulatedLoop):
         if process is not None and process.dead:
             process.left.append(handle)
         elif process is not None and self._now_s < process.paused_until_s:
-            self.call_at(
-                process.paused_until_s,
-                handle._run,
-                context=contextvars.Context(),
-            )
+            process.left.append(handle)
         else:
             handle._run()
 
@@ -121,6 +121,8 @@ class Model:
         self.excused: set[str] = set()
         self.min_copies = 1
         self.over = False
+        self.paused: list[Process] = []
+        self.unsteady: int | None = None  # the only program that crashes or is paused
         self.quiet_world = True  # nothing goes wrong until the programs run
         driver = SqliteDriver(locate("sqlite://"), clock=self.loop.time)
         self.database = SqlDatabase(driver)
@@ -153,6 +155,7 @@ class Model:
             self.say("catalog: away")
             raise CatalogDownError("the catalog is away")
         before = self._version
+        self.wake(changed=True)
         if self.spend("unknown-commit", 0.15):
             if self.chance.random() < 0.5:
                 call()
@@ -169,16 +172,28 @@ class Model:
 
     async def _perhaps_crash(self, where: str, likely: float) -> None:
         process = PROCESS.get()
-        if process is not None and self.spend("crash", likely):
+        mine = process is not None and (self.unsteady is None or process.number == self.unsteady)
+        if process is not None and mine and self.spend("crash", likely):
             self.say(f"crashes {where}")
             process.dead = True
             await asyncio.sleep(0)
 
     async def _perhaps_pause(self, likely: float) -> None:
         process = PROCESS.get()
-        if process is not None and self.spend("pause", likely):
+        mine = process is not None and (self.unsteady is None or process.number == self.unsteady)
+        if process is not None and mine and self.record().intent is not None:
+            likely *= 4  # to be paused does harm while something is under way
+        if process is not None and mine and self.spend("pause", likely):
             seconds = self.chance.choice([LEASE_S + 5, LEASE_S + LATE_WINDOW_S + 40])
             process.paused_until_s = self.loop.time() + seconds
+            process.wakes_on_change = self.chance.random() < 0.5
+            self.loop.call_at(
+                process.paused_until_s,
+                functools.partial(self.wake, changed=False),
+                context=contextvars.Context(),
+            )
+            process.paused_at_s = self.loop.time()
+            self.paused.append(process)
             self.say(f"is paused for {seconds:g} s")
             await asyncio.sleep(0)
 
@@ -237,6 +252,20 @@ class Model:
         """Know these bytes by their checksum."""
         self.contents[checksum(data)] = data
         return data
+
+    def wake(self, *, changed: bool) -> None:
+        """Let paused processes go on whose time has come, or whose lease somebody has taken."""
+        now_s = self.loop.time()
+        for process in list(self.paused):
+            early = changed and process.wakes_on_change and now_s - process.paused_at_s > LEASE_S
+            if not (early and process is not PROCESS.get()) and now_s < process.paused_until_s:
+                continue
+            self.paused.remove(process)
+            process.paused_until_s = now_s
+            handles, process.left = process.left, []
+            wait_s = self.chance.choice([0.0, 0.003, 0.02]) if early else 0.0
+            for handle in handles:
+                self.loop.call_at(now_s + wait_s, handle._run, context=contextvars.Context())
 
     def look(self, before: int) -> None:
         """See whether the catalog has changed its mind, and check what must always hold."""
@@ -330,7 +359,7 @@ class ModelFamily(SimulatedFamily):
         disk: ModelDisk = self._disk  # type: ignore[assignment]
         model = disk.model
         await model._perhaps_crash(f"before {verb} {key} @{disk.name}", 0.02)
-        await asyncio.sleep(LATENCY_S / 2)
+        await asyncio.sleep(model.chance.choice([0.1, 0.5, 1.0, 3.0]) * LATENCY_S)
         if model.over:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "it is over")
         if model.loop.time() < model.down_until_s[disk.name]:

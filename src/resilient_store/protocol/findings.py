@@ -12,7 +12,7 @@ import attrs
 
 from resilient_store.model.info import Headers
 from resilient_store.model.state import OWN, Content, Entry, Record, Replica, State
-from resilient_store.protocol.transactions import Moment, everywhere
+from resilient_store.protocol.transactions import Moment, everywhere, remembered
 
 
 @attrs.frozen(kw_only=True)
@@ -75,7 +75,8 @@ class Discovered:
 
 def discover(record: Record, moment: Moment, found: Discovered) -> tuple[Record, bool]:
     """Record an object that nobody knew, unless anything happened to its path meanwhile (R14)."""
-    if not record.is_empty or record.purges != found.by.purges or not found.by.is_empty:
+    same = (record.voids, record.purges) == (found.by.voids, found.by.purges)
+    if record.entry is not None or record.intent is not None or not same:
         return record, False
     version = moment.new_id()
     entry = Entry(
@@ -85,6 +86,7 @@ def discover(record: Record, moment: Moment, found: Discovered) -> tuple[Record,
         headers=found.headers,
         created_s=found.created_s,
         modified_s=found.created_s,
+        past=remembered(record),
     )
     rows = []
     for name in everywhere(record, moment):
@@ -97,7 +99,7 @@ def discover(record: Record, moment: Moment, found: Discovered) -> tuple[Record,
         elif name in found.nowhere:
             row = attrs.evolve(row, state=State.MISSING, looked=True, tag=None)
         rows.append(row)
-    return attrs.evolve(record, entry=entry).with_replicas(*rows), True
+    return attrs.evolve(record, entry=entry, voids=()).with_replicas(*rows), True
 
 
 def enrich(record: Record, _: Moment, version: int, content: Content) -> tuple[Record, bool]:

@@ -240,19 +240,12 @@ def place(
 
 @attrs.frozen(kw_only=True)
 class Placed:
-    """What became of a version's bytes on one backend.
-
-    Attributes
-    ----------
-    touched
-        Whether a request that changes the own key was sent.
-    """
+    """What became of a version's bytes on one backend; the fields are those of a `Replica`."""
 
     state: State
     place: str | None = None
     tag: str | None = None
     error: str = ""
-    touched: bool = False
 
 
 def commit(
@@ -290,7 +283,7 @@ def commit(
         derived_from=derived_from,
         created_s=before.created_s if before and not before.deleted else moment.now_s,
         modified_s=moment.now_s,
-        past=_remembered(record),
+        past=remembered(record),
     )
     held = {name: _passed_over(row) for name, row in record.replicas.items()}
     for name, found in placed.items():
@@ -301,14 +294,16 @@ def commit(
     return attrs.evolve(after, intent=attrs.evolve(intent, phase=Phase.COMMITTED)), True
 
 
-def _remembered(record: Record) -> tuple[str, ...]:
+def remembered(record: Record) -> tuple[str, ...]:
     """Return the checksums that a new entry remembers: of earlier contents and failed ones."""
     return record.checksums[-PAST_KEPT:]
 
 
 def _passed_over(row: Replica) -> Replica:
     """Return the row of a backend that a new version was not sent to."""
-    return row if row.state is State.GONE else attrs.evolve(row, state=State.STALE)
+    if row.state is State.GONE:
+        return row
+    return attrs.evolve(row, state=State.STALE, place=None)
 
 
 def _held(row: Replica, found: Placed, version: int) -> Replica:
@@ -335,7 +330,7 @@ def bury(record: Record, moment: Moment, intent_id: int) -> tuple[Record, bool]:
         content=None,
         created_s=moment.now_s,
         modified_s=moment.now_s,
-        past=_remembered(record),
+        past=remembered(record),
     )
     rows = [
         attrs.evolve(record.replica(name), state=State.STALE, place=None)
@@ -389,8 +384,16 @@ def finish(
         record, _ = note(record, intent_id, version, backend, changes)
     if void and intent.direct:
         failed = Void(id=intent.id, checksum=intent.checksum, backends=intent.direct)
-        record = attrs.evolve(record, voids=(*record.voids, failed))
+        record = attrs.evolve(record, voids=_bounded((*record.voids, failed)))
     return _ended(record, moment), True
+
+
+def _bounded(voids: tuple[Void, ...]) -> tuple[Void, ...]:
+    """Keep so many voids; where there are more, one that explains whatever lies there."""
+    if len(voids) <= PAST_KEPT:
+        return voids
+    backends = dict.fromkeys(name for void in voids for name in void.backends)
+    return (Void(id=voids[-1].id, backends=tuple(backends)),)
 
 
 def _ended(record: Record, moment: Moment) -> Record:

@@ -341,15 +341,15 @@ class CataloguedWrite:
         return await holder.certainly(commit)
 
     def _became(self, name: str) -> Placed:
-        stored, touched = self._stored.get(name), name in self._sent and name in self._direct
+        stored = self._stored.get(name)
         if stored is not None:
             place = OWN if name in self._direct else self._token
             tag = stored.tag if name in self._direct else None
-            return Placed(state=State.GOOD, place=place, tag=tag, touched=touched)
+            return Placed(state=State.GOOD, place=place, tag=tag)
         reply = self._failed.get(name) or self._away.get(name)
         unknown = reply is not None and reply.outcome in _UNKNOWN
         state = State.UNKNOWN if unknown else State.STALE
-        return Placed(state=state, error="" if reply is None else reply.words(), touched=touched)
+        return Placed(state=state, error="" if reply is None else reply.words())
 
     @property
     def _token(self) -> str:
