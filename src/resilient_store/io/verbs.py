@@ -91,9 +91,7 @@ async def info(store: Store, path: str) -> dict[str, Any]:
             return objects.described(await objects.known(store, path))
         except OriginalMissingError:
             return missing_entry(path)
-        except (FileNotFoundError, IsADirectoryError):
-            if not await store.known.has_below(path):
-                raise
+        except IsADirectoryError:
             return directory(path)
 
     async def stateless() -> dict[str, Any]:

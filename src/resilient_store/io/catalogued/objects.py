@@ -6,12 +6,12 @@ import datetime as dt
 import functools
 from typing import Any
 
-from resilient_store.catalog.contract import Summary
+from resilient_store.catalog.contract import CatalogDownError, Summary
 from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.discover import discover
 from resilient_store.io.catalogued.enrich import enrich
-from resilient_store.io.catalogued.holder import find
+from resilient_store.io.catalogued.holder import find, unavailable
 from resilient_store.io.catalogued.read import STARTED_OVER, Had
 from resilient_store.io.read import tell
 from resilient_store.model.result import ReadResult, Reason
@@ -40,15 +40,30 @@ async def known(store: Store, path: str) -> Record:
     ------
     FileNotFoundError, OriginalMissingError, BackendsUnavailableError
         As a read does, but for a known object nobody is asked.
+    IsADirectoryError
+        It is no object, and objects lie below it.
     """
     for _ in range(STARTED_OVER):
         record, complete = await find(store, path)
         if record.present is not None:
             return record
         if record.entry is not None or complete:
-            raise FileNotFoundError(2, "no such object", path)
-        await discover(store, record)
+            raise await _no_object(store, path)
+        try:
+            await discover(store, record)
+        except FileNotFoundError:
+            raise await _no_object(store, path) from None
     raise BackendsUnavailableError(path, note="it changed as often as it was looked at")
+
+
+async def _no_object(store: Store, path: str) -> OSError:
+    """Make the error for a path that is certainly no object: it may be a directory."""
+    try:
+        if await store.known.has_below(path):
+            return IsADirectoryError(21, "is a directory", path)
+    except CatalogDownError as error:
+        raise unavailable(path, error) from None
+    return FileNotFoundError(2, "no such object", path)
 
 
 async def read(
