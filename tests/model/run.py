@@ -6,6 +6,8 @@ import asyncio
 import functools
 from typing import Any
 
+import attrs
+
 import resilient_store as rs
 from model.scenarios import SCENARIOS, Program, Scenario
 from model.world import (
@@ -27,9 +29,11 @@ from resilient_store.errors import (
 )
 from resilient_store.model.info import Headers
 from resilient_store.model.path import RESERVED
+from resilient_store.model.state import StoreState
 from resilient_store.operations.adopt import adopt_all
 from resilient_store.operations.repair import repair_all
 from resilient_store.operations.sweep import sweep_all
+from resilient_store.protocol.quiet import answered
 
 PEACE_ROUNDS = 8
 
@@ -101,7 +105,9 @@ class Play:
             self._processes.append(process)
             tasks.append(model.loop.create_task(self._program(process, program, start_s)))
         tasks.append(model.loop.create_task(self._accidents()))
+        others = model.loop.create_task(self._others())
         await asyncio.wait(tasks, timeout=3 * (LEASE_S + LATE_WINDOW_S) + 600)
+        others.cancel()
         await self._peace()
 
     async def _begin(self) -> None:
@@ -131,6 +137,20 @@ class Play:
         for program in scenario.programs:
             if program[0] == "write":
                 model.remember(program[1].encode())
+
+    async def _others(self) -> None:
+        """Be the rest of the application: it notes, all along, which backends answer."""
+        model = self.model
+
+        def note(state: StoreState | None, now_s: float) -> StoreState:
+            assert state is not None
+            up = [n for n in model.names if now_s >= model.down_until_s[n]]
+            rows = {n: answered(state.backend(n), now_s, LATE_WINDOW_S) for n in up}
+            return attrs.evolve(state, backends={**state.backends, **rows})
+
+        while model.chance.random() < 0.99:
+            model.database.change_state(note)
+            await asyncio.sleep(LATE_WINDOW_S / 10)
 
     async def _accidents(self) -> None:
         """Let backends go down and come back, bytes rot, and strangers write."""

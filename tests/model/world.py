@@ -186,7 +186,7 @@ class Model:
         if process is not None and mine and self.spend("pause", likely):
             seconds = self.chance.choice([LEASE_S + 5, LEASE_S + LATE_WINDOW_S + 40])
             process.paused_until_s = self.loop.time() + seconds
-            process.wakes_on_change = self.chance.random() < 0.5
+            process.wakes_on_change = self.chance.random() < 0.3
             self.loop.call_at(
                 process.paused_until_s,
                 functools.partial(self.wake, changed=False),
