@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator
+from typing import Any
 
 import attrs
 
 from resilient_store.backends.client import BackendClient
-from resilient_store.errors import BackendsUnavailableError
+from resilient_store.errors import BackendsUnavailableError, ConcurrentWriteError
+from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.discover import stripped
-from resilient_store.io.catalogued.holder import find, run
+from resilient_store.io.catalogued.holder import Holder, find, run
 from resilient_store.io.catalogued.own_key import BLOCK_BYTES, checksum_of
 from resilient_store.io.catalogued.write import CataloguedWrite
 from resilient_store.io.fanout import fan_out
@@ -18,6 +20,8 @@ from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import Content, Record, State
 from resilient_store.protocol import findings
+from resilient_store.protocol.account import Verdict
+from resilient_store.protocol.transactions import Wish
 from resilient_store.store import Store
 
 
@@ -127,26 +131,57 @@ async def _record(
 
 async def _adopt_over(store: Store, record: Record, *, newest: bool) -> Adopted:
     """Make somebody else's bytes the next version of a known path, where that was asked for."""
-    foreign = [n for n, row in record.replicas.items() if row.state is State.FOREIGN]
-    foreign = [name for name in foreign if name in store.clients]
+    looks: dict[str, own_key.Look] = {}
+
+    async def look(client: BackendClient) -> Reply[Any]:
+        looks[client.name] = await own_key.judged(record, client)
+        return looks[client.name].reply
+
+    await fan_out(store, store.clients, look)
+    foreign = {
+        name: found.info
+        for name, found in looks.items()
+        if found.verdict is Verdict.FOREIGN and found.info is not None
+    }
+    foreign = {n: i for n, i in foreign.items() if not i.directory and not _may_be(record, n, i)}
     if not foreign:
         return Adopted(record.path)
+    if (await find(store, record.path))[0] != record:
+        return Adopted(record.path, why="it changed meanwhile")
     if not newest:
         return Adopted(record.path, conflict=tuple(foreign))
-    looked = await fan_out(store, foreign, lambda client: client.info(record.path))
-    infos = {n: r.value for n, r in looked.items() if r.value is not None}
-    if not infos:
-        return Adopted(record.path, why="the foreign bytes are gone or cannot be had")
-    name = max(infos, key=lambda n: _age_key(infos[n]))
-    await _copy_over(store, record.path, store.clients[name], infos[name])
+    name = max(foreign, key=lambda n: _age_key(foreign[n]))
+    await _copy_over(store, record, store.clients[name], foreign[name])
     return Adopted(record.path, new=True)
 
 
-async def _copy_over(store: Store, path: str, client: BackendClient, info: ObjectInfo) -> None:
-    session = CataloguedWrite(store, path, stripped(info.headers or Headers()))
+def _may_be(record: Record, name: str, info: ObjectInfo) -> bool:
+    """Say whether an adopted object may be the one that was adopted: nobody knows its bytes."""
+    row = record.replica(name)
+    counts = row.state is State.GOOD and not record.checksums
+    return counts and (row.tag is None or info.tag is None)
+
+
+class _NextVersion(CataloguedWrite):
+    """A write that replaces the version that was looked at, and no other."""
+
+    def __init__(self, store: Store, seen: Record, headers: Headers) -> None:
+        super().__init__(store, seen.path, headers)
+        self._seen = seen
+
+    async def _begin(self, wish: Wish) -> Holder:
+        holder = await super()._begin(wish)
+        if holder.record.entry != self._seen.entry:
+            await holder.finish()
+            raise ConcurrentWriteError(holder.path, note="it changed while it was adopted")
+        return holder
+
+
+async def _copy_over(store: Store, seen: Record, client: BackendClient, info: ObjectInfo) -> None:
+    session = _NextVersion(store, seen, stripped(info.headers or Headers()))
     try:
         await session.begin()
-        async for data in _bytes_of(path, client, info.size or 0):
+        async for data in _bytes_of(seen.path, client, info.size or 0):
             await session.send(data)
         await session.commit()
     except BaseException:

@@ -17,7 +17,7 @@ from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.path import RESERVED, join
-from resilient_store.model.state import OWN, State
+from resilient_store.model.state import OWN, Record, State
 from resilient_store.protocol.account import Verdict, verdict, verdict_of_bytes
 
 BLOCK_BYTES = 4 * 1024 * 1024
@@ -40,18 +40,29 @@ class Look:
 
 
 async def look(holder: Holder, client: BackendClient) -> Look:
+    """Look at an own key under its path's intent."""
+    return await judged(holder.record_now, client)
+
+
+async def judged(record: Record, client: BackendClient) -> Look:
     """Look at an own key, and read what lies there where only its bytes can tell."""
-    reply = await client.info(holder.path, kind="write")
+    reply = await client.info(record.path, kind="write")
     if not reply.ok and reply.outcome is not Outcome.NOT_FOUND:
         return Look(None, None, reply)
     info = reply.value
-    said = verdict(holder.record_now, holder.record_now.replica(client.name), info)
+    said = verdict(record, record.replica(client.name), _believed(client, info))
     if said is Verdict.UNSURE and info is not None:
-        summed = await checksum_of(client, holder.path, info)
+        summed = await checksum_of(client, record.path, info)
         if summed.value is None:
             return Look(None, None, summed)
-        said = verdict_of_bytes(holder.record_now, summed.value)
+        said = verdict_of_bytes(record, summed.value)
     return Look(said, info, Reply(client.name, Outcome.OK))
+
+
+def _believed(client: BackendClient, info: ObjectInfo | None) -> ObjectInfo | None:
+    """Leave out what a file says of itself on a disk: who writes into it in place keeps that."""
+    on_a_disk = client.traits is not None and client.traits.directories
+    return attrs.evolve(info, headers=None) if on_a_disk and info is not None else info
 
 
 async def checksum_of(client: BackendClient, key: str, info: ObjectInfo) -> Reply[str]:
