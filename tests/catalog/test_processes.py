@@ -13,7 +13,7 @@ import pytest
 
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.catalog.opening import open_database
-from resilient_store.testing.conformance.tables import draw
+from resilient_store.testing.conformance.tables import at_once, draw
 from tests.catalog.steps import put, version_of
 
 ENDS_WITHIN_S = 20.0
@@ -99,6 +99,16 @@ def test_forked_children_write_with_connections_of_their_own(database, url):
     assert (codes, errors) == ([0] * 8, [])
     wanted = [f"child{n}/{count}" for n in range(8) for count in range(5)]
     assert database.present(wanted) == wanted
+    check_intact(url)
+
+
+def test_threads_may_fork_at_once(database, url):
+    def fork():
+        return codes_of([in_a_child(lambda: put(database, "child")) for _ in range(3)])
+
+    assert at_once([fork] * 4) == [[0] * 3] * 4
+    put(database, "a", version=2)
+    assert database.present(["child", "a"]) == ["child", "a"]
     check_intact(url)
 
 

@@ -74,17 +74,22 @@ class Pool(Generic[C]):
 
     def drop(self, connection: C) -> None:
         """Close a lent connection; it will not be lent again."""
-        with self._changed:
-            self._lent[:] = [one for one in self._lent if one is not connection]
-            self._changed.notify_all()
         self._close_one(connection)
+        self._forget([connection])
 
     def close(self) -> None:
         """Close all that are not lent now; whoever needs one later opens it."""
         with self._changed:
             free, self._free[:] = list(self._free), []
+            self._lent += free  # a fork must not fall into their closing
         for connection in free:
             self._close_one(connection)
+        self._forget(free)
+
+    def _forget(self, closed: list[C]) -> None:
+        with self._changed:
+            self._lent[:] = [one for one in self._lent if all(one is not it for it in closed)]
+            self._changed.notify_all()
 
     def _take(self, deadline_s: float) -> C | None:
         with self._changed:
@@ -134,8 +139,10 @@ class Pool(Generic[C]):
     def after_fork(self, *, child: bool) -> None:
         """Let everybody in again."""
         if child:
-            _keep_for_ever(self._lent)
-            self.carried_over = bool(self.lent)
+            left = [*self._lent, *self._free]  # free ones: of a pool made during the fork
+            _keep_for_ever(left)
+            self._finalizer.detach()
+            self.carried_over = bool(left) or self._opening > 0
             self._begin()
             return
         with self._changed:
@@ -163,25 +170,39 @@ def _keep_for_ever(connections: list[Any]) -> None:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
-_forked: list[Pool[Any]] = []
+class _Fork:
+    """Closes all pools before a fork, one fork at a time: no other may fall into the closing."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pools: list[Pool[Any]] = []
+
+    def before(self) -> None:
+        self._lock.acquire(timeout=2 * FORK_WITHIN_S)  # its holder has ended by then
+        deadline_s = runtime.steady_s() + FORK_WITHIN_S
+        self._pools = list(_pools)
+        for pool in self._pools:
+            pool.before_fork(deadline_s)
+
+    def in_parent(self) -> None:
+        for pool in self._pools:
+            pool.after_fork(child=False)
+        self._pools = []
+        if self._lock.locked():
+            self._lock.release()
+
+    def in_child(self) -> None:
+        for pool in list(_pools):
+            pool.after_fork(child=True)
+        self._pools = []
+        self._lock = threading.Lock()
 
 
-def _before() -> None:
-    deadline_s = runtime.steady_s() + FORK_WITHIN_S
-    _forked[:] = list(_pools)
-    for pool in _forked:
-        pool.before_fork(deadline_s)
-
-
-def _after(*, child: bool) -> None:
-    for pool in _forked:
-        pool.after_fork(child=child)
-    _forked.clear()
-
+_fork = _Fork()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_before,
-        after_in_parent=lambda: _after(child=False),
-        after_in_child=lambda: _after(child=True),
+        before=_fork.before,
+        after_in_parent=_fork.in_parent,
+        after_in_child=_fork.in_child,
     )
