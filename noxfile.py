@@ -29,7 +29,7 @@ AZURITE = ("tests/servers/azurite/package.json", "tests/servers/azurite/package-
 DECIDES_CONTENTS = ("pyproject.toml", "constraints.txt", *AZURITE)
 WANTED = ("-c", "constraints.txt", "-e", ".[all]", "--group", "dev")
 
-PURE = ("model/*", "policies.py", "protocol/*", "errors.py")
+PURE = ("model/*", "placement.py", "policies.py", "protocol/*", "errors.py")
 NOT_PYTEST_TESTS = ("tests/laws", "tests/test_layout.py")  # `laws` and `lint` run these
 CLOCKS = "tests/resources"  # these look at real time and memory: alone, and not measured
 SEEDS_IN_MATRIX = 2000

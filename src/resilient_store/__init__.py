@@ -44,13 +44,8 @@ if TYPE_CHECKING:
     from resilient_store.operations.rejoin import rejoin
     from resilient_store.operations.repair import RepairReport, repair
     from resilient_store.operations.sweep import SweepReport, sweep
-    from resilient_store.policies import (
-        Backend,
-        DegradedRead,
-        Placement,
-        ReadFromFirstHealthy,
-        WriteToAll,
-    )
+    from resilient_store.placement import Placement
+    from resilient_store.policies import Backend, DegradedRead, ReadFromFirstHealthy, WriteToAll
 
 __version__ = "0.1.0"
 
@@ -89,7 +84,8 @@ _HOMES = {
     "operations.rejoin": ("rejoin",),
     "operations.repair": ("RepairReport", "repair"),
     "operations.sweep": ("SweepReport", "sweep"),
-    "policies": ("Backend", "DegradedRead", "Placement", "ReadFromFirstHealthy", "WriteToAll"),
+    "placement": ("Placement",),
+    "policies": ("Backend", "DegradedRead", "ReadFromFirstHealthy", "WriteToAll"),
 }
 
 __all__ = [

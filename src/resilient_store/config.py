@@ -12,10 +12,10 @@ import attrs
 
 from resilient_store.backends.locate import place_of
 from resilient_store.errors import ConfigurationError
+from resilient_store.placement import Placement
 from resilient_store.policies import (
     Backend,
     DegradedRead,
-    Placement,
     ReadFromFirstHealthy,
     WriteToAll,
     as_mapping,

@@ -34,10 +34,10 @@ from resilient_store.model.result import (
     DegradedEvent,
 )
 from resilient_store.objects import ObjectFileSystem
+from resilient_store.placement import Placement
 from resilient_store.policies import (
     Backend,
     DegradedRead,
-    Placement,
     ReadFromFirstHealthy,
     WriteOnce,
     WriteToAll,

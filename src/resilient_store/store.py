@@ -23,10 +23,10 @@ from resilient_store.catalog.location import locate as locate_catalog
 from resilient_store.errors import ConfigurationError
 from resilient_store.model.domain import platforms
 from resilient_store.model.result import BackendState
+from resilient_store.placement import Placement
 from resilient_store.policies import (
     Backend,
     DegradedRead,
-    Placement,
     ReadFromFirstHealthy,
     WriteOnce,
     WriteToAll,

@@ -18,7 +18,7 @@ from resilient_store.backends.classify import classify
 from resilient_store.backends.families import flat, s3_parts
 from resilient_store.backends.families import s3 as s3_family
 from resilient_store.backends.opening import opener
-from resilient_store.io.write import part_bytes
+from resilient_store.io.parts import part_bytes
 from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome
 from resilient_store.testing.conformance import BackendConformance, skipped

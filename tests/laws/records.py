@@ -27,7 +27,8 @@ from resilient_store.model.state import (
     StoreState,
     Void,
 )
-from resilient_store.protocol.transactions import Moment, Placed, Wish
+from resilient_store.protocol.moment import Moment, Wish
+from resilient_store.protocol.transactions import Placed
 
 PATH = "originals/cat.jpg"
 NAMES = ("aws", "disk", "gcp")

@@ -29,16 +29,9 @@ from resilient_store.protocol.findings import (
     observe,
     purge,
 )
+from resilient_store.protocol.moment import Busy, TakenOver, Wish
 from resilient_store.protocol.quiet import is_quiet
-from resilient_store.protocol.transactions import (
-    Busy,
-    TakenOver,
-    Wish,
-    begin,
-    bury,
-    check,
-    everywhere,
-)
+from resilient_store.protocol.transactions import begin, bury, check, everywhere
 from tests.laws.records import (
     FIRST_NEW_ID,
     NAMES,

@@ -27,8 +27,7 @@ from resilient_store.model.state import (
     Void,
 )
 from resilient_store.protocol.findings import Discovered, Seen, discover, doubt, observe, purge
-from resilient_store.protocol.quiet import answered, failed
-from resilient_store.protocol.transactions import (
+from resilient_store.protocol.moment import (
     Begun,
     Busy,
     Exists,
@@ -36,6 +35,9 @@ from resilient_store.protocol.transactions import (
     StoreIsFrozen,
     TakenOver,
     Wish,
+)
+from resilient_store.protocol.quiet import answered, failed
+from resilient_store.protocol.transactions import (
     begin,
     bury,
     check,

@@ -97,8 +97,10 @@ class Play:
             model.chance.shuffle(order)
         for turn, (number, program) in enumerate(order):
             start_s = turn * gap_s * model.chance.choice([0.0, 0.5, 1.0, 1.0])
-            if turn and model.chance.random() < 0.5:  # the dead and the late do harm then
-                extra_s = [0.0, LEASE_S + 2, LEASE_S + LATE_WINDOW_S + 5]
+            patient = 0.8 if scenario.unsteady is not None else 0.5
+            if turn and model.chance.random() < patient:  # the dead and the late do harm then
+                quiet_again_s = LEASE_S + LATE_WINDOW_S + 5
+                extra_s = [0.0, LEASE_S + 2, quiet_again_s, quiet_again_s]
                 start_s += model.chance.choice(extra_s)
             process = Process(f"{program[0]}{number}", number=number)
             start_s += model.chance.choice([0.0, 0.0, model.chance.uniform(0.0, 0.1)])

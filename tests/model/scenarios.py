@@ -60,7 +60,7 @@ SCENARIOS: dict[str, Scenario] = {
         budget={"crash": 1, "late": 1, "pause": 1},
         unsteady=0,
     ),
-    "pause": _scenario(X, Y, shows=("leasecheck",), budget={"pause": 1, "down": 1}, unsteady=0),
+    "pause": _scenario(X, Y, shows=("leasecheck",), budget={"pause": 1}, unsteady=0),
     "overwrite": _scenario(
         X, Y, init=OLD, shows=("quiet", "leasecheck"), budget={"late": 2, "pause": 1}
     ),

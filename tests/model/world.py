@@ -184,7 +184,8 @@ class Model:
         if process is not None and mine and self.record().intent is not None:
             likely *= 4  # to be paused does harm while something is under way
         if process is not None and mine and self.spend("pause", likely):
-            seconds = self.chance.choice([LEASE_S + 5, LEASE_S + LATE_WINDOW_S + 40])
+            long_s = LEASE_S + LATE_WINDOW_S + 40
+            seconds = self.chance.choice([LEASE_S + 5, long_s, long_s])
             process.paused_until_s = self.loop.time() + seconds
             process.wakes_on_change = self.chance.random() < 0.3
             self.loop.call_at(

@@ -17,7 +17,7 @@ MOST_STEPS = 2000
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch):
-    monkeypatch.setattr("resilient_store.io.write.PART_BYTES", 8)
+    monkeypatch.setattr("resilient_store.io.parts.PART_BYTES", 8)
 
 
 def at_every_step(make_stage, call, check, first=1, stride=1):
@@ -84,7 +84,7 @@ async def stream(stage):
 @pytest.mark.parametrize("call", [write, stream])
 def test_a_cancelled_overwrite_leaves_two_versions(seed, call, monkeypatch):
     if call is write:
-        monkeypatch.setattr("resilient_store.io.write.PART_BYTES", 1000)
+        monkeypatch.setattr("resilient_store.io.parts.PART_BYTES", 1000)
     at_every_step(stages(seed, old=True), call, everywhere_or_nowhere)
 
 
@@ -92,7 +92,7 @@ def test_a_cancelled_overwrite_leaves_two_versions(seed, call, monkeypatch):
 @pytest.mark.parametrize("call", [write, stream])
 def test_a_cancelled_new_object_is_half_there(seed, call, monkeypatch):
     if call is write:
-        monkeypatch.setattr("resilient_store.io.write.PART_BYTES", 1000)
+        monkeypatch.setattr("resilient_store.io.parts.PART_BYTES", 1000)
     at_every_step(stages(seed), call, whole_or_nothing)
 
 

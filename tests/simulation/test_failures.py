@@ -87,7 +87,7 @@ async def put(stage):
 @pytest.fixture
 def _parts(call, monkeypatch):
     """Send a stream in several parts, and a put in one."""
-    monkeypatch.setattr("resilient_store.io.write.PART_BYTES", 8 if call is stream else 1000)
+    monkeypatch.setattr("resilient_store.io.parts.PART_BYTES", 8 if call is stream else 1000)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -170,6 +170,6 @@ def test_one_failing_request_makes_an_outage_an_absence(kind):
 def test_a_verb_that_stores_is_never_made_to_fail(monkeypatch):
     met = set()
     for call, old in itertools.product((put, stream), (False, True)):
-        monkeypatch.setattr("resilient_store.io.write.PART_BYTES", 8 if call is stream else 1000)
+        monkeypatch.setattr("resilient_store.io.parts.PART_BYTES", 8 if call is stream else 1000)
         fail_every("down", call, lambda s, r, planted: met.add(planted and planted.verb), old=old)
     assert set(STORING) <= met

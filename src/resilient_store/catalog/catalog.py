@@ -21,7 +21,7 @@ from resilient_store.catalog.contract import (
 from resilient_store.catalog.location import locate
 from resilient_store.catalog.opening import database_at
 from resilient_store.model.state import Record, StoreState
-from resilient_store.protocol.transactions import Moment
+from resilient_store.protocol.moment import Moment
 from resilient_store.threads import AbandonedError, DaemonPool
 
 A = TypeVar("A")

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import attrs
 
 from resilient_store.model.state import Record, StoreState
-from resilient_store.protocol.transactions import Moment
+from resilient_store.protocol.moment import Moment
 
 A = TypeVar("A")
 

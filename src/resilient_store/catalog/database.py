@@ -12,7 +12,7 @@ from resilient_store.catalog.driver import STORE, Asked, Driver, Row
 from resilient_store.catalog.statements import statements
 from resilient_store.errors import ConfigurationError
 from resilient_store.model.state import Record, StoreState
-from resilient_store.protocol.transactions import Moment
+from resilient_store.protocol.moment import Moment
 
 A = TypeVar("A")
 

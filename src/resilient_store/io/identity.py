@@ -18,6 +18,7 @@ from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Reply
 from resilient_store.model.path import RESERVED, join
 from resilient_store.model.state import BackendRow, StoreState
+from resilient_store.model.step import Step
 from resilient_store.store import Admission, Configuration, Store
 
 KEY = join(RESERVED, "store.json")
@@ -187,6 +188,7 @@ async def raise_epochs(store: Store, *, forgotten: bool) -> None:
         return attrs.evolve(state, backends=rows)
 
     state = await store.known.change_state(choose)
+    runtime.reach(Step.EPOCH_CHOSEN)
 
     async def send(client: BackendClient) -> Reply[Stored]:
         mine = Identity(state.identity, chosen[client.name])
@@ -194,6 +196,7 @@ async def raise_epochs(store: Store, *, forgotten: bool) -> None:
 
     replies = await fan_out(store, chosen, send)
     raised = {name: chosen[name] for name, reply in replies.items() if reply.ok}
+    runtime.reach(Step.EPOCH_SENT)
 
     def note(state: StoreState | None, _: float) -> StoreState:
         assert state is not None, "it was there a moment ago"

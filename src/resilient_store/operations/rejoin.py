@@ -21,7 +21,7 @@ from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome
 from resilient_store.model.state import Record, StoreState
 from resilient_store.protocol.findings import doubt
-from resilient_store.protocol.transactions import Moment
+from resilient_store.protocol.moment import Moment
 from resilient_store.store import Store, StoreOwner
 
 PAGE = 500

@@ -12,7 +12,8 @@ import attrs
 
 from resilient_store.model.info import Headers
 from resilient_store.model.state import OWN, Content, Entry, Record, Replica, State
-from resilient_store.protocol.transactions import Moment, everywhere, remembered
+from resilient_store.protocol.moment import Moment
+from resilient_store.protocol.transactions import everywhere, remembered
 
 
 @attrs.frozen(kw_only=True)

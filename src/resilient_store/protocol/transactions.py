@@ -8,7 +8,7 @@ a request that lands minutes after it was given up. The rules R1 to R25 are docs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -19,106 +19,23 @@ from resilient_store.model.state import (
     PAST_KEPT,
     Content,
     Entry,
-    Frozen,
     Intent,
-    IntentKind,
     Phase,
     Record,
     Replica,
     State,
-    StoreState,
     Void,
 )
-from resilient_store.protocol.quiet import is_quiet
-
-
-@attrs.frozen(kw_only=True)
-class Moment:
-    """When a transaction runs, and what the store is like then.
-
-    Attributes
-    ----------
-    now_s
-        On the catalog's clock, in seconds.
-    late_window_s
-        Z: how long after it was sent a request may still land.
-    new_id
-        Draws from the store's one counter, whose numbers are never used again (R7).
-    """
-
-    now_s: float
-    late_window_s: float
-    store: StoreState
-    new_id: Callable[[], int]
-
-    def is_quiet(self, row: Replica) -> bool:
-        """Say whether no request to this own key can be under way."""
-        return is_quiet(row, self.store.backend(row.backend), self.now_s, self.late_window_s)
-
-    def mark(self, intent: Intent) -> float:
-        """Return until when a key is busy to which this intent may send (R1)."""
-        return intent.expires_s + self.late_window_s
-
-
-@attrs.frozen(kw_only=True)
-class Wish:
-    """What a caller wants to begin.
-
-    Attributes
-    ----------
-    placed
-        The backends that should hold the object.
-    create
-        Whether the path must be new.
-    """
-
-    kind: IntentKind
-    placed: tuple[str, ...] = ()
-    owner: str = ""
-    lease_s: float = 60.0
-    checksum: str = ""
-    create: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class Begun:
-    """The intent is the caller's; `record` is what was known, `quiet` who may be published to."""
-
-    intent: Intent
-    record: Record
-    quiet: tuple[str, ...]
-    now_s: float
-
-
-@attrs.frozen
-class Busy:
-    """Somebody else's intent, whose lease has not ended."""
-
-    intent: Intent
-    left_s: float
-
-
-@attrs.frozen
-class TakenOver:
-    """A dead holder's intent, now the caller's to settle; nobody else will (R10)."""
-
-    intent: Intent
-    record: Record
-
-
-@attrs.frozen
-class Exists:
-    """The path had to be new, and is not."""
-
-
-@attrs.frozen
-class StoreIsFrozen:
-    """No change is accepted."""
-
-    frozen: Frozen
-
-
-Beginning = Begun | Busy | TakenOver | Exists | StoreIsFrozen
+from resilient_store.protocol.moment import (
+    Beginning,
+    Begun,
+    Busy,
+    Exists,
+    Moment,
+    StoreIsFrozen,
+    TakenOver,
+    Wish,
+)
 
 
 def begin(record: Record, moment: Moment, wish: Wish) -> tuple[Record, Beginning]:
@@ -153,7 +70,13 @@ def begin(record: Record, moment: Moment, wish: Wish) -> tuple[Record, Beginning
     )
     touched = {"write": wish.placed, "delete": everywhere(record, moment)}.get(wish.kind, ())
     after = _marked(attrs.evolve(record, intent=intent), moment, touched)
-    return after, Begun(intent=intent, record=record, quiet=quiet, now_s=moment.now_s)
+    return after, Begun(
+        intent=intent,
+        record=record,
+        quiet=quiet,
+        now_s=moment.now_s,
+        complete=moment.store.complete,
+    )
 
 
 def is_known_empty(record: Record, moment: Moment) -> bool:

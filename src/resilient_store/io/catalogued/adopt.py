@@ -19,9 +19,11 @@ from resilient_store.io.fanout import fan_out
 from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import Content, Record, State
+from resilient_store.model.step import Step
 from resilient_store.protocol import findings
 from resilient_store.protocol.account import Verdict
-from resilient_store.protocol.transactions import Wish
+from resilient_store.protocol.moment import Wish
+from resilient_store.runtime import reach
 from resilient_store.store import Store
 
 
@@ -126,6 +128,7 @@ async def _record(
         created_s=_age_key(first),
     )
     done = await run(store, record.path, functools.partial(findings.discover, found=found))
+    reach(Step.ADOPT_RECORDED)
     return Adopted(record.path, new=done, why="" if done else "it changed meanwhile")
 
 

@@ -19,7 +19,7 @@ from resilient_store.io.fanout import away_to_write, fan_out
 from resilient_store.model.outcome import Reply
 from resilient_store.model.step import Step
 from resilient_store.protocol import transactions
-from resilient_store.protocol.transactions import Wish
+from resilient_store.protocol.moment import Wish
 from resilient_store.protocol.write import Demand
 from resilient_store.runtime import reach
 from resilient_store.store import Store
@@ -51,6 +51,7 @@ async def delete(store: Store, path: str) -> None:
         lease_s=store.configuration.lease,
     )
     holder = await holding.begin(store, path, wish, settle)
+    reach(Step.DELETE_BEGUN)
     await protected(_bury(holder))
 
 
@@ -85,6 +86,7 @@ async def remove_buried(holder: Holder) -> None:
     except ObjectError as error:  # it is deleted all the same: repair removes what is left
         logger.warning("%s was deleted; its bytes are left to repair: %s", holder.path, error)
         return
+    reach(Step.DELETE_FINISHED)
     staged = [
         (name, row.place)
         for name, row in holder.record.replicas.items()

@@ -23,7 +23,15 @@ from resilient_store.model.path import RESERVED, join
 from resilient_store.model.state import OWN, Intent, Record
 from resilient_store.model.step import Step
 from resilient_store.protocol import transactions
-from resilient_store.protocol.transactions import Begun, Busy, Exists, StoreIsFrozen, TakenOver
+from resilient_store.protocol.moment import (
+    Begun,
+    Busy,
+    Exists,
+    Moment,
+    StoreIsFrozen,
+    TakenOver,
+    Wish,
+)
 from resilient_store.runtime import reach
 from resilient_store.store import Store
 
@@ -79,6 +87,7 @@ class Holder:
         self.intent = intent
         self.quiet = quiet
         self.lost = False
+        self.knows_all = False  # whether the catalog knew all paths then
         self.began_s = began_s
         self.touched: tuple[str, ...] = store.writable
         self._ends_s = asked_s + lease_s
@@ -134,7 +143,7 @@ class Holder:
         if checksum:
             self.intent = _with_checksum(self.intent, checksum)
 
-    async def change(self, change: Callable[[Record, transactions.Moment], tuple[Record, A]]) -> A:
+    async def change(self, change: Callable[[Record, Moment], tuple[Record, A]]) -> A:
         """Run a transaction on the path; a catalog that cannot be had is said so.
 
         Raises
@@ -170,9 +179,7 @@ class Holder:
         self.lost = True
         return ended
 
-    async def certainly(
-        self, change: Callable[[Record, transactions.Moment], tuple[Record, bool]]
-    ) -> bool:
+    async def certainly(self, change: Callable[[Record, Moment], tuple[Record, bool]]) -> bool:
         """Run the transaction that decides, as `certainly` does."""
         return await certainly(self, lambda: self.store.known.change((self.path,), single(change)))
 
@@ -230,9 +237,7 @@ def unavailable(path: str, error: CatalogDownError) -> CatalogUnavailableError:
     return CatalogUnavailableError(path, note=note)
 
 
-async def run(
-    store: Store, path: str, change: Callable[[Record, transactions.Moment], tuple[Record, A]]
-) -> A:
+async def run(store: Store, path: str, change: Callable[[Record, Moment], tuple[Record, A]]) -> A:
     """Run a transaction on one path."""
     try:
         return await store.known.change((path,), single(change))
@@ -252,7 +257,7 @@ async def find(store: Store, path: str) -> tuple[Record, bool]:
 async def begin(
     store: Store,
     path: str,
-    wish: transactions.Wish,
+    wish: Wish,
     settle: Callable[[Holder], Coroutine[Any, Any, None]],
     *,
     wait_s: float | None = None,
@@ -276,7 +281,7 @@ async def begin(
         )
         match answer:
             case Begun(intent=intent, record=record, quiet=quiet, now_s=began_s):
-                return Holder(
+                held = Holder(
                     store,
                     record,
                     intent,
@@ -285,6 +290,8 @@ async def begin(
                     quiet=quiet,
                     began_s=began_s,
                 )
+                held.knows_all = answer.complete
+                return held
             case TakenOver(intent=intent, record=record):
                 reach(Step.SETTLE_BEGUN)
                 await settle(Holder(store, record, intent, asked_s=asked_s, lease_s=wish.lease_s))

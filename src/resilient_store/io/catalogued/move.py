@@ -19,7 +19,7 @@ from resilient_store.model.result import WriteReceipt
 from resilient_store.model.state import Record
 from resilient_store.model.step import Step
 from resilient_store.protocol import transactions
-from resilient_store.protocol.transactions import (
+from resilient_store.protocol.moment import (
     Beginning,
     Begun,
     Busy,
@@ -86,11 +86,13 @@ class MoveSession(CataloguedWrite):
                     for a in answers
                     if isinstance(a, Begun)
                 )
+                held.knows_all = all(a.complete for a in answers if isinstance(a, Begun))
                 runtime.reach(Step.MOVE_BEGUN)
                 return held
             for answer in answers:
                 if isinstance(answer, TakenOver):
                     dead = answer.intent
+                    runtime.reach(Step.SETTLE_BEGUN)
                     await settle(
                         Holder(store, answer.record, dead, asked_s=asked_s, lease_s=wish.lease_s)
                     )
@@ -131,6 +133,7 @@ class MoveSession(CataloguedWrite):
         receipt = await super()._decide(holder)
         burying, self._burying = self._burying, None
         assert burying is not None
+        runtime.reach(Step.MOVE_FINISHED)
         await remove_buried(burying)
         return receipt
 

@@ -18,6 +18,7 @@ from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.path import RESERVED, join
 from resilient_store.model.state import OWN, Record, State
+from resilient_store.model.step import Step
 from resilient_store.protocol.account import Verdict, verdict, verdict_of_bytes
 
 BLOCK_BYTES = 4 * 1024 * 1024
@@ -112,6 +113,7 @@ async def cleared(holder: Holder, client: BackendClient) -> Look:
     if found.verdict is not Verdict.FOREIGN or found.info is None:
         return found
     if await quarantine(holder, client, found.info):
+        runtime.reach(Step.QUARANTINED)
         return attrs.evolve(found, verdict=Verdict.OURS)
     reply = Reply[Any](client.name, Outcome.EXISTS, detail="other bytes lie there, and stay")
     return attrs.evolve(found, reply=reply)

@@ -20,7 +20,7 @@ from resilient_store.model.state import OWN, Entry, Replica, State
 from resilient_store.model.step import Step
 from resilient_store.protocol import findings, transactions
 from resilient_store.protocol.account import CHECKSUM_KEY, VERSION_KEY, Verdict
-from resilient_store.protocol.transactions import Wish
+from resilient_store.protocol.moment import Wish
 from resilient_store.runtime import reach
 from resilient_store.store import Store
 
@@ -152,6 +152,7 @@ async def _verified_in_place(
     }
     if not await holder.note(client.name, entry.version, changes):
         raise holder.taken()
+    reach(Step.REPAIR_TRUSTED)
     return attrs.evolve(row, **changes)
 
 
@@ -205,6 +206,7 @@ async def _publish(holder: Holder, client: BackendClient, row: Replica, report: 
     if notes.get("place") != OWN:
         report.left("failed", reply.words())
         return
+    reach(Step.REPAIR_COUNTED)
     report.copied.append(client.name)
     await client.delete(staged)
 
@@ -221,6 +223,7 @@ async def _clear(holder: Holder, client: BackendClient, report: Repaired) -> Non
         report.left("waiting", f"{client.name}: a late request may still land at its own key")
         return
     reply, notes = await own_key.remove(holder, client)
+    reach(Step.REPAIR_REMOVED)
     entry = holder.record.entry
     await holder.note(client.name, 0 if entry is None else entry.version, notes)
     if notes.get("state") is State.GONE:
@@ -252,6 +255,7 @@ async def _repair_absence(holder: Holder, report: Repaired) -> None:
             report.left("failed", f"{name}: other bytes lie there; adopt them")
         else:
             await _clear(holder, client, report)
+    reach(Step.REPAIR_LOOKED)
     await _purge(holder, looked, report)
 
 
@@ -273,5 +277,7 @@ async def _purge(holder: Holder, looked: dict[str, Replica], report: Repaired) -
             began_s=holder.began_s,
         )
     )
+    if report.purged:
+        reach(Step.REPAIR_PURGED)
     if not report.purged and report.ending == "done":
         report.left("waiting", "a late request may still land")

@@ -11,6 +11,8 @@ from resilient_store.io.drive import protected
 from resilient_store.io.fanout import fan_out
 from resilient_store.model.outcome import Reply
 from resilient_store.model.state import Phase
+from resilient_store.model.step import Step
+from resilient_store.runtime import reach
 
 
 async def settle(holder: Holder) -> None:
@@ -22,8 +24,9 @@ async def settle(holder: Holder) -> None:
     intent = holder.intent
     if intent.phase is Phase.SETTLING and intent.kind == "write":
         await protected(undo(holder))
-        return
-    await holder.finish()
+    else:
+        await holder.finish()
+    reach(Step.SETTLE_ENDED)
 
 
 async def undo(holder: Holder) -> dict[str, Reply[Any]]:
@@ -44,6 +47,7 @@ async def undo(holder: Holder) -> dict[str, Reply[Any]]:
         replies = await fan_out(store, names, take_back)
     except ObjectError:
         return {}  # the lease is over: whoever settles does the rest
+    reach(Step.SETTLE_UNDONE)
     current = holder.record.entry
     version = 0 if current is None else current.version
     await holder.finish(notes if current is None else {}, version=version, void=True)

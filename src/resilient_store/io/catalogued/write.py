@@ -21,21 +21,21 @@ from resilient_store.backends.contract import Stored
 from resilient_store.errors import (
     BlankObjectError,
     CatalogUnavailableError,
-    InsufficientCopiesError,
-    InvalidPathError,
     ObjectError,
 )
 from resilient_store.io.catalogued import holder as holding
-from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.clashes import refuse_clashes
 from resilient_store.io.catalogued.holder import Holder
+from resilient_store.io.catalogued.looking import look_at, place_directly
+from resilient_store.io.catalogued.publish import publish_staged
+from resilient_store.io.catalogued.refusal import refusal
 from resilient_store.io.catalogued.settle import settle, undo
 from resilient_store.io.drive import protected
 from resilient_store.io.fanout import away_to_write, fan_out
 from resilient_store.io.parts import Buffer
 from resilient_store.model.checksum import ChunkedChecksum
-from resilient_store.model.info import Headers, ObjectInfo
+from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.part import Part
 from resilient_store.model.result import WriteReceipt
@@ -43,7 +43,8 @@ from resilient_store.model.state import OWN, State
 from resilient_store.model.step import Step
 from resilient_store.protocol import transactions
 from resilient_store.protocol.account import CHECKSUM_KEY, VERSION_KEY
-from resilient_store.protocol.transactions import Placed, Wish
+from resilient_store.protocol.moment import Wish
+from resilient_store.protocol.transactions import Placed
 from resilient_store.protocol.write import Demand
 from resilient_store.runtime import reach
 from resilient_store.store import Store
@@ -142,7 +143,7 @@ class CataloguedWrite:
         self._direct = tuple(n for n in holder.intent.direct if n in self._live)
         record = holder.record
         earlier = None if record.present is None else record.present.headers
-        if record.present is None and not record.voids and not await self._knows_all():
+        if record.present is None and not record.voids and not holder.knows_all:
             earlier = await self._look_first(holder) or earlier
         self._headers = self._given.over(earlier, self._path)
         self._derived_from = await self._origin()
@@ -151,37 +152,15 @@ class CataloguedWrite:
     async def _begin(self, wish: Wish) -> Holder:
         return await holding.begin(self._store, self._path, wish, settle)
 
-    async def _knows_all(self) -> bool:
-        if self._holder is not None and self._holder.intent.direct:
-            return True
-        _, complete = await holding.find(self._store, self._path)
-        return complete
-
     async def _look_first(self, holder: Holder) -> Headers | None:
         """Look at the own keys of a path that an incomplete catalog does not know (R3)."""
-        looks: dict[str, ObjectInfo | None] = {}
-
-        async def look(client: BackendClient) -> Reply[Any]:
-            reply = await client.info(self._path, kind="write")
-            if reply.ok or reply.outcome is Outcome.NOT_FOUND:
-                looks[client.name] = reply.value
-            return reply
-
-        replies = await fan_out(self._store, self._live, look, Demand(1))
-        for name, reply in replies.items():
-            if reply.outcome is Outcome.REFUSED:
-                self._failed[name] = reply
+        looks, refused = await look_at(self._store, self._path, self._live)
+        self._failed |= refused
         found = [info for info in looks.values() if info is not None and not info.directory]
         if found and self._create:
             await self._give_up_to(FileExistsError(17, "the path exists", self._path))
-        empty = {name: None for name, info in looks.items() if info is None}
-        self._direct = tuple(n for n in empty if n in holder.quiet)
-        placed = await holder.change(
-            lambda record, _: transactions.place(record, holder.intent.id, self._direct, empty)
-        )
-        if not placed:
-            raise holder.taken()
-        holder.intent = attrs.evolve(holder.intent, direct=self._direct)
+        self._direct = await place_directly(holder, looks)
+        reach(Step.WRITE_PLACED)
         return found[0].headers if found else None
 
     async def _origin(self) -> tuple[str, int | None] | None:
@@ -207,6 +186,7 @@ class CataloguedWrite:
             # An upload whose beginning was given up has no name by which to abort it.
             await protected(self._on(self._live, self._begin_upload))
         await self._on(self._live, lambda client: self._uploads[client.name].write(part))
+        reach(Step.WRITE_SENDING)
         if not self._is_enough():
             await self._give_up()
 
@@ -307,6 +287,7 @@ class CataloguedWrite:
                 headers=self._described(self._checksum.text),
             )
         if reply.value is not None:
+            reach(Step.WRITE_LANDED)
             self._stored[client.name] = reply.value
             if client.name not in self._direct:
                 self._staged.add(client.name)
@@ -331,7 +312,7 @@ class CataloguedWrite:
             raise holder.taken()
         reach(Step.WRITE_COMMITTED)
         if not ends:
-            await self._publish(holder)
+            await publish_staged(holder, sorted(self._staged), self._checksum.size)
         await self._abort_uploads()
         silent = silent_among({**self._away, **self._failed})
         await note_answers(self._store, self._stored, silent)
@@ -355,31 +336,6 @@ class CataloguedWrite:
     def _token(self) -> str:
         assert self._holder is not None
         return self._holder.intent.token
-
-    async def _publish(self, holder: Holder) -> None:
-        """Show the new bytes to other tools; what cannot be published now is repair's to do."""
-        notes: dict[str, own_key.Notes] = {}
-
-        async def publish(client: BackendClient) -> Reply[Any]:
-            reply, said = await own_key.publish(
-                holder,
-                client,
-                holder.staging,
-                self._checksum.size,
-                quiet=client.name in holder.quiet,
-            )
-            notes[client.name] = said
-            return reply
-
-        try:
-            await fan_out(self._store, sorted(self._staged), publish, Demand(1))
-            reach(Step.WRITE_PUBLISHED)
-            await holder.finish(notes, version=holder.intent.version)
-        except ObjectError as error:  # acknowledged all the same: the intent is settled as done
-            logger.warning("%s was written; publishing is left to repair: %s", self._path, error)
-            return
-        moved = [name for name, said in notes.items() if said.get("place") == OWN]
-        await fan_out(self._store, moved, lambda client: client.delete(holder.staging), Demand(1))
 
     def _receipt(self, holder: Holder) -> WriteReceipt:
         copies = tuple(name for name in self._placed if name in self._stored)
@@ -412,16 +368,11 @@ class CataloguedWrite:
         raise error or self._refusal(left or "The previous version still stands everywhere")
 
     def _refusal(self, note: str) -> ObjectError:
-        replies = {**self._away, **self._failed}
-        outcomes = {reply.outcome for reply in replies.values()}
-        if Outcome.REFUSED in outcomes:
-            return InvalidPathError(self._path, replies.values(), note)
-        if Outcome.DENIED in outcomes:
-            note += ". A backend denies the write: give its credentials the right to put and delete"
-        elif self._store.configuration.write.min_copies is None and len(self._placed) > 1:
-            note += ". All backends must hold a write here: min_copies may be lower"
         good = {name: Reply[Any](name, Outcome.OK) for name in self._stored}
-        return InsufficientCopiesError(self._path, {**good, **replies}.values(), note)
+        everybody = self._store.configuration.write.min_copies is None and len(self._placed) > 1
+        return refusal(
+            self._path, {**good, **self._away, **self._failed}, note, everybody=everybody
+        )
 
     async def abort(self) -> None:
         """Give the write up: nothing of it becomes visible."""

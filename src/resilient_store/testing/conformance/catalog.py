@@ -26,7 +26,7 @@ from resilient_store.model.state import (
     StoreState,
 )
 from resilient_store.protocol import transactions as rules
-from resilient_store.protocol.transactions import Begun, Busy, Moment, TakenOver
+from resilient_store.protocol.moment import Begun, Busy, Moment, TakenOver
 from resilient_store.testing.conformance import records as drawn
 from resilient_store.testing.conformance.catalog_listings import Listings
 from resilient_store.testing.conformance.catalog_races import Races

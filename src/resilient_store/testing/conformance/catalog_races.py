@@ -16,7 +16,7 @@ from resilient_store.model.state import (
     StoreState,
     Void,
 )
-from resilient_store.protocol.transactions import Moment
+from resilient_store.protocol.moment import Moment
 from resilient_store.testing.conformance.tables import (
     RACERS,
     Z_S,

@@ -19,7 +19,7 @@ from resilient_store.model.state import (
     State,
 )
 from resilient_store.protocol import transactions as rules
-from resilient_store.protocol.transactions import Moment, Wish
+from resilient_store.protocol.moment import Moment, Wish
 
 A = TypeVar("A")
 

@@ -1,0 +1,48 @@
+"""Before a new path is written by an incomplete catalog: what lies at its own keys (R3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from resilient_store.backends.client import BackendClient
+from resilient_store.io.catalogued.holder import Holder
+from resilient_store.io.fanout import fan_out
+from resilient_store.model.info import ObjectInfo
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.protocol import transactions
+from resilient_store.protocol.write import Demand
+from resilient_store.store import Store
+
+Looks = Mapping[str, ObjectInfo | None]
+
+
+async def look_at(
+    store: Store, path: str, names: Iterable[str]
+) -> tuple[Looks, dict[str, Reply[Any]]]:
+    """Return what lies where, of the backends that answered, and who can never hold the path."""
+    looks: dict[str, ObjectInfo | None] = {}
+
+    async def look(client: BackendClient) -> Reply[Any]:
+        reply = await client.info(path, kind="write")
+        if reply.ok or reply.outcome is Outcome.NOT_FOUND:
+            looks[client.name] = reply.value
+        return reply
+
+    replies = await fan_out(store, names, look, Demand(1))
+    return looks, {n: r for n, r in replies.items() if r.outcome is Outcome.REFUSED}
+
+
+async def place_directly(holder: Holder, looks: Looks) -> tuple[str, ...]:
+    """Name in the intent the quiet own keys where nothing lies; return their backends."""
+    empty = {name: None for name, info in looks.items() if info is None}
+    direct = tuple(name for name in empty if name in holder.quiet)
+    placed = await holder.change(
+        lambda record, _: transactions.place(record, holder.intent.id, direct, empty)
+    )
+    if not placed:
+        raise holder.taken()
+    holder.intent = attrs.evolve(holder.intent, direct=direct)
+    return direct
