@@ -252,9 +252,7 @@ class CataloguedWrite:
 
     async def _arrive(self, holder: Holder) -> None:
         """Bring the last bytes to every backend; what is taken goes to staging there (R3)."""
-        size = self._checksum.size
-        slowest_s = max((self._timeout_s(name) for name in self._live), default=0.0)
-        await holder.ready_for(slowest_s + size / RATE_BYTES_PER_S, self._checksum.text)
+        await holder.ready_for(self._longest_s(), self._checksum.text)
         last = self._buffer.rest()
         uploading = bool(self._uploads)
         if uploading and last:
@@ -272,6 +270,11 @@ class CataloguedWrite:
 
     def _timeout_s(self, name: str) -> float:
         return self._store.clients[name].backend.timeout
+
+    def _longest_s(self) -> float:
+        """Return how long the calls that bring the last bytes may take."""
+        slowest_s = max((self._timeout_s(name) for name in self._live), default=0.0)
+        return slowest_s + self._checksum.size / RATE_BYTES_PER_S
 
     async def _finish(self, last: Part, client: BackendClient) -> Reply[Stored]:
         upload = self._uploads.get(client.name)
@@ -314,6 +317,7 @@ class CataloguedWrite:
         if not ends:
             await publish_staged(holder, sorted(self._staged), self._checksum.size)
         await self._abort_uploads()
+        await self._drop_staged(holder)
         silent = silent_among({**self._away, **self._failed})
         await note_answers(self._store, self._stored, silent)
         return self._receipt(holder)
@@ -336,6 +340,21 @@ class CataloguedWrite:
     def _token(self) -> str:
         assert self._holder is not None
         return self._holder.intent.token
+
+    async def _drop_staged(self, holder: Holder) -> None:
+        """Remove staged copies of the version that was replaced: no row names them any more."""
+        replaced = {
+            name: holding.key_of(row.place, self._path)
+            for name, row in holder.record.replicas.items()
+            if name in self._stored and row.place not in (None, OWN)
+        }
+        if replaced:
+            await fan_out(
+                self._store,
+                replaced,
+                lambda client: client.delete(replaced[client.name]),
+                Demand(1),
+            )
 
     def _receipt(self, holder: Holder) -> WriteReceipt:
         copies = tuple(name for name in self._placed if name in self._stored)
