@@ -92,7 +92,8 @@ async def _compared(
     store: Store, path: str, infos: dict[str, ObjectInfo | None]
 ) -> dict[str, _Lying] | Reply[str]:
     """Return what lies where; bytes are read only where sizes do not tell already."""
-    there = {n: info for n, info in infos.items() if info is not None and not info.directory}
+    asked = ((name, infos.get(name)) for name in store.clients)  # in order, whoever was quicker
+    there = {name: info for name, info in asked if info is not None and not info.directory}
     lying: dict[str, _Lying] = {}
     for name, info in there.items():
         summed = await checksum_of(store.clients[name], path, info)
