@@ -46,7 +46,7 @@ intersphinx_mapping = {
 }
 nitpick_ignore = [
     # private, but signatures name them
-    ("py:class", "resilient_store.operations.sweep.StoreOwner"),
+    ("py:class", "resilient_store.store.StoreOwner"),
     ("py:class", "resilient_store.policies.FileSystemLike"),
     ("py:class", "resilient_store.store.Store"),
 ]

@@ -16,8 +16,8 @@ from resilient_store.backends.families.azure_answers import checked_options
 from resilient_store.backends.families.flat import CHECK_AGAIN_AFTER, PAGE_KEYS
 from resilient_store.backends.families.gcs_answers import Options
 from resilient_store.backends.tables import gcs, s3
-from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.io.parts import PART_BYTES
+from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.path import LONGEST_BYTES
 from resilient_store.protocol import breaker, hedge
 from resilient_store.runtime import GRACE_S
