@@ -298,14 +298,23 @@ class TreeFileSystem(AsyncFileSystem):
         batch_size: int | None = None,
         **_: Any,
     ) -> None:
-        """Copy, then delete exactly what was copied; refuse a move onto or into itself."""
+        """Move each object at one moment; without a catalog copy, then delete what was copied.
+
+        A move onto or into itself is refused.
+        """
         if self._strip_protocol(path1) == self._strip_protocol(path2):
             return
         sources, targets, kinds = await self._pairs(path1, path2, recursive, maxdepth)
         for target in targets:
             if any(place in kinds for place in (target, *above(target))):
                 raise InvalidPathError(target, note="it would be moved onto or into itself")
-        await super()._copy(sources, targets, on_error="raise", batch_size=batch_size)
+        if self.store.catalog is None:
+            await super()._copy(sources, targets, on_error="raise", batch_size=batch_size)
+        else:
+            pairs = [p for p in zip(sources, targets, strict=True) if kinds[p[0]] != "directory"]
+            calls = [functools.partial(self._mv_file, *pair) for pair in pairs]
+            raise_together([pair[0] for pair in pairs], await each(calls, batch_size or AT_ONCE))
+            kinds = {name: kind for name, kind in kinds.items() if kind == "directory"}
         await self._remove(kinds, batch_size, folders=recursive, emptied=True)
 
     async def _get(self, rpath: Any, lpath: Any, recursive: bool = False, **kwargs: Any) -> None:

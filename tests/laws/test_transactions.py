@@ -462,7 +462,9 @@ def remembered(record):
 
 def passed_over(row):
     """Say what is to become of a row that was not placed: where nothing is, nothing is missed."""
-    return row if row.state is State.GONE else attrs.evolve(row, state=State.STALE)
+    if row.state is State.GONE:
+        return row
+    return attrs.evolve(row, state=State.STALE, place=None)
 
 
 def committed(row, found, version):
@@ -1025,3 +1027,28 @@ class OnePath(RuleBasedStateMachine):
 
 OnePath.TestCase.settings = settings(stateful_step_count=60)
 TestOnePath = OnePath.TestCase
+
+
+@given(records(), st.integers(1, 40))
+def test_r12_voids_are_bounded_and_never_explain_less(record, count):
+    """Where there are too many, one that explains whatever lies there stands for them all."""
+    backends = set()
+    record = attrs.evolve(record, entry=None, voids=(), intent=None)
+    for number in range(1, count + 1):
+        intent = Intent(
+            id=number,
+            version=number,
+            kind="write",
+            token=f"{number}-{number}",
+            direct=("aws",) if number % 2 else ("gcp",),
+            checksum=f"c{number}",
+        )
+        backends |= set(intent.direct)
+        held = attrs.evolve(record, intent=intent)
+        record, _ = finish(held, answering(70.0), number, void=True)
+    assert len(record.voids) <= PAST_KEPT
+    for name in backends:
+        for number in range(1, count + 1):
+            mine = "aws" if number % 2 else "gcp"
+            if name == mine:
+                assert any(void.explains(name, f"c{number}") for void in record.voids)

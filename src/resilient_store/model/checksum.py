@@ -103,14 +103,3 @@ def verifies(content: Content, start: int, data: bytes | memoryview) -> bool:
             return False
         number += 1
     return True
-
-
-def is_sound(content: Content) -> bool:
-    """Say whether the digests of the chunks are those that the checksum was made from."""
-    from blake3 import blake3
-
-    count = max(1, -(-content.size // content.chunk_bytes))
-    if not content.chunks:
-        return count == 1
-    made = PREFIX + blake3(content.chunks).hexdigest()
-    return len(content.chunks) == count * DIGEST_BYTES and made == content.checksum

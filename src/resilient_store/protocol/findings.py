@@ -75,9 +75,13 @@ class Discovered:
 
 
 def discover(record: Record, moment: Moment, found: Discovered) -> tuple[Record, bool]:
-    """Record an object that nobody knew, unless anything happened to its path meanwhile (R14)."""
+    """Record an object that nobody knew, unless anything happened to its path meanwhile (R14).
+
+    The finder has left out what a void explains, so that only new voids forbid it.
+    """
     same = (record.voids, record.purges) == (found.by.voids, found.by.purges)
-    if record.entry is not None or record.intent is not None or not same:
+    quiet = all(one.entry is None and one.intent is None for one in (record, found.by))
+    if not quiet or not same:
         return record, False
     version = moment.new_id()
     entry = Entry(

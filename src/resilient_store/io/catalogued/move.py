@@ -15,6 +15,7 @@ from resilient_store.io.catalogued.settle import settle
 from resilient_store.io.catalogued.write import CataloguedWrite
 from resilient_store.io.drive import protected
 from resilient_store.model.info import Headers
+from resilient_store.model.part import Part
 from resilient_store.model.result import WriteReceipt
 from resilient_store.model.state import Record
 from resilient_store.model.step import Step
@@ -88,6 +89,7 @@ class MoveSession(CataloguedWrite):
                 )
                 held.knows_all = all(a.complete for a in answers if isinstance(a, Begun))
                 runtime.reach(Step.MOVE_BEGUN)
+                await self._see_unchanged(self._burying, held)
                 return held
             for answer in answers:
                 if isinstance(answer, TakenOver):
@@ -105,6 +107,29 @@ class MoveSession(CataloguedWrite):
                     raise ConcurrentWriteError(self._path, note="somebody else is at work on it")
                 await runtime.pause(wait_s * runtime.uniform(0.5, 1.5))
                 wait_s = min(holding.LONGEST_WAIT_S, 2 * wait_s)
+
+    async def _send_part(self, part: Part) -> None:
+        await super()._send_part(part)
+        if self._burying is not None:
+            await self._burying.ready_for(0.0)
+
+    async def _arrive(self, holder: Holder) -> None:
+        """Keep the old path's lease as long as the new one's, however long the bytes travel."""
+        if self._burying is not None:
+            await self._burying.ready_for(self._longest_s())
+        await super()._arrive(holder)
+
+    async def _see_unchanged(self, burying: Holder, held: Holder) -> None:
+        """Raise, with both intents ended, where another version than was read would be moved."""
+        before, now = self._source.present, burying.record.present
+        if before is not None and now is not None and before.version == now.version:
+            return
+        self._burying = None
+        await protected(held.finish())
+        await protected(burying.finish())
+        if now is None:
+            raise FileNotFoundError(2, "no such object", burying.path)
+        raise ConcurrentWriteError(burying.path, note="it changed while it was moved")
 
     async def _decided(self, holder: Holder, commit: Any) -> bool:
         burying = self._burying
