@@ -1,0 +1,301 @@
+"""Which catalog belongs to which backends, and backends that are not what they were."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+
+import resilient_store as rs
+from tests.catalogued.stage import (
+    CAT,
+    DOG,
+    NAMES,
+    ONE,
+    PAUSE_S,
+    THREE,
+    TWO,
+    Shop,
+    converge,
+    record,
+    states,
+    store_state,
+    told,
+    well_again,
+)
+
+WAYS = ("share the catalog", "adopt the objects", "without a catalog")
+
+
+def identity_file(shop, name):
+    return shop.disk(name) / ".resilient" / "store.json"
+
+
+def test_every_backend_carries_the_stores_identity(fs, shop):
+    fs.write(CAT, ONE)
+    said = [json.loads(identity_file(shop, name).read_bytes()) for name in NAMES]
+    assert said == [{"store": store_state(fs).identity, "epoch": 0}] * 3
+
+
+def test_building_a_store_asks_nobody_and_makes_nothing(shop):
+    shop.lose()
+    shop.open()
+    assert not shop.catalog.exists()
+
+
+# Another store's backends
+
+
+@pytest.mark.parametrize("call", ["read", "write", "ls", "rm", "exists", "adopt", "repair"])
+def test_the_wrong_catalog_is_refused_with_the_three_ways_on(fs, shop, call):
+    fs.write(CAT, ONE)
+    other = shop.open(catalog=str(shop.folder / "wrong.db"))
+    calls = {
+        "read": lambda: other.cat(CAT),
+        "write": lambda: other.write(CAT, TWO),
+        "ls": lambda: other.ls(""),
+        "rm": lambda: other.rm(CAT),
+        "exists": lambda: other.exists(CAT),
+        "adopt": lambda: rs.adopt(other),
+        "repair": lambda: rs.repair(other),
+    }
+    with pytest.raises(rs.StoreIdentityError) as caught:
+        calls[call]()
+    assert all(way in str(caught.value) for way in WAYS)
+    assert fs.cat(CAT) == ONE
+    assert shop.held(CAT) == dict.fromkeys(NAMES, ONE)
+
+
+def test_a_backend_of_another_store_among_ours_is_refused(shop, tmp_path):
+    theirs = Shop(tmp_path / "theirs")
+    theirs.open().write(CAT, TWO)
+    fs = shop.open(("aws", "gcp"))
+    fs.write(CAT, ONE)
+    shutil.rmtree(shop.disk("azure"))
+    shutil.copytree(theirs.disk("azure"), shop.disk("azure"))
+    larger = shop.open()
+    with pytest.raises(rs.StoreIdentityError, match="azure"):
+        larger.write(CAT, THREE)
+    with pytest.raises(rs.StoreIdentityError, match="azure"):
+        rs.rejoin(shop.open(), "azure")
+    assert theirs.read_behind("azure", CAT) == shop.read_behind("azure", CAT) == TWO
+    theirs.close()
+
+
+def test_a_lost_catalog_is_never_silently_made_anew(fs, shop):
+    fs.write(CAT, ONE)
+    shop.leave(fs)
+    for suffix in ("", "-wal", "-shm"):
+        (shop.folder / f"photos.db{suffix}").unlink(missing_ok=True)
+    again = shop.open()
+    for call in (again.exists, again.cat, again.ls, lambda path: again.write(path, TWO)):
+        with pytest.raises(rs.StoreIdentityError) as caught:
+            call(CAT)
+        assert all(way in str(caught.value) for way in WAYS)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, ONE)
+
+
+def test_one_catalog_is_shared_by_many_processes(fs, shop):
+    fs.write(CAT, ONE)
+    others = [shop.open() for _ in range(3)]
+    assert [other.cat(CAT) for other in others] == [ONE] * 3
+    assert {store_state(other).identity for other in others} == {store_state(fs).identity}
+
+
+@pytest.mark.parametrize("content", [b"", b"no json", b"{}", b"[1]", b'{"store": 5}'])
+def test_an_identity_that_nobody_of_ours_wrote_is_another_stores(shop, content):
+    shop.put_behind("gcp", ".resilient/store.json", content)
+    with pytest.raises(rs.StoreIdentityError, match="gcp"):
+        shop.open().write(CAT, ONE)
+    assert shop.read_behind("gcp", ".resilient/store.json") == content
+
+
+# A backend that has lost its identity
+
+
+@pytest.fixture
+def emptied(fs, shop):
+    """Open a store that knows objects, and one of whose buckets is empty now."""
+    for path, data in ((CAT, ONE), (DOG, TWO)):
+        fs.write(path, data)
+    shop.empty("aws")
+    return shop.open()
+
+
+def test_an_emptied_bucket_is_unavailable_and_nothing_on_it_is_missing(emptied, shop):
+    for path, data in ((CAT, ONE), (DOG, TWO)):
+        result = emptied.read(path)
+        assert (result.data, result.backend) == (data, "gcp")
+        assert states(emptied, path) == dict.fromkeys(NAMES, "good")
+    assert emptied.find("") == [CAT, DOG]
+    receipt = emptied.write("bird", THREE)
+    assert receipt.pending == ("aws",)
+    assert shop.objects("aws") == []
+    assert not rs.repair(emptied).done
+    assert shop.objects("aws") == []
+
+
+def test_a_disk_that_is_not_mounted_is_unavailable_and_is_as_before_when_it_is(fs, shop):
+    fs.write(CAT, ONE)
+    os.rename(shop.disk("aws"), shop.folder / "unmounted")
+    shop.disk("aws").mkdir()  # the mount point
+    other = shop.open()
+    assert other.read(CAT).backend == "gcp"
+    other.write(DOG, TWO)
+    assert list(shop.disk("aws").iterdir()) == []
+    shop.disk("aws").rmdir()
+    os.rename(shop.folder / "unmounted", shop.disk("aws"))
+    well_again(other)
+    assert other.read(CAT).backend == "aws"
+    converge(other)
+    assert shop.held(DOG) == dict.fromkeys(NAMES, TWO)
+
+
+def test_a_bucket_that_is_emptied_while_it_is_in_use_is_found_out_when_it_was_away(fs, shop):
+    fs.write(CAT, ONE)
+    shop.empty("aws")
+    well_again(fs)
+    assert fs.read(CAT).backend == "gcp"
+    assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
+
+
+def test_p7_rejoin_and_repair_bring_an_emptied_bucket_back(emptied, shop):
+    emptied.write(CAT, THREE)
+    emptied.rm(DOG)
+    assert rs.rejoin(emptied, "aws") >= 1
+    assert states(emptied, CAT)["aws"] == "unknown"
+    assert emptied.read(CAT).backend == "gcp"
+    converge(emptied)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, THREE)
+    assert shop.held(DOG) == dict.fromkeys(NAMES)
+    assert shop.open().read(CAT).backend == "aws"
+    assert json.loads(identity_file(shop, "aws").read_bytes())["epoch"] > 0
+
+
+def test_p2_p3_a_backend_that_went_back_in_time_serves_nothing_before_it_was_verified(fs, shop):
+    fs.write(CAT, ONE)
+    fs.write(DOG, TWO)
+    fs.write("bird", THREE)
+    snapshot = shop.folder / "snapshot"
+    shutil.copytree(shop.disk("aws"), snapshot)
+    fs.write(CAT, b"a newer cat")
+    fs.rm(DOG)
+    converge(fs)  # forgets the dog, and so raises the epochs
+    shutil.rmtree(shop.disk("aws"))
+    os.rename(snapshot, shop.disk("aws"))
+    other = shop.open()
+    assert other.read(CAT).backend == "gcp"
+    assert other.read("bird").backend == "gcp"
+    assert not other.exists(DOG)
+    assert rs.rejoin(other, "aws") == 2
+    assert other.read("bird").backend == "gcp"
+    assert not other.exists(DOG)
+    converge(other)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, b"a newer cat")
+    assert shop.held("bird") == dict.fromkeys(NAMES, THREE)
+    assert not other.exists(DOG)
+    assert states(other, CAT) == dict.fromkeys(NAMES, "good")
+
+
+def test_rejoin_believes_nothing_and_copies_nothing_that_is_there(fs, shop):
+    fs.write(CAT, ONE)
+    for _ in range(2):  # until no request to its key can be under way any more
+        time.sleep(PAUSE_S)
+        rs.repair(fs)
+    inode = (shop.disk("aws") / CAT).stat().st_ino
+    assert rs.rejoin(fs, "aws") == 1
+    assert fs.info(CAT)["replicas"]["aws"] == "unknown"
+    converge(fs)
+    assert (shop.disk("aws") / CAT).stat().st_ino == inode, "verified where it lay"
+    assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
+
+
+def test_rejoin_says_what_it_cannot_do(fs, shop):
+    fs.exists(CAT)
+    with pytest.raises(rs.ConfigurationError, match="no backend 'mars'"):
+        rs.rejoin(fs, "mars")
+    shop.lose("aws")
+    with pytest.raises(rs.BackendsUnavailableError, match="aws"):
+        rs.rejoin(fs, "aws")
+    with (
+        rs.ResilientFileSystem(shop.backends()) as plain,
+        pytest.raises(rs.ConfigurationError, match="catalog"),
+    ):
+        rs.rejoin(plain, "aws")
+
+
+# So much is missing that it says nothing
+
+
+def test_more_than_a_hundred_missing_make_a_backend_suspect(fs, shop):
+    paths = [f"many/{number}" for number in range(106)]
+    for path in paths:
+        fs.write(path, ONE)
+    shutil.rmtree(shop.disk("aws") / "many")
+    for path in paths[:101]:
+        assert fs.read(path).backend != "aws"
+        told(fs)
+    assert store_state(fs).backend("aws").suspect
+    missing = [p for p in paths if record(fs, p).replica("aws").state.value == "missing"]
+    assert missing == paths[:101]
+    for path in paths[101:]:  # its word is not taken for it any more
+        assert fs.cat(path) == ONE
+        assert states(fs, path)["aws"] == "good"
+    shop.lose("gcp", "azure")
+    with pytest.raises(rs.BackendsUnavailableError, match="suspect"):
+        fs.cat(paths[101])
+    shop.bring_back()
+    well_again(fs)
+    assert rs.rejoin(fs, "aws") == 106
+    assert not store_state(fs).backend("aws").suspect
+    converge(fs)
+    assert len(shop.objects("aws")) == 106
+
+
+# New stores
+
+
+def test_a_new_store_over_empty_backends_is_complete(fs):
+    fs.exists(CAT)
+    assert store_state(fs).complete
+
+
+def test_a_new_store_is_complete_only_when_every_backend_was_seen_empty(shop):
+    shop.lose("azure")
+    fs = shop.open()
+    fs.write(CAT, ONE)
+    assert not store_state(fs).complete
+    with pytest.raises(rs.BackendsUnavailableError):
+        fs.cat("nothing")
+    shop.bring_back("azure")
+    well_again(fs)
+    again = shop.open()
+    again.write(DOG, ONE)
+    assert store_state(again).complete
+    assert not again.exists("nothing")
+
+
+def test_a_new_catalog_with_no_backend_to_ask_knows_nothing(shop):
+    shop.lose()
+    fs = shop.open()
+    with pytest.raises(rs.BackendsUnavailableError, match="whose"):
+        fs.exists(CAT)
+    shop.bring_back()
+    well_again(fs)
+    assert not fs.exists(CAT)
+
+
+def test_a_backend_that_was_added_with_objects_on_it_makes_it_incomplete(fs, shop, tmp_path):
+    fs.write(CAT, ONE)
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "theirs").write_bytes(TWO)
+    backends = [*shop.backends(), rs.Backend(str(more), name="more", domain="more")]
+    with rs.ResilientFileSystem(
+        backends, catalog=f"sqlite:///{shop.catalog}", write=rs.WriteToAll(min_copies=2)
+    ) as larger:
+        assert larger.cat("theirs") == TWO
+        assert not store_state(larger).complete

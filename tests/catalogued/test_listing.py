@@ -1,0 +1,261 @@
+"""Listings and looks: the catalog's own where it knows all paths, else united with the disks."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import resilient_store as rs
+from tests.catalogued.stage import (
+    CAT,
+    DOG,
+    NAMES,
+    ONE,
+    PAUSE_S,
+    THREE,
+    TWO,
+    converge,
+    places,
+    record,
+    store_state,
+    took_s,
+    well_again,
+)
+
+PATHS = [CAT, "originals/2024/bird.jpg", DOG, "thumbs/cat.jpg"]
+FOUND = sorted(PATHS)
+
+
+@pytest.fixture
+def old(shop):
+    """Open a store over disks that held objects before: its catalog knows not all paths."""
+    for name in NAMES:
+        shop.put_behind(name, CAT, ONE)
+    shop.put_behind("gcp", "originals/2024/bird.jpg", TWO)
+    shop.put_behind("azure", "thumbs/cat.jpg", THREE)
+    return shop.open()
+
+
+# A complete catalog knows everything
+
+
+LISTINGS = {
+    "ls": lambda fs: fs.ls("originals", detail=False),
+    "ls root": lambda fs: fs.ls("", detail=False),
+    "ls of an object": lambda fs: fs.ls(CAT, detail=False),
+    "find": lambda fs: fs.find(""),
+    "find with folders": lambda fs: fs.find("", withdirs=True),
+    "find below": lambda fs: fs.find("originals", maxdepth=1),
+    "glob": lambda fs: fs.glob("originals/*"),
+    "glob all": lambda fs: fs.glob("**/*.jpg"),
+    "walk": lambda fs: [(top, sorted(d), sorted(f)) for top, d, f in fs.walk("")],
+    "du": lambda fs: fs.du(""),
+    "du of each": lambda fs: fs.du("originals", total=False),
+    "exists": lambda fs: [fs.exists(path) for path in (CAT, "originals", "thumbs/dog.jpg")],
+    "isfile": lambda fs: [fs.isfile(path) for path in (CAT, "originals", "nothing")],
+    "isdir": lambda fs: [fs.isdir(path) for path in (CAT, "originals", "nothing")],
+    "info": lambda fs: [fs.info(path)["size"] for path in PATHS],
+    "info of a folder": lambda fs: fs.info("originals/2024")["type"],
+    "sizes": lambda fs: fs.sizes(PATHS),
+    "modified": lambda fs: fs.modified(CAT),
+    "ukey": lambda fs: fs.ukey(CAT),
+}
+
+EXPECTED = {
+    "ls": ["originals/2024", CAT, DOG],
+    "ls root": ["originals", "thumbs"],
+    "ls of an object": [CAT],
+    "find": FOUND,
+    "find below": [CAT, DOG],
+    "glob": ["originals/2024", CAT, DOG],
+    "glob all": FOUND,
+    "du": len(ONE) + len(TWO) + len(THREE) + len(ONE),
+    "exists": [True, True, False],
+    "isfile": [True, False, False],
+    "isdir": [False, True, False],
+    "info": [len(ONE), len(TWO), len(THREE), len(ONE)],
+    "info of a folder": "directory",
+}
+
+
+def test_p5_a_complete_catalog_answers_every_look_with_all_backends_gone(fs, shop):
+    for path, data in zip(PATHS, (ONE, TWO, THREE, ONE), strict=True):
+        fs.write(path, data)
+    healthy = {name: look(fs) for name, look in LISTINGS.items()}
+    shop.lose()
+    asked = {name: client.health.asked for name, client in fs.store.clients.items()}
+    began_s = time.monotonic()
+    gone = {name: look(fs) for name, look in LISTINGS.items()}
+    assert took_s(began_s) < 1.0
+    assert gone == healthy
+    assert {name: gone[name] for name in EXPECTED} == EXPECTED
+    assert asked == {name: client.health.asked for name, client in fs.store.clients.items()}
+    fresh = shop.open()  # and in a new process, which could never ask anybody
+    assert {name: look(fresh) for name, look in LISTINGS.items()} == healthy
+
+
+def test_a_complete_catalog_lists_nothing_that_others_put_there(fs, shop):
+    fs.write(CAT, ONE)
+    shop.put_behind("aws", DOG, TWO)
+    assert fs.find("") == [CAT]
+    assert not fs.exists(DOG)
+
+
+def test_p3_a_listing_shows_no_deleted_object_whoever_still_has_it(fs, shop):
+    for path in PATHS:
+        fs.write(path, ONE)
+    shop.lose("aws")
+    fs.rm("originals", recursive=True)
+    shop.bring_back("aws")
+    for store in (fs, shop.open()):
+        assert store.find("") == ["thumbs/cat.jpg"]
+        assert store.ls("", detail=False) == ["thumbs"]
+        with pytest.raises(FileNotFoundError):
+            store.ls("originals")
+
+
+def test_nothing_of_the_stores_own_is_ever_listed(fs, shop):
+    fs.write(CAT, ONE)
+    fs.write(CAT, TWO)  # staged
+    shop.put_behind("gcp", DOG, TWO)
+    fs.write(DOG, ONE)  # quarantined
+    for store in (fs, shop.open()):
+        assert store.find("") == [CAT, DOG]
+        assert store.ls("", detail=False) == ["originals"]
+        for own in (".resilient", ".resilient/store.json"):
+            with pytest.raises(rs.InvalidPathError, match="own area"):
+                store.cat(own)
+
+
+def test_a_thousand_objects_and_more_are_listed_page_by_page(shop):
+    """The pages meet without a gap, and a folder costs one step however much is in it."""
+    paths = [f"many/{number:05}" for number in range(1050)]
+    for path in paths:
+        shop.put_behind("aws", path, b"")
+    fs = shop.open(("aws",), write=rs.WriteToAll())
+    assert rs.adopt(fs).complete
+    shop.lose()
+    assert fs.find("") == paths
+    assert fs.ls("many", detail=False) == paths
+    assert fs.ls("", detail=False) == ["many"]
+
+
+# An incomplete one discovers what it does not know
+
+
+def test_a_store_over_old_objects_reads_and_records_them(old, shop):
+    assert not old.exists("nothing")
+    assert not store_state(old).complete
+    assert record(old, CAT).is_empty
+    result = old.read(CAT)
+    assert (result.data, result.verified) == (ONE, False)
+    assert record(old, CAT).present is not None
+    assert old.read(CAT).verified, "it was read whole once"
+    shop.lose("aws", "azure")
+    assert old.info("originals/2024/bird.jpg")["size"] == len(TWO)
+    assert old.cat("originals/2024/bird.jpg") == TWO
+
+
+def test_what_was_discovered_is_known_with_all_backends_gone(old, shop):
+    old.cat(CAT)
+    shop.lose()
+    assert old.exists(CAT)
+    assert old.info(CAT)["size"] == len(ONE)
+    with pytest.raises(rs.BackendsUnavailableError):
+        old.exists("thumbs/cat.jpg")
+
+
+def test_an_incomplete_catalog_lists_the_union_less_its_tombstones(old, shop):
+    old.write(DOG, TWO)
+    everything = ["originals/2024/bird.jpg", CAT, DOG, "thumbs/cat.jpg"]
+    assert old.find("") == everything
+    assert old.ls("originals", detail=False) == ["originals/2024", CAT, DOG]
+    assert old.glob("*/cat.jpg") == [CAT, "thumbs/cat.jpg"]
+    assert old.isdir("originals")
+    assert old.info("originals/2024")["type"] == "directory"
+    shop.lose("gcp")
+    old.rm(CAT)
+    shop.bring_back("gcp")
+    assert shop.read_behind("gcp", CAT) == ONE
+    assert old.find("") == [path for path in everything if path != CAT]
+    old.rm("thumbs", recursive=True)
+    assert old.ls("", detail=False) == ["originals"]
+
+
+def test_p5_an_incomplete_listing_says_who_could_not_be_asked(old, shop):
+    old.write(DOG, TWO)
+    shop.lose("azure")
+    with pytest.raises(rs.BackendsUnavailableError):
+        old.find("")
+    listing = old.find("", partial=True)
+    assert (listing, listing.missing_backends) == (
+        [*FOUND[:1], CAT, DOG],
+        ("azure",),
+    )
+    with pytest.raises(rs.BackendsUnavailableError):
+        old.exists("thumbs/cat.jpg")
+    with pytest.raises(rs.BackendsUnavailableError):
+        old.cat("nothing")
+
+
+def test_writes_to_an_incomplete_catalog_go_on_while_one_is_down(old, shop):
+    old.cat(CAT)
+    shop.lose("gcp")
+    old.write(CAT, TWO)
+    old.write("new", THREE)
+    old.rm(CAT)
+    old.write("originals/2024/bird.jpg", ONE)  # who has it is away, and nobody knew of it
+    assert places(old, "originals/2024/bird.jpg")["gcp"] is None
+    shop.bring_back("gcp")
+    well_again(old)
+    assert not old.exists(CAT)
+    assert old.cat("originals/2024/bird.jpg") == ONE
+    converge(old)
+    assert shop.held("originals/2024/bird.jpg") == dict.fromkeys(NAMES, ONE)
+    assert shop.quarantined("gcp") == [TWO], "nobody knew those bytes"
+    assert shop.held("new") == dict.fromkeys(NAMES, THREE)
+
+
+def test_overwriting_what_nobody_looked_at_destroys_nothing(old, shop):
+    old.write("thumbs/cat.jpg", ONE)
+    assert old.cat("thumbs/cat.jpg") == ONE
+    assert shop.quarantined("azure") == [THREE]
+    assert shop.held("thumbs/cat.jpg") == dict.fromkeys(NAMES, ONE)
+
+
+def test_creating_what_only_a_disk_knows_is_refused(old):
+    with pytest.raises(FileExistsError):
+        old.write(CAT, TWO, mode="create")
+    assert old.cat(CAT) == ONE
+
+
+def test_p5_an_absent_path_is_certain_only_when_everybody_was_asked(old, shop):
+    with pytest.raises(FileNotFoundError):
+        old.cat("nothing")
+    assert not old.exists("nothing")
+    shop.lose("azure")
+    with pytest.raises(rs.BackendsUnavailableError):
+        old.cat("nothing")
+    with pytest.raises(rs.BackendsUnavailableError):
+        old.exists("nothing")
+    with pytest.raises(rs.BackendsUnavailableError):
+        old.rm_file("nothing")
+
+
+def test_p3_a_creation_that_failed_is_not_discovered(old, shop):
+    """What of it lands after all, in spite of the error, is no object."""
+    shop.lose("aws", "gcp")
+    with pytest.raises(rs.InsufficientCopiesError):
+        old.write("new", ONE)
+    shop.bring_back()
+    well_again(old)
+    void = record(old, "new").voids
+    assert not old.exists("new")
+    if void:
+        shop.put_behind(void[0].backends[0], "new", ONE)
+        assert not old.exists("new")
+        assert "new" not in old.find("")
+    time.sleep(PAUSE_S)
+    converge(old)
+    assert [shop.read_behind(name, "new") for name in NAMES] == [None] * 3
