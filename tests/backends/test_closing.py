@@ -6,6 +6,8 @@ import asyncio
 import gc
 import threading
 
+import pytest
+
 import resilient_store as rs
 from resilient_store.backends import closing
 
@@ -85,3 +87,25 @@ def test_a_family_that_cannot_be_closed_is_told_of(caplog):
 
     asyncio.run(drop_its_owner())
     assert "a backend could not be closed: OSError" in caplog.text
+
+
+def test_garbage_that_is_collected_meanwhile_does_not_disturb_a_closing(garbage_at_once):
+    """Stores that were dropped in cycles go at any allocation, also at one of `was_closed`."""
+    owner, mine, loop = Owner(), Family(), asyncio.new_event_loop()
+    loop.close()
+    for _ in range(300):
+        for _ in range(20):
+            dropped = Owner()
+            dropped.itself = dropped
+            closing.close_with(dropped, Family(), loop)
+        closing.close_with(owner, mine, loop)
+        closing.was_closed(mine)
+    assert mine not in [family for family, _ in closing._open.values()]
+
+
+@pytest.fixture
+def garbage_at_once():
+    before = gc.get_threshold()
+    gc.set_threshold(20, 2, 2)
+    yield
+    gc.set_threshold(*before)

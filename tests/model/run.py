@@ -66,6 +66,8 @@ class Play:
         for task in self.model.loop.tasks_left():
             task.cancel()
         self.model.loop.run_for(100.0)
+        for fs in self._ready:
+            self.model.loop.run_until_complete(fs._close())
 
     def _open(self) -> rs.ResilientFileSystem:
         model = self.model

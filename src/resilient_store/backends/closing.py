@@ -34,8 +34,11 @@ def close_with(owner: object, family: Family, loop: asyncio.AbstractEventLoop) -
 
 def was_closed(family: Family) -> None:
     """Forget a family that was closed in an orderly way."""
-    for number in [number for number, (known, _) in list(_open.items()) if known is family]:
-        del _open[number]
+    # Their numbers alone: a list of pairs is made bit by bit, and the garbage that is collected
+    # meanwhile may be a store, whose families are taken out of what is being listed.
+    for number in list(_open):
+        if _open.get(number, (None,))[0] is family:
+            _open.pop(number, None)
 
 
 def _let_go(number: int) -> None:
