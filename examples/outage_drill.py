@@ -6,7 +6,8 @@ Three directories stand for the platforms, so no server and no account is needed
 ``--servers`` they are S3, Google Cloud Storage and Azure, as servers on this machine that are
 killed and stopped for real (in a checkout, with the environment that ``nox`` builds).
 
-``north`` and ``west`` go *down*; ``south`` *hangs*: it takes calls and ends none.
+``north`` and ``west`` go *down*; ``south`` *hangs*: it takes calls and ends none. First the shop
+has no catalog, and writes are refused; then it takes one, and they go on.
 
 Every step is checked against what the library promises; the exit status is 0 only if all were
 kept. ``--keep DIR`` leaves the shop's gallery there as a web page.
@@ -20,6 +21,7 @@ import io
 import logging
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -45,6 +47,8 @@ RULES = {"originals/{name}": ["previews/{name}", "thumbs/{name}"]}
 LONGEST_SIDE = {"previews": 1024, "thumbs": 256}  # pixels
 TIMEOUT_S = 1.5  # the default is 10; a drill has no patience
 UPLOAD = "originals/upload.jpg"
+LATE_WINDOW_S = 0.6  # the default is 15 minutes
+RETOUCHED, UNWANTED = "originals/Fossa_by_Jasper_Roks.jpg", "originals/free_by_Peter_Nerlich.jpg"
 COLOR = {True: "green", False: "bold red"}  # of a promise, kept or not
 
 
@@ -83,6 +87,7 @@ class Shop:
         console: Console,
     ) -> None:
         self.north, self.south, self.west = self.platforms = platforms
+        self.store_class = store_class
         self.store = store_class(
             [platform.backend(TIMEOUT_S) for platform in platforms],
             write=rs.WriteToAll(min_domains=3),
@@ -199,6 +204,88 @@ class Shop:
         return f"copies on {', '.join(receipt.copies)}"
 
 
+class CatalogedShop:
+    """The same shop with a catalog: it remembers what a platform missed.
+
+    Each method that is a step of the drill checks what came of it and returns that in words.
+    """
+
+    def __init__(self, shop: Shop, catalog: Path) -> None:
+        self.shop = shop
+        self.catalog = catalog
+        self.current: dict[str, bytes] = {}  # what every read has to bring
+        self.earlier: dict[str, bytes] = {}  # what no read may bring any more
+
+    def takes_catalog(self) -> str:
+        """Adopt what lies on the platforms."""
+        self.store = self.shop.store_class(
+            [platform.backend(TIMEOUT_S) for platform in self.shop.platforms],
+            catalog=f"sqlite:///{self.catalog}",
+            write=rs.WriteToAll(min_copies=2, min_domains=2),
+            degraded=rs.DegradedRead(RULES),
+            late_window=LATE_WINDOW_S,
+        )
+        report = rs.adopt(self.store)
+        expect(report.complete, f"failed: {report.failed}, conflicts: {report.conflicts}")
+        for path in report.adopted:
+            lying = self.shop.west.holds(path)
+            expect(lying is not None, f"{path} was adopted, and is not on west")
+            self.current[path] = lying or b""
+        expect(UPLOAD in self.current, "the customer's upload was not adopted")
+        return f"{len(report.adopted)} objects adopted, no byte moved"
+
+    def works_without_north(self) -> str:
+        """Write, overwrite and delete while a platform is away."""
+        self.shop.north.go_down()
+        photos = self.shop.photos
+        written = {f"originals/{name}": photos[name] for name in DOOMED}  # sent in once more
+        written[RETOUCHED] = shrink(self.current[RETOUCHED], 1600)
+        self.earlier = {path: self.current[path] for path in (RETOUCHED, UNWANTED)}
+        for path, data in written.items():
+            receipt = self.store.write(path, data)
+            expect(receipt.pending == ("north",), f"{path}: on {receipt.copies}")
+        self.store.rm_file(UNWANTED)
+        self.current.update(written)
+        del self.current[UNWANTED]
+        self.say(f"acknowledged without north: {len(written)} writes and a deletion")
+        return self.reads_nothing_stale()
+
+    def north_returns(self) -> str:
+        """Bring it back with the old bytes, for it has missed all that; nobody may see them."""
+        self.shop.north.come_back()
+        for path, data in self.earlier.items():
+            expect(self.shop.north.holds(path) == data, f"{path}: north has not kept it")
+        self.say(f"north is back, and still holds {' and '.join(self.earlier)} as they were")
+        return self.reads_nothing_stale()
+
+    def reads_nothing_stale(self) -> str:
+        """Read everything, several times, and look for what was deleted."""
+        for _ in range(3):
+            for path, data in self.current.items():
+                result = self.store.read(path)
+                expect(not result.original_missing, f"{path}: flagged, and it is there")
+                expect(result.data == data, f"{path}: {result.backend} has other bytes")
+        expect(not self.store.exists(UNWANTED), "the deleted photograph exists again")
+        listed = self.store.find("")
+        expect(listed == sorted(self.current), "the listing is not what the shop holds")
+        return f"{len(self.current)} objects read, none of them old, nothing deleted came back"
+
+    def queue_drains(self) -> str:
+        """Repair, until every platform holds what it should, under the objects' own names."""
+        end_s = time.monotonic() + 10 * LATE_WINDOW_S
+        while not (report := rs.repair(self.store)).done:
+            expect(time.monotonic() < end_s, f"left: {report.waiting} {report.failed}")
+            time.sleep(LATE_WINDOW_S / 10)
+        for platform in self.shop.platforms:
+            for path, data in self.current.items():
+                expect(platform.holds(path) == data, f"{path} is not on {platform.name}")
+            expect(platform.holds(UNWANTED) is None, f"{UNWANTED} is still on {platform.name}")
+        return "all three platforms hold the same, and nothing waits any more"
+
+    def say(self, said: str) -> None:
+        self.shop.say(said)
+
+
 # --- the drill ----------------------------------------------------------------------------
 
 
@@ -240,6 +327,16 @@ def story(shop: Shop) -> list[Step]:
     ]
 
 
+def sequel(shop: CatalogedShop) -> list[Step]:
+    """Write the script of what changes with a catalog."""
+    return [
+        Step("the shop takes a catalog", "what is there is known", shop.takes_catalog),
+        Step("north goes down again", "writes and deletions go on", shop.works_without_north),
+        Step("north returns", "nothing stale is read", shop.north_returns),
+        Step("the queue is worked through", "every platform is whole", shop.queue_drains),
+    ]
+
+
 def main(
     arguments: Sequence[str] | None = None,
     store_class: type[rs.ResilientFileSystem] = rs.ResilientFileSystem,
@@ -254,9 +351,12 @@ def main(
         parser.error(f"{keep} is not empty; name a new directory")
     logging.getLogger("resilient_store").addHandler(logging.NullHandler())  # the drill says it
     console = Console(highlight=False)
-    with servers() if given.servers else directories() as platforms:
+    with (
+        servers() if given.servers else directories() as platforms,
+        tempfile.TemporaryDirectory(prefix="outage-drill-") as folder,
+    ):
         shop = Shop(platforms, store_class, console)
-        steps = story(shop)
+        steps = [*story(shop), *sequel(CatalogedShop(shop, Path(folder) / "photos.db"))]
         for step in steps:
             console.print(Text(f"{step.event} ...", style="bold"))
             step.take()

@@ -14,7 +14,7 @@ import pytest
 import resilient_store as rs
 
 DRILL = Path(__file__).parents[2] / "examples" / "outage_drill.py"
-AT_MOST_S = 30
+AT_MOST_S = 40
 LOST = ("Wine_by_Jakkub_Mede.jpg", "friends_by_Aitzol_Berasategi.jpg")
 
 
@@ -45,9 +45,17 @@ def test_p5_the_drill_passes_in_time_and_says_which_originals_are_lost(finished,
     said = " ".join(done.stdout.split())
     for code in ("backends-unavailable", "original-missing"):
         assert f"the print order is refused for {' and '.join(LOST)} ({code})" in said
+    assert_goes_on_with_a_catalog(said)
     assert [path.name for path in tmp_path.iterdir()] == ["gallery"]
     assert_flags_the_lost_and_no_other(tmp_path / "gallery" / "index.html")
     assert_holds_previews_of_the_lost(tmp_path / "gallery" / "pictures")
+
+
+def assert_goes_on_with_a_catalog(said):
+    assert "acknowledged without north: 3 writes and a deletion" in said
+    assert "north is back, and still holds originals/Fossa_by_Jasper_Roks.jpg" in said
+    for event in ("the shop takes a catalog", "north returns", "the queue is worked through"):
+        assert f"{event} ..." in said
 
 
 def assert_flags_the_lost_and_no_other(page):
@@ -103,6 +111,7 @@ def drill(monkeypatch):
         ]
 
     monkeypatch.setattr(module, "story", short_story)
+    monkeypatch.setattr(module, "sequel", lambda _: [])
     return module
 
 
@@ -144,6 +153,58 @@ def test_p5_a_store_that_lies_makes_the_drill_fail(drill, capsys, store_class):
     out = capsys.readouterr().out
     assert "BROKEN" in out
     assert "✘" in out
+
+
+@pytest.fixture
+def drill_with_catalog(drill, monkeypatch):
+    """Cut the story down to what the catalog's part begins with; leave its queue undrained."""
+
+    def begins(shop):
+        return [
+            drill.Step("stored", "copies", shop.opens),
+            drill.Step("uploaded", "copies", shop.upload_works),
+        ]
+
+    def short_sequel(shop):
+        return [
+            drill.Step("adopted", "known", shop.takes_catalog),
+            drill.Step("down", "goes on", shop.works_without_north),
+            drill.Step("back", "nothing stale", shop.north_returns),
+        ]
+
+    monkeypatch.setattr(drill, "story", begins)
+    monkeypatch.setattr(drill, "sequel", short_sequel)
+    return drill
+
+
+class Stale(rs.ResilientFileSystem):
+    """Hands out what the first backend has, whatever it has missed."""
+
+    def read(self, path, **options):
+        result = super().read(path, **options)
+        lying = Path(self.store.configuration.backends[0].target) / path
+        return attrs.evolve(result, data=lying.read_bytes()) if lying.exists() else result
+
+
+class Resurrecting(rs.ResilientFileSystem):
+    """Shows what the first backend has, whatever was deleted."""
+
+    def exists(self, path, **options):
+        lying = Path(self.store.configuration.backends[0].target) / path
+        return lying.exists() or super().exists(path, **options)
+
+
+def test_the_short_sequel_passes_with_an_honest_store(drill_with_catalog, capsys):
+    assert drill_with_catalog.main([]) == 0
+    assert "every promise was kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("store_class", [Stale, Resurrecting])
+def test_p2_p3_a_store_that_trusts_who_returns_makes_the_drill_fail(
+    drill_with_catalog, capsys, store_class
+):
+    assert drill_with_catalog.main([], store_class) == 1
+    assert "1 of 5 promises BROKEN" in capsys.readouterr().out
 
 
 def test_a_folder_that_holds_something_is_not_overwritten(drill, tmp_path, capsys):
