@@ -263,6 +263,11 @@ class Store:
         seen = None if self.catalog is None else self.catalog.seen
         return seen is None or not seen.backend(name).suspect
 
+    def came_back(self, name: str) -> bool:
+        """Say whether a backend holds an earlier state, of which nothing new is believed."""
+        seen = None if self.catalog is None else self.catalog.seen
+        return seen is not None and seen.backend(name).came_back
+
     @property
     def holds_all(self) -> tuple[str, ...]:
         """Names of the backends whose "not found" is certain."""

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from typing import Any
 
 import attrs
 
 import resilient_store as rs
-from model.scenarios import SCENARIOS, Program, Scenario
-from model.world import (
+from resilient_store.errors import (
+    BackendsUnavailableError,
+    CatalogUnavailableError,
+    InsufficientCopiesError,
+    ObjectError,
+    OriginalMissingError,
+)
+from resilient_store.io.prepare import prepare
+from resilient_store.model.info import Headers
+from resilient_store.model.path import RESERVED
+from resilient_store.model.state import StoreState
+from resilient_store.operations.adopt import adopt_all
+from resilient_store.operations.rejoin import rejoin_one
+from resilient_store.operations.repair import repair_all
+from resilient_store.operations.sweep import sweep_all
+from resilient_store.protocol.quiet import answered
+from tests.model.scenarios import SCENARIOS, Program, Scenario
+from tests.model.world import (
     LATE_WINDOW_S,
     LEASE_S,
     PATH,
@@ -20,20 +37,6 @@ from model.world import (
     ModelFileSystem,
     Process,
 )
-from resilient_store.errors import (
-    BackendsUnavailableError,
-    CatalogUnavailableError,
-    InsufficientCopiesError,
-    ObjectError,
-    OriginalMissingError,
-)
-from resilient_store.model.info import Headers
-from resilient_store.model.path import RESERVED
-from resilient_store.model.state import StoreState
-from resilient_store.operations.adopt import adopt_all
-from resilient_store.operations.repair import repair_all
-from resilient_store.operations.sweep import sweep_all
-from resilient_store.protocol.quiet import answered
 
 PEACE_ROUNDS = 8
 
@@ -66,6 +69,7 @@ class Play:
         for task in self.model.loop.tasks_left():
             task.cancel()
         self.model.loop.run_for(100.0)
+        self.model.over = False
         for fs in self._ready:
             self.model.loop.run_until_complete(fs._close())
 
@@ -75,7 +79,7 @@ class Play:
             rs.Backend(ModelFileSystem(disk), name=name, domain=name, timeout=TIMEOUT_S)
             for name, disk in model.disks.items()
         ]
-        fs = rs.ResilientFileSystem(
+        return rs.ResilientFileSystem(
             backends,
             catalog=model.database,  # type: ignore[arg-type]
             write=rs.WriteToAll(min_copies=self.scenario.min_copies),
@@ -85,7 +89,6 @@ class Play:
             asynchronous=True,
             loop=model.loop,
         )
-        return fs
 
     async def _all(self) -> None:
         model, scenario = self.model, self.scenario
@@ -104,7 +107,14 @@ class Play:
                 quiet_again_s = LEASE_S + LATE_WINDOW_S + 5
                 extra_s = [0.0, LEASE_S + 2, quiet_again_s, quiet_again_s]
                 start_s += model.chance.choice(extra_s)
-            process = Process(f"{program[0]}{number}", number=number)
+            process = Process(
+                f"{program[0]}{number}",
+                number=number,
+                crashes_at=model.chance.randint(1, 24),
+                pauses_at=model.chance.randint(1, 12),
+            )
+            if scenario.starts and model.chance.random() < 0.8:
+                start_s = scenario.starts[number]
             start_s += model.chance.choice([0.0, 0.0, model.chance.uniform(0.0, 0.1)])
             self._processes.append(process)
             tasks.append(model.loop.create_task(self._program(process, program, start_s)))
@@ -159,6 +169,9 @@ class Play:
     async def _accidents(self) -> None:
         """Let backends go down and come back, bytes rot, and strangers write."""
         model = self.model
+        began_s = model.loop.time()
+        if model.budget.get("regress"):
+            await asyncio.sleep(140.0)
         for _ in range(40):
             await asyncio.sleep(model.chance.choice([0.001, 0.02, 0.3, 4.0]))
             name = model.chance.choice(model.names)
@@ -167,7 +180,7 @@ class Play:
                 seconds = model.chance.choice([0.5, 10.0, 60.0])
                 model.say(f"backend {name} is down for {seconds:g} s")
                 model.down_until_s[name] = model.loop.time() + seconds
-            if model.spend("regress", 0.2):
+            if model.loop.time() - began_s > 130.0 and model.spend("regress", 0.5):
                 self._go_back(name)
             if PATH in disk.objects and model.spend("rot", 0.1):
                 model.say(f"bytes rot @{name}")
@@ -187,6 +200,7 @@ class Play:
         model.excused.add(name)
         disk = model.disks[name]
         disk.objects = dict(self._before[name])
+        model.gone_back.append(name)
 
     # The programs
 
@@ -208,7 +222,7 @@ class Play:
         error: Exception | None = None
         try:
             value = await calls[verb]()
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001 - judged below
             error = raised
         if process.dead:
             return
@@ -233,9 +247,9 @@ class Play:
         if verb == "write" and error is None and rest[0].encode() not in truth:
             model.fail(f"P1: {rest[0]!r} was acknowledged, and is not what was committed")
         alone = sum(program == ("write", *rest) for program in self.scenario.programs) == 1
-        if verb == "write" and isinstance(error, InsufficientCopiesError) and alone:
-            if rest[0].encode() in [data for _, data in model.truth]:
-                model.fail(f"P1: the write of {rest[0]!r} was refused, and is committed")
+        refused = verb == "write" and isinstance(error, InsufficientCopiesError) and alone
+        if refused and rest[0].encode() in [data for _, data in model.truth]:
+            model.fail(f"P1: the write of {rest[0]!r} was refused, and is committed")
         if verb == "delete" and error is None and None not in truth:
             model.fail("P3: a deletion was acknowledged, and never committed")
 
@@ -266,6 +280,9 @@ class Play:
             model.land(late)
         fs = self._open()
         report = None
+        await prepare(fs.store)
+        for name in model.gone_back:  # somebody has looked at it, and says so
+            await rejoin_one(fs.store, name)
         for _ in range(PEACE_ROUNDS):
             await asyncio.sleep(LATE_WINDOW_S * 0.4)
             try:
@@ -288,10 +305,8 @@ class Play:
             others = [n for n in self.model.names if n != name]
             for other in others:
                 self.model.down_until_s[other] = self.model.loop.time() + 1.0
-            try:
+            with contextlib.suppress(OSError, ObjectError):
                 await fs._cat_file(PATH)
-            except (OSError, ObjectError):
-                pass
             await asyncio.sleep(1.5)
 
     def _judge_end(self) -> None:
@@ -305,10 +320,11 @@ class Play:
             if staged:
                 model.fail(f"P8: {staged} stay on {name} for ever")
             there = model.held(name, PATH)
-            if now is not None and there != now and record.present is not None:
-                if len(model.excused) < self.scenario.min_copies:
-                    model.fail(f"P7: {name} holds {there!r}, and the object is {now!r}")
-            if now is None and there is not None and (name, there) not in model.foreign:
+            kept = now is not None and len(model.excused) < self.scenario.min_copies
+            if kept and there != now and record.present is not None:
+                model.fail(f"P7: {name} holds {there!r}, and the object is {now!r}")
+            theirs = (name, there) in model.foreign or name in model.gone_back
+            if now is None and there is not None and not theirs:
                 model.fail(f"P3: {there!r} is left on {name} for ever")
 
     async def _judge_last_read(self, fs: rs.ResilientFileSystem) -> None:
@@ -325,6 +341,3 @@ class Play:
 def play(name: str, seed: int) -> Model:
     """Play a scenario by a seed."""
     return Play(SCENARIOS[name], seed).run()
-
-
-__all__ = ["play"]

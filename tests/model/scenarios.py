@@ -26,6 +26,8 @@ class Scenario:
         What was written, and is settled, before they begin.
     unsteady
         The only program that may crash or be paused; None: each of them.
+    starts
+        When each begins, in most runs; empty: chance says so.
     lying
         What somebody else has put on each backend before.
     """
@@ -39,6 +41,7 @@ class Scenario:
     lying: tuple[bytes | None, bytes | None] = (None, None)
     conditions: bool = False
     unsteady: int | None = None
+    starts: tuple[float, ...] = ()
 
 
 def _scenario(*programs: Program, **more: Any) -> Scenario:
@@ -59,8 +62,11 @@ SCENARIOS: dict[str, Scenario] = {
         shows=("leasecheck", "quiet", "takeover"),
         budget={"crash": 1, "late": 1, "pause": 1},
         unsteady=0,
+        starts=(0.0, 126.0),
     ),
-    "pause": _scenario(X, Y, shows=("leasecheck",), budget={"pause": 1}, unsteady=0),
+    "pause": _scenario(
+        X, Y, shows=("leasecheck",), budget={"pause": 1}, unsteady=0, starts=(0.0, 126.0)
+    ),
     "overwrite": _scenario(
         X, Y, init=OLD, shows=("quiet", "leasecheck"), budget={"late": 2, "pause": 1}
     ),
@@ -88,7 +94,13 @@ SCENARIOS: dict[str, Scenario] = {
         X, DELETE, REPAIR, ADOPT, complete=False, shows=("relook", "discover"), budget={"late": 1}
     ),
     "purge-slow": _scenario(
-        X, REPAIR, complete=False, shows=("lookorder",), budget={"late": 1, "pause": 1}, unsteady=1
+        X,
+        REPAIR,
+        complete=False,
+        shows=("lookorder",),
+        budget={"late": 1, "pause": 1},
+        unsteady=1,
+        starts=(0.0, 6.0),
     ),
     "purge-dup": _scenario(X, DELETE, REPAIR, complete=False, shows=("relook",), budget={"dup": 1}),
     "purge-read": _scenario(
@@ -154,14 +166,24 @@ SCENARIOS: dict[str, Scenario] = {
         READ,
         DELETE,
         REPAIR,
-        X,
+        ("write", "a"),
         init=OLD,
         min_copies=1,
         shows=("counter",),
         budget={"pause": 1},
         unsteady=0,
+        starts=(0.0, 0.0, 126.0, 127.0),
     ),
-    "back-in-time": _scenario(X, REPAIR, init=OLD, shows=("epoch",), budget={"regress": 1}),
+    "back-in-time": _scenario(
+        DELETE,
+        REPAIR,
+        READ,
+        complete=False,
+        init=OLD,
+        shows=("epoch",),
+        budget={"regress": 1},
+        starts=(0.0, 126.0, 200.0),
+    ),
     "loss-create": _scenario(X, Y, shows=("quiet",), budget={"late": 4}),
     "loss-overwrite": _scenario(X, Y, init=OLD, shows=("quiet",), budget={"late": 2}),
     "loss-delete": _scenario(DELETE, X, init=OLD, shows=("quiet",), budget={"late": 2}),

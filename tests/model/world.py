@@ -48,6 +48,10 @@ class Process:
     number: int = 0
     paused_at_s: float = 0.0
     wakes_on_change: bool = False
+    crashes_at: int = 0
+    pauses_at: int = 0
+    crash_points: int = 0
+    pause_points: int = 0
     left: list[asyncio.Handle] = attrs.field(factory=list)
 
 
@@ -63,9 +67,7 @@ class ModelLoop(SimulatedLoop):
 
     def _run_handle(self, handle: asyncio.Handle) -> None:
         process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
-        if process is not None and process.dead:
-            process.left.append(handle)
-        elif process is not None and self._now_s < process.paused_until_s:
+        if process is not None and (process.dead or self._now_s < process.paused_until_s):
             process.left.append(handle)
         else:
             handle._run()
@@ -119,6 +121,7 @@ class Model:
         self.contents: dict[str, bytes] = {}
         self.foreign: list[tuple[str, bytes]] = []
         self.excused: set[str] = set()
+        self.gone_back: list[str] = []
         self.min_copies = 1
         self.over = False
         self.paused: list[Process] = []
@@ -147,7 +150,7 @@ class Model:
     # The catalog
 
     async def _catalog_call(self, call: Callable[[], Any]) -> Any:
-        await self._perhaps_crash("before a catalog call", 0.06)
+        await self.crash_perhaps("before a catalog call")
         await asyncio.sleep(self.chance.uniform(0.0005, 0.002))
         if self.over:
             raise CatalogDownError("it is over")
@@ -166,37 +169,48 @@ class Model:
             raise CommitUnknownError("lost")
         answer = call()
         self.look(before)
-        await self._perhaps_crash("after a catalog call", 0.08)
-        await self._perhaps_pause(0.15)
+        await self.crash_perhaps("after a catalog call")
+        await self.pause_perhaps()
         return answer
 
-    async def _perhaps_crash(self, where: str, likely: float) -> None:
-        process = PROCESS.get()
-        mine = process is not None and (self.unsteady is None or process.number == self.unsteady)
-        if process is not None and mine and self.spend("crash", likely):
+    async def crash_perhaps(self, where: str) -> None:
+        """Let the process die here, if its turn has come."""
+        process = self._unsteady_process()
+        if process is None:
+            return
+        process.crash_points += 1
+        if process.crash_points == process.crashes_at and self.spend("crash", 1.0):
             self.say(f"crashes {where}")
             process.dead = True
             await asyncio.sleep(0)
 
-    async def _perhaps_pause(self, likely: float) -> None:
+    async def pause_perhaps(self) -> None:
+        """Let the process stop here for longer than its lease, if its turn has come."""
+        process = self._unsteady_process()
+        if process is None:
+            return
+        process.pause_points += 1
+        if process.pause_points != process.pauses_at or not self.spend("pause", 1.0):
+            return
+        long_s = LEASE_S + LATE_WINDOW_S + 40
+        seconds = self.chance.choice([LEASE_S + 5, long_s, long_s])
+        now_s = self.loop.time()
+        process.paused_at_s, process.paused_until_s = now_s, now_s + seconds
+        process.wakes_on_change = self.chance.random() < 0.3
+        self.loop.call_at(
+            process.paused_until_s,
+            functools.partial(self.wake, changed=False),
+            context=contextvars.Context(),
+        )
+        self.paused.append(process)
+        self.say(f"is paused for {seconds:g} s")
+        await asyncio.sleep(0)
+
+    def _unsteady_process(self) -> Process | None:
         process = PROCESS.get()
-        mine = process is not None and (self.unsteady is None or process.number == self.unsteady)
-        if process is not None and mine and self.record().intent is not None:
-            likely *= 4  # to be paused does harm while something is under way
-        if process is not None and mine and self.spend("pause", likely):
-            long_s = LEASE_S + LATE_WINDOW_S + 40
-            seconds = self.chance.choice([LEASE_S + 5, long_s, long_s])
-            process.paused_until_s = self.loop.time() + seconds
-            process.wakes_on_change = self.chance.random() < 0.3
-            self.loop.call_at(
-                process.paused_until_s,
-                functools.partial(self.wake, changed=False),
-                context=contextvars.Context(),
-            )
-            process.paused_at_s = self.loop.time()
-            self.paused.append(process)
-            self.say(f"is paused for {seconds:g} s")
-            await asyncio.sleep(0)
+        if process is None or self.unsteady not in (None, process.number):
+            return None
+        return process
 
     # Late requests
 
@@ -359,7 +373,7 @@ class ModelFamily(SimulatedFamily):
     ) -> Any:
         disk: ModelDisk = self._disk  # type: ignore[assignment]
         model = disk.model
-        await model._perhaps_crash(f"before {verb} {key} @{disk.name}", 0.02)
+        await model.crash_perhaps(f"before {verb} {key} @{disk.name}")
         await asyncio.sleep(model.chance.choice([0.1, 0.5, 1.0, 3.0]) * LATENCY_S)
         if model.over:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "it is over")
@@ -386,8 +400,8 @@ class ModelFamily(SimulatedFamily):
             model.say(f"{verb} {key} @{disk.name}: the answer is lost")
             raise ConnectionResetError(errno.ECONNRESET, "reset")
         await asyncio.sleep(LATENCY_S / 2)
-        await model._perhaps_crash(f"after {verb} {key} @{disk.name}", 0.06)
-        await model._perhaps_pause(0.08)
+        await model.crash_perhaps(f"after {verb} {key} @{disk.name}")
+        await model.pause_perhaps()
         return result
 
     async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:

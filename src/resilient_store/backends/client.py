@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import math
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -38,6 +39,8 @@ RATE_BYTES_PER_S = 1_000_000
 LAST_RESORT_S = 1.0
 _SLOW_SHARE = 0.5
 _PROBE_BYTES = 65536
+# A backend that was silent for so long may have been brought back from a backup meanwhile.
+ADMITTED_FOR_S = 60.0
 # A probe's place is kept beyond its deadline, so that two never overlap.
 _LEASE_MARGIN_S = 1.0
 
@@ -99,6 +102,7 @@ class BackendClient:
         self.creates_exclusively: bool | None = None
         self._opener = opener
         self._admission = self._admit = admit
+        self._answered_s = -math.inf
         self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Session]
         self._sessions = weakref.WeakKeyDictionary()
 
@@ -215,6 +219,7 @@ class BackendClient:
     def trust(self) -> None:
         """Ask no more whether it is the store's: a person has said so."""
         self._admit = None
+        self._answered_s = runtime.now_s()
 
     def doubt(self) -> None:
         """Ask again before its next use: it was away, and may come back as another."""
@@ -297,10 +302,14 @@ class BackendClient:
         took_s = runtime.now_s() - started_s
         slow = reply.ok and took_s > _SLOW_SHARE * (deadline.when_s - started_s)
         if counted or not reply.ok:
-            self.health.record(
-                kind, reply.outcome, runtime.now_s(), key=key, slow=slow, took_s=took_s
-            )
+            self._record(kind, key, reply.outcome, took_s, slow=slow)
         return reply
+
+    def _record(self, kind: Kind, key: str, outcome: Outcome, took_s: float, *, slow: bool) -> None:
+        now_s = runtime.now_s()
+        if outcome.answers:
+            self._answered_s = now_s
+        self.health.record(kind, outcome, now_s, key=key, slow=slow, took_s=took_s)
 
     def _session(self) -> _Session:
         loop = asyncio.get_running_loop()
@@ -327,11 +336,14 @@ class BackendClient:
                     session.family = await self._opener()
                     self.traits = session.family.traits
                     close_with(self, session.family, asyncio.get_running_loop())
+        if runtime.now_s() - self._answered_s > ADMITTED_FOR_S:
+            self.doubt()
         if self._admit is not None:
             async with session.opening:
                 if self._admit is not None:
                     await self._admit(self, session.family)
                     self._admit = None
+                    self._answered_s = runtime.now_s()
         return session.family
 
 

@@ -6,6 +6,7 @@ alone is told apart, since its caller has to ask again (R6).
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -23,6 +24,8 @@ from resilient_store.catalog.opening import database_at
 from resilient_store.model.state import Record, StoreState
 from resilient_store.protocol.moment import Moment
 from resilient_store.threads import AbandonedError, DaemonPool
+
+logger = logging.getLogger("resilient_store")
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -172,6 +175,8 @@ class Catalog:
         try:
             if self._database is not None:
                 await self._write(lambda database: database.close(), Gate())
+        except CatalogDownError as error:  # its connections end with the process
+            logger.warning("the catalog could not be closed: %s", error)
         finally:
             self._writers.close()
             self._readers.close()

@@ -173,8 +173,8 @@ def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:
 
 
 def _backend_of(row: Row) -> BackendRow:
-    name, domain, met, known, drained, suspect, epoch, raised_s, raise_due, *times = row
-    answered_s, failed_s, away_from_s, back_s = times
+    name, domain, met, known, drained, suspect, came_back, epoch, raised_s, *more = row
+    raise_due, answered_s, failed_s, away_from_s, back_s = more
     return BackendRow(
         name=name,
         domain=decode(domain),
@@ -182,6 +182,7 @@ def _backend_of(row: Row) -> BackendRow:
         known=known == 1,
         drained=drained == 1,
         suspect=suspect == 1,
+        came_back=came_back == 1,
         epoch=epoch,
         raised_s=raised_s,
         raise_due=raise_due == 1,

@@ -78,6 +78,7 @@ backends = _table(
     _must("known", SmallInteger),
     _must("drained", SmallInteger),
     _must("suspect", SmallInteger),
+    _must("came_back", SmallInteger),
     _must("epoch", BigInteger),
     _must("raised_s", Double),
     _must("raise_due", SmallInteger),

@@ -283,6 +283,9 @@ class BackendRow:
         Whether the catalog knows all that lies on it: it was empty when it was met, or adopted.
     suspect
         Whether so much of it was missing that its "not found" says nothing.
+    came_back
+        Whether it came back from an earlier state: what the catalog does not know there may be
+        what was deleted since, and is nothing until a person has it adopted (R19).
     epoch
         What its identity must carry at least (R19).
     raised_s
@@ -305,6 +308,7 @@ class BackendRow:
     known: bool = False
     drained: bool = False
     suspect: bool = False
+    came_back: bool = False
     epoch: int = 0
     raised_s: float = 0.0
     raise_due: bool = False

@@ -144,6 +144,8 @@ async def adopt_all(
             report.failed[path] = str(one)
         else:
             raise one
+    if paths is None and not report.failed:
+        await store.known.change_state(functools.partial(_adopted, names=names))
     everything = paths is None and backends is None
     try:
         if complete and everything and not (report.failed or report.conflicts):
@@ -166,6 +168,12 @@ async def _listed(store: Store, names: tuple[str, ...], report: AdoptReport) -> 
     wrong = {key: why for key in mine if (why := problem(key))}
     report.refused.update(wrong)
     return [key for key in mine if key not in wrong]
+
+
+def _adopted(state: StoreState | None, _: float, *, names: tuple[str, ...]) -> StoreState:
+    assert state is not None, "a store that was prepared has an identity"
+    rows = {name: attrs.evolve(state.backend(name), came_back=False) for name in names}
+    return attrs.evolve(state, backends={**state.backends, **rows})
 
 
 def _complete(state: StoreState | None, _: float, *, names: tuple[str, ...]) -> StoreState:

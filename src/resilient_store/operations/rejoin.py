@@ -64,18 +64,21 @@ def rejoin(fs: StoreOwner, name: str) -> int:
         raise ConfigurationError(
             f"there is no backend {name!r}; there are {', '.join(fs.store.clients)}"
         )
-    count: int = sync(fs.loop, _rejoin, fs.store, name)
+    count: int = sync(fs.loop, rejoin_one, fs.store, name)
     return count
 
 
-async def _rejoin(store: Store, name: str) -> int:
+async def rejoin_one(store: Store, name: str) -> int:
+    """Take one backend back, as `rejoin` says."""
     await prepare(store)
     client = store.clients[name]
     client.trust()
     try:
         state = await store.known.state()
         assert state is not None, "a store that was prepared has an identity"
-        epoch = await _check(client, state) + 1
+        known = state.backend(name).epoch
+        found = await _check(client, state)
+        epoch = max(known, found) + 1
         count, after = 0, ""
         while page := await store.known.held_by(name, after, PAGE):
             await store.known.change(page, functools.partial(_doubt_all, name=name))
@@ -85,7 +88,13 @@ async def _rejoin(store: Store, name: str) -> int:
         if not written.ok:
             raise BackendsUnavailableError("", [written], "Its identity could not be written")
         await store.known.change_state(
-            functools.partial(_rejoined, client=client, epoch=epoch, names=tuple(store.clients))
+            functools.partial(
+                _rejoined,
+                client=client,
+                epoch=epoch,
+                names=tuple(store.clients),
+                came_back=found < known,
+            )
         )
     except CatalogDownError as error:
         raise unavailable("", error) from None
@@ -93,17 +102,16 @@ async def _rejoin(store: Store, name: str) -> int:
 
 
 async def _check(client: BackendClient, state: StoreState) -> int:
-    """Return the highest epoch that anybody knows of."""
+    """Return the epoch that the backend carries; -1 where it carries no identity any more."""
     reply = await client.get(KEY)
     if reply.value is None and reply.outcome is not Outcome.NOT_FOUND:
         raise BackendsUnavailableError("", [reply])
-    row = state.backend(client.name)
     if reply.value is None:
-        return row.epoch
+        return -1
     found = Identity.decode(reply.value.data)
     if found.store != state.identity:
         raise StoreIdentityError(f"backend {client.name} belongs to another store: {THREE_WAYS}")
-    return max(row.epoch, found.epoch)
+    return found.epoch
 
 
 def _doubt_all(
@@ -119,7 +127,9 @@ def _rejoined(
     client: BackendClient,
     epoch: int,
     names: tuple[str, ...],
+    came_back: bool,
 ) -> StoreState:
     after = met(state, now_s, name=client.name, domain=client.domain, known=False, configured=names)
-    row = attrs.evolve(after.backend(client.name), epoch=epoch, suspect=False)
+    before = after.backend(client.name)
+    row = attrs.evolve(before, epoch=epoch, suspect=False, came_back=before.came_back or came_back)
     return attrs.evolve(after, backends={**after.backends, client.name: row})

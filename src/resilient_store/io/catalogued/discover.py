@@ -38,7 +38,7 @@ async def discover(store: Store, record: Record) -> bool:
     nowhere: list[str] = []
 
     async def perform(client: BackendClient) -> Reply[ObjectInfo]:
-        reply = await _unexplained(record, client)
+        reply = await _unexplained(store, record, client)
         if reply.outcome is Outcome.NOT_FOUND:
             if not store.believes_absence(client.name):
                 return Reply(client.name, Outcome.UNAVAILABLE, detail="suspect")
@@ -71,25 +71,33 @@ async def discover(store: Store, record: Record) -> bool:
     )
 
 
-async def _unexplained(record: Record, client: BackendClient) -> Reply[ObjectInfo]:
+async def _unexplained(store: Store, record: Record, client: BackendClient) -> Reply[ObjectInfo]:
     """Look at a key; what an open intent or a void explains is not there (R11, R12, R14)."""
     reply = await client.info(record.path)
     info = reply.value
     if info is None or info.directory:
         return reply
-    nothing: Reply[ObjectInfo] = Reply(client.name, Outcome.NOT_FOUND)
+    if store.came_back(client.name):
+        detail = "it came back from an earlier state; adopt what lies there"
+        return Reply(client.name, Outcome.UNAVAILABLE, detail=detail)
     if record.intent is not None and client.name in record.intent.direct:
-        return nothing
+        return Reply(client.name, Outcome.NOT_FOUND)
+    explained = await _is_explained(record, client, info)
+    if explained.value is None:
+        return Reply(client.name, explained.outcome, detail=explained.detail)
+    return Reply(client.name, Outcome.NOT_FOUND) if explained.value else reply
+
+
+async def _is_explained(record: Record, client: BackendClient, info: ObjectInfo) -> Reply[bool]:
+    """Say whether a creation that failed may have left what lies there."""
     voids = [void for void in record.voids if client.name in void.backends]
-    if not voids:
-        return reply
-    if all(void.checksum for void in voids):
-        summed = await checksum_of(client, record.path, info)
-        if summed.value is None:
-            return Reply(client.name, summed.outcome, detail=summed.detail)
-        if not any(void.explains(client.name, summed.value) for void in voids):
-            return reply
-    return nothing
+    if not voids or not all(void.checksum for void in voids):
+        return Reply(client.name, Outcome.OK, bool(voids))
+    summed = await checksum_of(client, record.path, info)
+    if summed.value is None:
+        return Reply(client.name, summed.outcome, detail=summed.detail)
+    explains = any(void.explains(client.name, summed.value) for void in voids)
+    return Reply(client.name, Outcome.OK, explains)
 
 
 def stripped(headers: Headers) -> Headers:

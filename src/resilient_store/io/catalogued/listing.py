@@ -155,10 +155,14 @@ async def _united(
             return Listed(found)
         raise
     hidden = await store.known.hidden(f"{path}/" if path else "")
+    believed = {
+        key: {name: info for name, info in words.items() if not store.came_back(name)}
+        for key, words in merged.entries.items()
+    }
     entries = {
         key: entry(key, *best(words))
-        for key, words in merged.entries.items()
-        if key and not is_hidden(key) and key not in hidden and key not in found
+        for key, words in believed.items()
+        if key and words and not is_hidden(key) and key not in hidden and key not in found
     }
     folders = {folder for key in (*found, *entries) for folder in _folders(key)}
     kept = {

@@ -168,6 +168,7 @@ def _backend(name: str) -> st.SearchStrategy[BackendRow]:
         epoch=numbers(),
         raised_s=times(),
         raise_due=st.booleans(),
+        came_back=st.booleans(),
         answered_s=times(),
         failed_s=times(),
         away_from_s=times(),
