@@ -59,18 +59,22 @@ class Shop:
             for name in names or self.names
         ]
 
-    def open(
-        self, names: tuple[str, ...] | None = None, *, catalog: str = "", **options: Any
-    ) -> rs.ResilientFileSystem:
-        """Open the store, as another process would: nothing is shared but the catalog."""
-        backend = {n: options.pop(n) for n in ("timeout", "stall_timeout") if n in options}
-        settings: dict[str, Any] = {
+    def settings(self, catalog: str = "", **options: Any) -> dict[str, Any]:
+        """Return how the store is opened, as far as `options` say nothing else."""
+        return {
             "catalog": f"sqlite:///{catalog or self.catalog}",
             "write": rs.WriteToAll(min_copies=2, min_domains=2),
             "late_window": LATE_WINDOW_S,
             "lock_timeout": 1.0,
             **options,
         }
+
+    def open(
+        self, names: tuple[str, ...] | None = None, *, catalog: str = "", **options: Any
+    ) -> rs.ResilientFileSystem:
+        """Open the store, as another process would: nothing is shared but the catalog."""
+        backend = {n: options.pop(n) for n in ("timeout", "stall_timeout") if n in options}
+        settings = self.settings(catalog, **options)
         fs = rs.ResilientFileSystem(self.backends(names, **backend), **settings)
         self._opened.append(fs)
         return fs

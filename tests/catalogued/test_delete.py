@@ -12,6 +12,7 @@ from tests.catalogued.stage import (
     CAT,
     DOG,
     FOREIGN,
+    LATE_WINDOW_S,
     NAMES,
     ONE,
     PAUSE_S,
@@ -22,6 +23,7 @@ from tests.catalogued.stage import (
     took_s,
     well_again,
 )
+from tests.traps.faulty import ANSWERS, over, two
 
 
 def absent(*stores):
@@ -188,6 +190,31 @@ def test_a_deletion_that_one_backend_refuses_is_a_deletion_and_is_carried_out_la
     converge(fs)
     assert record(fs, CAT).is_empty
     absent(fs)
+
+
+@pytest.mark.parametrize("answer", [name for name in ANSWERS if name != "corrupt"])
+def test_p3_a_deletion_is_one_whatever_a_backend_answers_to_it(tmp_path, answer):
+    options = {
+        "catalog": f"sqlite:///{tmp_path}/photos.db",
+        "write": rs.WriteToAll(min_copies=1),
+        "late_window": LATE_WINDOW_S,
+    }
+    fs, one, other = two(**options)
+    with fs:
+        fs.write(CAT, ONE)
+        one.plan = lambda verb, path: ANSWERS[answer]() if verb == "rm_file" else None
+        fs.rm(CAT)
+        assert (one.holds(CAT), other.holds(CAT)) == (ONE, None)
+        with over(one, other, **options) as another:
+            absent(fs, another)
+            report = rs.repair(another)
+            assert CAT in {**report.waiting, **report.failed}
+        one.heal()
+        well_again(fs)
+        absent(fs)
+        converge(fs)
+        assert (one.holds(CAT), record(fs, CAT).is_empty) == (None, True)
+        assert rs.adopt(fs).adopted == []
 
 
 def test_somebody_elses_bytes_are_kept_when_their_path_is_deleted(fs, shop):

@@ -24,6 +24,7 @@ from tests.catalogued.stage import (
     took_s,
     well_again,
 )
+from tests.traps.faulty import ANSWERS, two
 
 MIB = 1 << 20
 THUMB, PREVIEW = "thumbs/cat.jpg", "previews/cat.jpg"
@@ -265,6 +266,24 @@ def test_what_cannot_be_had_now_leaves_a_replicas_state_alone(fs, shop):
     assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
     shop.bring_back("aws")
     assert fs.read(CAT).backend == "aws"
+
+
+@pytest.mark.parametrize("answer", [name for name in ANSWERS if name != "corrupt"])
+def test_an_answer_that_says_nothing_of_the_bytes_condemns_no_replica(tmp_path, answer):
+    catalog = {"catalog": f"sqlite:///{tmp_path}/photos.db", "write": rs.WriteToAll(min_copies=1)}
+    fs, one, other = two(**catalog)
+    with fs:
+        fs.write(CAT, ONE)
+        one.fail(answer)
+        assert fs.read(CAT).backend == "other"
+        assert states(fs, CAT) == {"one": "good", "other": "good"}
+        other.fail(answer)
+        with pytest.raises(rs.BackendsUnavailableError):
+            fs.cat(CAT)
+        assert states(fs, CAT) == {"one": "good", "other": "good"}
+        one.heal()
+        well_again(fs)
+        assert fs.cat(CAT) == ONE
 
 
 def test_a_good_replica_is_not_blamed_for_what_another_backend_does(fs, shop):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
+import sqlite3
 import threading
 import time
 
 import pytest
 
 import resilient_store as rs
+from resilient_store.model.step import Step
+from resilient_store.runtime import at_each_step
 from tests.catalogued.stage import (
     CAT,
     DOG,
@@ -258,6 +262,35 @@ def test_p2_a_writer_that_was_paused_beyond_its_lease_loses_and_is_not_seen(shop
 
 
 @pytest.mark.usefixtures("_short_margins")
+def test_p2_a_writer_that_was_paused_just_before_its_commit_loses(shop):
+    """By its own clock the lease may last; the commit itself finds the intent gone."""
+    paused = shop.open(lease=0.1, timeout=0.2)
+    paused.write(CAT, ONE)
+    overtaking = shop.settings(lock_timeout=10.0, asynchronous=True)
+
+    async def overtake():
+        async with rs.ResilientFileSystem(shop.backends(), **overtaking) as other:
+            await other._write(CAT, TWO)
+
+    def pause(step):
+        if step is Step.WRITE_ARRIVED:
+            at_each_step(None)
+            thread = threading.Thread(target=lambda: asyncio.run(overtake()))
+            thread.start()
+            thread.join()  # the paused one's loop stands still meanwhile
+
+    at_each_step(pause)
+    try:
+        with pytest.raises(rs.ConcurrentWriteError):
+            paused.write(CAT, THREE)
+    finally:
+        at_each_step(None)
+    assert [store.cat(CAT) for store in (paused, shop.open())] == [TWO, TWO]
+    converge(paused)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, TWO)
+
+
+@pytest.mark.usefixtures("_short_margins")
 def test_p8_the_intent_of_a_writer_that_never_returns_needs_no_person(shop):
     dead = shop.open(lease=0.1)
     file = dead.open(DOG, "wb")
@@ -272,6 +305,40 @@ def test_p8_the_intent_of_a_writer_that_never_returns_needs_no_person(shop):
     assert [shop.objects(name) for name in NAMES] == [[], [], []]
     with pytest.raises(rs.ConcurrentWriteError):
         file.close()
+
+
+def test_two_processes_that_see_one_backend_each_write_one_after_the_other(fs, shop):
+    """There is nothing to outvote: the catalog they share has put them in order."""
+    fs.exists(CAT)
+    one_each = {"write": rs.WriteToAll(min_copies=1), "lock_timeout": 10.0}
+    stores = shop.open(("aws",), **one_each), shop.open(("gcp",), **one_each)
+    receipts = []
+
+    def write(store, data):
+        receipts.extend((store.write(CAT, data).version, data) for _ in range(5))
+
+    threads = [threading.Thread(target=write, args=p) for p in zip(stores, (ONE, TWO), strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    last = max(receipts)[1]
+    assert len({version for version, _ in receipts}) == 10
+    assert fs.cat(CAT) == last
+    converge(fs)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, last)
+
+
+def test_no_transaction_is_open_while_bytes_travel(fs, shop):
+    fs.write(CAT, ONE)
+    with fs.open(CAT, "wb") as file:
+        file.write(bytes(PART + 1))
+        other = sqlite3.connect(shop.catalog, timeout=0, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+        other.close()
+        assert record(fs, CAT).intent.kind == "write"
+    assert fs.cat(CAT) == bytes(PART + 1)
 
 
 def test_exclusive_creation_has_one_winner(fs, shop):
