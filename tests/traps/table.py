@@ -26,6 +26,16 @@ GCS = "traps/test_gcs.py::"
 AZURE = "traps/test_azure.py::"
 PLATFORMS = "traps/test_platforms.py::"
 SUITE = "conformance/test_fsspec_suites.py::"
+PEERS = "catalogued/test_peers.py::"
+WRITE = "catalogued/test_write.py::"
+READ = "catalogued/test_read.py::"
+DELETE = "catalogued/test_delete.py::"
+REPAIR = "catalogued/test_repair.py::"
+IDENTITY = "catalogued/test_identity.py::"
+SQLITE = "catalog/test_sqlite.py::"
+POSTGRES = "catalog/test_postgres.py::"
+PROCESSES = "catalog/test_processes.py::"
+KILLED = "crashes/test_sigkill.py::"
 
 Row = tuple[int, str, tuple[str, ...] | str]
 
@@ -469,22 +479,88 @@ TRAPS: tuple[Row, ...] = (
         "one member down, all down",
         (
             SUITE + "TestGetDirectoriesOneDead",
+            "catalogued/test_fsspec_suites.py::TestPutOneDead",
             RESOURCES + "test_many_reads_at_once_with_a_hung_backend",
         ),
     ),
     (
         63,
         "writing again repairs nothing",
-        (WRITERS + "test_writing_again_completes_what_a_backend_missed",),
+        (
+            WRITERS + "test_writing_again_completes_what_a_backend_missed",
+            PEERS + "test_row_1r_who_missed_a_write_holds_it_after_its_return",
+        ),
     ),
-    (64, "a deletion that was refused here and done there", "catalog"),
-    (65, "an empty listing taken for a deletion of all", "operations"),
-    (66, "the deleted comes back with who missed it", "catalog"),
-    (67, "a lost marker makes good bytes unreadable", "catalog"),
-    (68, "tombstones that expire", "catalog"),
-    (69, "repair destroys the last good copy", "operations"),
-    (70, "a failed read condemns a good copy", "catalog"),
-    (71, "locks of the dead", "catalog"),
+    (
+        64,
+        "a deletion that was refused here and done there",
+        (
+            DELETE + "test_p3_a_deletion_is_one_whatever_a_backend_answers_to_it",
+            DELETE
+            + "test_a_deletion_that_one_backend_refuses_is_a_deletion_and_is_carried_out_later",
+        ),
+    ),
+    (
+        65,
+        "an empty listing taken for a deletion of all",
+        (
+            IDENTITY + "test_an_emptied_bucket_is_unavailable_and_nothing_on_it_is_missing",
+            IDENTITY + "test_a_disk_that_is_not_mounted_is_unavailable_and_is_as_before_when_it_is",
+            IDENTITY + "test_more_than_a_hundred_missing_make_a_backend_suspect",
+        ),
+    ),
+    (
+        66,
+        "the deleted comes back with who missed it",
+        (
+            DELETE + "test_p3_whoever_was_away_brings_nothing_back",
+            DELETE + "test_p3_after_the_purge_adopting_brings_nothing_back",
+            IDENTITY
+            + "test_p2_p3_a_backend_that_went_back_in_time_serves_nothing_before_it_was_verified",
+            REPAIR + "test_p7_any_history_of_outages_ends_whole",
+        ),
+    ),
+    (
+        67,
+        "a lost marker makes good bytes unreadable",
+        (DELETE + "test_p3_a_tombstone_whose_bytes_went_some_other_way_is_purged_all_the_same",),
+    ),
+    (
+        68,
+        "tombstones that expire",
+        (
+            DELETE + "test_p3_a_tombstone_waits_for_the_last_backend_however_long_it_is_away",
+            DELETE
+            + "test_p3_a_tombstone_waits_for_a_backend_that_was_taken_out_of_the_configuration",
+        ),
+    ),
+    (
+        69,
+        "repair destroys the last good copy",
+        (
+            REPAIR + "test_p4_repair_copies_from_nobody_who_does_not_verify",
+            REPAIR + "test_p4_repair_invents_nothing_where_no_copy_is_left",
+            READ + "test_a_good_replica_is_not_blamed_for_what_another_backend_does",
+            IDENTITY + "test_more_than_a_hundred_missing_make_a_backend_suspect",
+        ),
+    ),
+    (
+        70,
+        "a failed read condemns a good copy",
+        (
+            READ + "test_an_answer_that_says_nothing_of_the_bytes_condemns_no_replica",
+            READ + "test_what_cannot_be_had_now_leaves_a_replicas_state_alone",
+        ),
+    ),
+    (
+        71,
+        "locks of the dead",
+        (
+            KILLED + "test_a_killed_process_leaves_what_stands",
+            WRITE + "test_p8_the_intent_of_a_writer_that_never_returns_needs_no_person",
+            REPAIR + "test_p8_a_repair_that_was_killed_is_gone_on_with",
+        ),
+    ),
     (
         72,
         "names with quotes and worse",
@@ -493,11 +569,21 @@ TRAPS: tuple[Row, ...] = (
             NAMES + "test_a_name_that_one_platform_reads_in_another_way_is_refused_everywhere",
         ),
     ),
-    (73, "two copies and no arbiter", "catalog"),
+    (
+        73,
+        "two copies and no arbiter",
+        (
+            WRITE + "test_two_processes_that_see_one_backend_each_write_one_after_the_other",
+            PEERS + "test_row_11_two_writers_never_leave_the_backends_different",
+        ),
+    ),
     (
         74,
         "bytes are mirrored, headers are not",
-        (SURFACE + "test_headers_are_kept_by_overwrite_copy_and_move",),
+        (
+            SURFACE + "test_headers_are_kept_by_overwrite_copy_and_move",
+            WRITE + "test_headers_are_kept_by_overwrites_and_by_repair",
+        ),
     ),
     (75, "mirrors written one after the other", "simulation"),
     (
@@ -575,15 +661,73 @@ TRAPS: tuple[Row, ...] = (
         (LOAD + "test_load_that_does_not_stop_keeps_a_backend_down_that_is_well_again",),
     ),
     # catalogs
-    (90, "a commit that power takes back", "catalog"),
-    (91, "a busy time-out that does not help", "catalog"),
-    (92, "a write-ahead log on a network disk", "catalog"),
-    (93, "a connection carried over a fork", "catalog"),
-    (94, "a closed file that drops its locks", "catalog"),
-    (95, "a session lock behind a pooler", "catalog"),
-    (96, "idle in a transaction", "catalog"),
-    (97, "the commit whose answer is lost", "catalog"),
-    (98, "an owner that outlives its lease", "catalog"),
+    (
+        90,
+        "a commit that power takes back",
+        (
+            SQLITE + "test_every_connection_keeps_what_it_acknowledges",
+            SQLITE + "test_a_file_that_cannot_be_made_durable_is_refused",
+            POSTGRES + "test_a_server_that_may_lose_what_it_acknowledges_is_refused",
+        ),
+    ),
+    (
+        91,
+        "a busy time-out that does not help",
+        (
+            PROCESSES + "test_nobody_hears_that_the_database_is_locked",
+            SQLITE + "test_every_writing_transaction_begins_with_the_lock",
+        ),
+    ),
+    (
+        92,
+        "a write-ahead log on a network disk",
+        (
+            SQLITE + "test_a_network_file_system_is_refused_before_anything_is_opened",
+            SQLITE + "test_a_folder_without_shared_memory_is_refused",
+        ),
+    ),
+    (
+        93,
+        "a connection carried over a fork",
+        (
+            PROCESSES + "test_forked_children_write_with_connections_of_their_own",
+            PROCESSES + "test_a_childs_end_does_not_disturb_its_parent",
+            PROCESSES
+            + "test_a_connection_that_could_not_be_closed_before_a_fork_is_not_used_after",
+        ),
+    ),
+    (94, "a closed file that drops its locks", "operations"),
+    (
+        95,
+        "a session lock behind a pooler",
+        (POSTGRES + "test_nothing_outlives_a_transaction_on_the_server",),
+    ),
+    (
+        96,
+        "idle in a transaction",
+        (
+            WRITE + "test_no_transaction_is_open_while_bytes_travel",
+            POSTGRES + "test_who_is_stopped_in_the_middle_of_a_change_holds_nobody_up_for_ever",
+        ),
+    ),
+    (
+        97,
+        "the commit whose answer is lost",
+        (
+            SQLITE + "test_an_error_in_commit_leaves_the_outcome_unknown",
+            POSTGRES + "test_an_answer_lost_in_commit_leaves_the_outcome_unknown",
+            "crashes/test_postgres.py::test_a_commit_whose_answer_is_lost_is_asked_again",
+        ),
+    ),
+    (
+        98,
+        "an owner that outlives its lease",
+        (
+            WRITE + "test_p2_a_writer_that_was_paused_beyond_its_lease_loses_and_is_not_seen",
+            WRITE + "test_p2_a_writer_that_was_paused_just_before_its_commit_loses",
+            "crashes/test_workers.py::test_a_move_that_takes_longer_than_its_lease_keeps_both_paths",
+        ),
+    ),
     # images
     (99, "a check that checks nothing", "images"),
     (100, "half an image, accepted as black", "images"),
