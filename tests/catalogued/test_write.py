@@ -262,32 +262,45 @@ def test_p2_a_writer_that_was_paused_beyond_its_lease_loses_and_is_not_seen(shop
 
 
 @pytest.mark.usefixtures("_short_margins")
-def test_p2_a_writer_that_was_paused_just_before_its_commit_loses(shop):
+@pytest.mark.parametrize("under_way", [False, True])
+def test_p2_a_writer_that_was_paused_just_before_its_commit_loses(shop, under_way):
     """By its own clock the lease may last; the commit itself finds the intent gone."""
     paused = shop.open(lease=0.1, timeout=0.2)
     paused.write(CAT, ONE)
+    data = TWO + bytes(PART)
     overtaking = shop.settings(lock_timeout=10.0, asynchronous=True)
+    overtaken, go_on = threading.Event(), threading.Event()
 
     async def overtake():
         async with rs.ResilientFileSystem(shop.backends(), **overtaking) as other:
-            await other._write(CAT, TWO)
+            file = await other.open_async(CAT, "wb")
+            await file.write(data)
+            if under_way:
+                overtaken.set()
+                go_on.wait()
+            await file.close()
+            overtaken.set()
+
+    thread = threading.Thread(target=lambda: asyncio.run(overtake()))
 
     def pause(step):
         if step is Step.WRITE_ARRIVED:
             at_each_step(None)
-            thread = threading.Thread(target=lambda: asyncio.run(overtake()))
             thread.start()
-            thread.join()  # the paused one's loop stands still meanwhile
+            overtaken.wait()  # the paused one's loop stands still meanwhile
 
     at_each_step(pause)
     try:
         with pytest.raises(rs.ConcurrentWriteError):
             paused.write(CAT, THREE)
+        assert not under_way or paused.cat(CAT) == ONE
     finally:
         at_each_step(None)
-    assert [store.cat(CAT) for store in (paused, shop.open())] == [TWO, TWO]
+        go_on.set()
+        thread.join()
+    assert [store.cat(CAT) for store in (paused, shop.open())] == [data, data]
     converge(paused)
-    assert shop.held(CAT) == dict.fromkeys(NAMES, TWO)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, data)
 
 
 @pytest.mark.usefixtures("_short_margins")
@@ -375,6 +388,13 @@ def test_a_new_path_is_written_at_its_own_key_and_an_overwrite_in_staging(fs, sh
     converge(fs)
     assert places(fs, CAT) == dict.fromkeys(NAMES, "own")
     assert [shop.staged(name) for name in NAMES] == [[], [], []]
+
+
+def test_overwrites_in_quick_succession_keep_no_more_than_the_last_in_staging(fs, shop):
+    for data in (ONE, TWO, THREE, ONE):
+        fs.write(CAT, data)
+    last = f".resilient/staging/{places(fs, CAT)['aws']}/{CAT}"
+    assert [shop.staged(name) for name in NAMES] == [[last]] * 3
 
 
 def test_p1_what_lands_late_at_the_own_key_harms_no_counted_copy(fs, shop):
