@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import tempfile
@@ -152,13 +153,18 @@ def _unescaped(point: str) -> str:
 
 
 def shares_memory(folder: str) -> bool:
-    """Try to map a new file of a folder into memory, shared, and write there."""
+    """Try to map a new file of a folder into memory, shared, and write there.
+
+    The page is written to the file first: to touch one that a full disk has no room for ends the
+    process. What a full disk can do nobody can try; the calls themselves will say that it is full.
+    """
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.truncate(mmap.PAGESIZE)
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            if file.write(bytes(mmap.PAGESIZE)) < mmap.PAGESIZE:
+                return True
             with mmap.mmap(file.fileno(), mmap.PAGESIZE) as memory:
                 memory[0] = 1
                 memory.flush()
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return True
