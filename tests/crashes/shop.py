@@ -1,4 +1,4 @@
-"""A store on three directories and a catalog in SQLite, opened by many, seen from behind.
+"""A store on three directories and a catalog, opened by many processes, seen from behind.
 
 Its lease and late window are so short that a test can wait for their ends.
 """

@@ -1,0 +1,290 @@
+"""A store whose catalog is a real PostgreSQL that is killed, hangs, and loses its connections.
+
+Every call ends in time, in success or in `CatalogUnavailableError`; what was acknowledged is there
+when the server is back, and what was not is there as a whole or not at all (P1, P2, P6).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+import resilient_store as rs
+from resilient_store import runtime
+from resilient_store.io.catalogued.holder import LOST_ANSWER
+from resilient_store.model.step import Step
+from tests.crashes.linear import Call, check
+from tests.crashes.shop import LONGEST_LEASE_S, Shop, check_converged, read
+from tests.servers.postgres import Postgres
+from tests.servers.tap import Tap
+
+OLD, NEW, LATER = b"old bytes", b"new bytes", b"later bytes"
+CATALOG_S = 2.0  # what one call to the catalog may take
+SLOW_S = 1.5  # what the backends and a busy machine add
+# A lost answer to the deciding commit is asked for three times more.
+ASKED_AGAIN_S = 3 * CATALOG_S + SLOW_S
+
+
+class PostgresShop(Shop):
+    """Three directories, and a database of a server."""
+
+    server: Postgres
+    database: str
+
+    def url(self, port: int | None = None) -> str:
+        return self.server.url_of(self.database, port)
+
+    def open(self, catalog: str = "", **options: Any) -> rs.ResilientFileSystem:
+        return super().open(catalog or self.url(), **options)
+
+    def rows(self, table: str, what: str = "*") -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.server.conninfo(self.database)) as connection:
+            return connection.execute(f"SELECT {what} FROM resilient_{table}").fetchall()
+
+    def check_intact(self) -> None:
+        for table in ("entries", "replicas", "intents", "settings", "backends"):
+            self.rows(table)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def shop(tmp_path, running) -> Iterator[PostgresShop]:
+    shop = PostgresShop(tmp_path)
+    shop.server, shop.database = running, running.database()
+    yield shop.build()
+    runtime.at_each_step(None)
+    running.heal()
+
+
+CUT = {  # whether the write has decided by then
+    Step.WRITE_BEGUN: False,
+    Step.WRITE_ARRIVED: False,
+    Step.WRITE_COMMITTED: True,
+    Step.WRITE_PUBLISHED: True,
+}
+FAILED = [("not done", OLD), ("unknown", OLD), ("unknown", NEW)]
+MATRIX = pytest.mark.matrix
+AROUND_THE_COMMIT = (Step.WRITE_ARRIVED, Step.WRITE_COMMITTED)
+STEPS = [
+    pytest.param(step, id=step.name, marks=[] if step in AROUND_THE_COMMIT else MATRIX)
+    for step in CUT
+]
+
+
+def at(step: Step, do: Callable[[], Any], nth: int = 1) -> None:
+    """Do something once, when this process passes a step for the nth time."""
+    count = itertools.count(1)
+
+    def hook(reached: Step) -> None:
+        if reached is step and next(count) == nth:
+            do()
+
+    runtime.at_each_step(hook)
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    began_s = time.monotonic()
+    yield
+    took_s = time.monotonic() - began_s
+    assert took_s < seconds, f"it took {took_s:.1f} s"
+
+
+def test_a_store_over_postgresql_does_all_that_a_store_does(shop):
+    with shop.open() as fs:
+        first = fs.write("d/a", OLD)
+        assert fs.write("d/a", NEW).version > first.version
+        fs.write("d/b", OLD)
+        fs.mv("d/b", "e/c")
+        fs.write("gone", OLD)
+        fs.rm_file("gone")
+        with fs.open("e/f", "wb") as file:
+            file.write(LATER)
+        with shop.open() as another:
+            assert another.find("") == ["d/a", "e/c", "e/f"]
+            assert read(another, "d/a") == NEW
+            stands = {"d/a": NEW, "e/c": OLD, "e/f": LATER, "gone": None, "d/b": None}
+            check_converged(shop, another, stands)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_server_killed_in_the_middle_of_an_overwrite(shop, step):
+    with shop.open() as fs:
+        fs.write("p", OLD)
+        at(step, shop.server.kill)
+        with within(CATALOG_S + SLOW_S):
+            outcome = attempt(lambda: fs.write("p", NEW))
+        assert outcome == ("ok" if CUT[step] else "not done")
+        with within(CATALOG_S + SLOW_S), pytest.raises(rs.CatalogUnavailableError):
+            fs.read("p")
+        shop.server.start()
+        settled(shop, fs, NEW if CUT[step] else OLD)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_server_that_hangs_in_the_middle_of_an_overwrite(shop, step):
+    with contextlib.ExitStack() as hung, shop.open() as fs:
+        fs.write("p", OLD)
+        at(step, lambda: hung.enter_context(shop.server.hung()))
+        with within(ASKED_AGAIN_S + CATALOG_S):
+            outcome = attempt(lambda: fs.write("p", NEW))
+        hung.close()
+        found = read(fs, "p")
+        assert (outcome, found) in ([("ok", NEW)] if CUT[step] else FAILED)
+        settled(shop, fs, found)
+
+
+def attempt(call: Callable[[], Any]) -> str:
+    try:
+        call()
+    except rs.CatalogUnavailableError as error:
+        return "unknown" if LOST_ANSWER in str(error) else "not done"
+    return "ok"
+
+
+def settled(shop: PostgresShop, fs: rs.ResilientFileSystem, stands: bytes | None) -> None:
+    """See that all read the same, that the next writer needs no help, and that it converges."""
+    runtime.at_each_step(None)
+    with shop.open() as another:
+        for _ in range(3):
+            assert [read(store, "p") for store in (fs, another)] == [stands] * 2
+        with within(LONGEST_LEASE_S + CATALOG_S + SLOW_S):
+            another.write("p", LATER)
+        assert read(fs, "p") == LATER
+    check_converged(shop, fs, {"p": LATER})
+
+
+# Answers that are lost
+
+
+@pytest.fixture
+def tap(shop) -> Iterator[Tap]:
+    with Tap(shop.server.port) as tap:
+        yield tap
+
+
+DECIDING = {
+    "write": (Step.WRITE_ARRIVED, lambda fs: fs.write("p", NEW), {"p": NEW, "q": None}),
+    "delete": (Step.DELETE_BEGUN, lambda fs: fs.rm_file("p"), {"p": None, "q": None}),
+    "move": (Step.MOVE_ARRIVED, lambda fs: fs.mv("p", "q"), {"p": None, "q": OLD}),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "way"),
+    [
+        pytest.param(
+            call, way, marks=[] if way == "after" or (call, way) == ("write", "before") else MATRIX
+        )
+        for call in DECIDING
+        for way in ("before", "after", "silent")
+    ],
+)
+def test_a_commit_whose_answer_is_lost_is_asked_again(shop, tap, call, way):
+    """It is made once, and acknowledged: R6."""
+    step, act, stands = DECIDING[call]
+    with shop.open(shop.url(tap.port)) as fs, shop.open() as another:
+        first = fs.write("p", OLD)
+        at(step, lambda: tap.cut(b"COMMIT\0", way))
+        with within(2 * CATALOG_S + SLOW_S):
+            act(fs)
+        assert tap._times == 0  # it was cut
+        assert {path: read(another, path) for path in stands} == dict(stands)
+        if call == "write":
+            assert another.info("p")["version"] > first.version
+            assert len(shop.rows("entries")) == 1
+        check_converged(shop, another, stands)
+
+
+def test_where_every_answer_is_lost_nothing_is_acknowledged_and_nothing_lost(shop, tap):
+    with shop.open(shop.url(tap.port)) as fs, shop.open() as another:
+        receipt = fs.write("p", OLD)
+        tap.cut(b"COMMIT\0", "after", times=1000)
+        for data in (NEW, LATER):
+            with within(ASKED_AGAIN_S), pytest.raises(rs.CatalogUnavailableError):
+                fs.write(f"{len(data)}", data)
+        with within(ASKED_AGAIN_S), pytest.raises(rs.CatalogUnavailableError):
+            fs.write("p", NEW)
+        assert read(another, "p") == OLD
+        tap.cut(b"COMMIT\0", "after", times=0)
+        assert fs.write("p", NEW).version > receipt.version
+        check_converged(shop, another, {"p": NEW})
+
+
+# All at once
+
+
+def test_acknowledged_writes_outlive_a_server_that_is_killed_and_hangs(shop):
+    """Threads write and read on; what they are told fits one order of their calls."""
+    history: list[Call] = []
+    stop = threading.Event()
+
+    def work(name: str, fs: rs.ResilientFileSystem) -> None:
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            history.append(called(fs, f"p{number % 2}", f"{name}-{number}"))
+            history.append(called(fs, f"p{number % 2}"))
+            if history[-1].outcome != "ok":
+                stop.wait(0.1)
+
+    with shop.open() as fs, shop.open() as another:
+        for path in ("p0", "p1"):
+            fs.write(path, b"first")
+        threads = [
+            threading.Thread(target=work, args=(f"t{n}", store))
+            for n, store in enumerate((fs, fs, another))
+        ]
+        for thread in threads:
+            thread.start()
+        acknowledge(history, 6)
+        shop.server.kill()
+        shop.server.start()
+        acknowledge(history, 6)
+        with shop.server.hung():
+            acknowledge(history, 1, outcome="refused")
+        acknowledge(history, 6)
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        last = [called(fs, path) for path in ("p0", "p1")]
+        check(history + last, {"p0": "first", "p1": "first"})
+        check_converged(shop, fs, {c.path: c.value.encode() for c in last})
+
+
+def acknowledge(history: list[Call], count: int, outcome: str = "ok") -> None:
+    """Wait until so many more calls have ended so."""
+    begun, until_s = len(history), time.monotonic() + 20.0
+    while sum(c.outcome == outcome for c in history[begun:]) < count:
+        assert time.monotonic() < until_s, "the calls do not go on"
+        time.sleep(0.01)
+
+
+def called(fs: rs.ResilientFileSystem, path: str, value: str | None = None) -> Call:
+    """Write a value, or read; the error of a write says whether its outcome is known."""
+    made = functools.partial(
+        Call, kind="write" if value else "read", path=path, begin_s=time.monotonic()
+    )
+    try:
+        found = fs.write(path, value.encode()) if value else fs.read(path)
+    except rs.CatalogUnavailableError as error:
+        if value and LOST_ANSWER in str(error):
+            return made(value=value, outcome="unknown")
+        return made(value=value, end_s=time.monotonic(), outcome="refused")
+    except rs.ConcurrentWriteError:
+        return made(value=value, end_s=time.monotonic(), outcome="refused")
+    text = value or found.data.decode()
+    return made(value=text, end_s=time.monotonic(), version=found.version)
