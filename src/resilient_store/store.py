@@ -291,7 +291,7 @@ class StoreOwner(Protocol):
         """The loop that runs it."""
 
 
-Admission = Callable[[BackendClient, Family], Awaitable[None]]
+Admission = Callable[[BackendClient, Family], Awaitable[bool]]
 
 
 def open_store(configuration: Configuration, admission: Callable[[Catalog], Admission]) -> Store:

@@ -245,7 +245,6 @@ def test_a_purge_is_remembered_on_the_backends_so_that_none_goes_back_in_time(fs
     assert all(after[name] > before[name] for name in NAMES)
 
 
-@pytest.mark.xfail(strict=True, reason="a second publish leaves a second name for the file")
 def test_nothing_of_a_deleted_object_stays_on_a_disk(fs, shop):
     fs.write(CAT, ONE)
     fs.write(CAT, TWO)

@@ -86,6 +86,8 @@ SCENARIOS: dict[str, Scenario] = {
         min_copies=1,
         shows=("lock", "sweep"),
         budget={"rot": 1, "late": 1, "pause": 1},
+        unsteady=0,
+        starts=(0.0, 25.0),
     ),
     "repair-delete": _scenario(
         DELETE, REPAIR, X, init=OLD, min_copies=1, shows=("quiet",), budget={"late": 1}

@@ -42,7 +42,9 @@ def test_every_rule_has_a_scenario():
     assert {rule for _, rule in FIRST_MISSED} == set(RULES)
 
 
-@pytest.mark.parametrize(("scenario", "rule"), FIRST_MISSED, ids="-".join)
+@pytest.mark.parametrize(
+    ("scenario", "rule"), FIRST_MISSED, ids=["-".join(pair) for pair in FIRST_MISSED]
+)
 def test_a_rule_that_is_left_out_is_missed(scenario, rule):
     first = FIRST_MISSED[scenario, rule]
     assert first_missed(scenario, rule, range(max(0, first - 2), first + MOVED_BY)) is not None
@@ -52,7 +54,6 @@ def test_a_rule_that_is_left_out_is_missed(scenario, rule):
 @pytest.mark.parametrize(
     ("scenario", "rule"),
     [(name, rule) for name, scenario in SCENARIOS.items() for rule in scenario.shows],
-    ids="-".join,
 )
 def test_a_rule_is_missed_in_every_scenario_that_shows_it(scenario, rule):
     assert first_missed(scenario, rule, range(SEEDS_IN_MATRIX)) is not None

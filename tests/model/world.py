@@ -196,7 +196,7 @@ class Model:
         seconds = self.chance.choice([LEASE_S + 5, long_s, long_s])
         now_s = self.loop.time()
         process.paused_at_s, process.paused_until_s = now_s, now_s + seconds
-        process.wakes_on_change = self.chance.random() < 0.3
+        process.wakes_on_change = self.chance.random() < 0.4
         self.loop.call_at(
             process.paused_until_s,
             functools.partial(self.wake, changed=False),

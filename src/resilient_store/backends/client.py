@@ -92,7 +92,7 @@ class BackendClient:
         opener: Callable[[], Awaitable[Family]],
         health: Health,
         *,
-        admit: Callable[[BackendClient, Family], Awaitable[None]] | None = None,
+        admit: Callable[[BackendClient, Family], Awaitable[bool]] | None = None,
     ) -> None:
         self.backend = backend
         self.name = name
@@ -340,11 +340,13 @@ class BackendClient:
             self.doubt()
         if self._admit is not None:
             async with session.opening:
-                if self._admit is not None:
-                    await self._admit(self, session.family)
-                    self._admit = None
-                    self._answered_s = runtime.now_s()
+                await self._ask_admission(session.family)
         return session.family
+
+    async def _ask_admission(self, family: Family) -> None:
+        if self._admit is not None and await self._admit(self, family):
+            self._admit = None
+            self._answered_s = runtime.now_s()
 
 
 @attrs.define

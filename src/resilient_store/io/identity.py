@@ -71,8 +71,13 @@ async def admit(
     family: Family,
     *,
     blind: bool,
-) -> None:
+) -> bool:
     """See that a backend is this store's, and meet one that is new.
+
+    Returns
+    -------
+    bool
+        False: it could not be seen, and is used all the same this once.
 
     Parameters
     ----------
@@ -92,7 +97,7 @@ async def admit(
         state = await catalog.state()
     except CatalogDownError:
         if blind:
-            return
+            return False
         raise RootMissingError from None
     found = await read_identity(family)
     row = BackendRow(name=client.name) if state is None else state.backend(client.name)
@@ -103,8 +108,9 @@ async def admit(
             raise RootMissingError
         if found is not None and found.epoch < row.epoch:
             raise RootMissingError
-        return
+        return True
     await _meet(catalog, configured, client, family, found)
+    return True
 
 
 async def _meet(

@@ -74,6 +74,15 @@ async def rejoin_one(store: Store, name: str) -> int:
     client = store.clients[name]
     client.trust()
     try:
+        return await _taken_back(store, client)
+    except BaseException:
+        client.doubt()
+        raise
+
+
+async def _taken_back(store: Store, client: BackendClient) -> int:
+    name = client.name
+    try:
         state = await store.known.state()
         assert state is not None, "a store that was prepared has an identity"
         known = state.backend(name).epoch

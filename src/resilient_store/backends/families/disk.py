@@ -135,6 +135,8 @@ class Disk:
             if keep:  # a second name for the same file, which is then renamed
                 os.link(source, beside)
             _take_name(beside if keep else source, target, exclusive=expected is None)
+            if keep:  # of two names for one file a rename leaves both, and says nothing
+                _discard(beside)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 _discard(beside)

@@ -13,7 +13,7 @@ from resilient_store.errors import BackendsUnavailableError, ConcurrentWriteErro
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.discover import stripped
 from resilient_store.io.catalogued.holder import Holder, find, run
-from resilient_store.io.catalogued.own_key import BLOCK_BYTES, checksum_of
+from resilient_store.io.catalogued.own_key import BLOCK_BYTES, content_of
 from resilient_store.io.catalogued.write import CataloguedWrite
 from resilient_store.io.fanout import fan_out
 from resilient_store.model.info import Headers, ObjectInfo
@@ -52,7 +52,7 @@ class _Lying:
     """What lies at one own key."""
 
     info: ObjectInfo
-    checksum: str
+    content: Content
 
 
 async def adopt_path(store: Store, path: str, *, newest: bool) -> Adopted:
@@ -77,29 +77,33 @@ async def adopt_path(store: Store, path: str, *, newest: bool) -> Adopted:
     if not lying:
         silent = [reply.words() for name, reply in replies.items() if name not in infos]
         return Adopted(path, why="; ".join(silent))
-    groups: dict[str, list[str]] = {}
+    groups: dict[Content, list[str]] = {}
     for name, one in lying.items():
-        groups.setdefault(one.checksum, []).append(name)
+        groups.setdefault(one.content, []).append(name)
     chosen = next(iter(groups.values()))
     if len(groups) > 1:
         if not newest:
             return Adopted(path, conflict=tuple(lying))
-        chosen = groups[lying[_newest(lying)].checksum]
+        chosen = groups[lying[_newest(lying)].content]
     return await _record(store, record, infos, lying, chosen)
 
 
 async def _compared(
     store: Store, path: str, infos: dict[str, ObjectInfo | None]
-) -> dict[str, _Lying] | Reply[str]:
+) -> dict[str, _Lying] | Reply[Content]:
     """Return what lies where; bytes are read only where sizes do not tell already."""
     asked = ((name, infos.get(name)) for name in store.clients)  # in order, whoever was quicker
     there = {name: info for name, info in asked if info is not None and not info.directory}
     lying: dict[str, _Lying] = {}
+    tell = len(there) == len({info.size for info in there.values()})
     for name, info in there.items():
-        summed = await checksum_of(store.clients[name], path, info)
-        if summed.value is None:
-            return summed
-        lying[name] = _Lying(info, summed.value)
+        content = Content(size=info.size or 0, kind="none")
+        if not tell:
+            read = await content_of(store.clients[name], path, info)
+            if read.value is None:
+                return read
+            content = read.value
+        lying[name] = _Lying(info, content)
     return lying
 
 
@@ -119,8 +123,9 @@ async def _record(
     chosen: list[str],
 ) -> Adopted:
     first = lying[chosen[0]].info
+    content = lying[chosen[0]].content
     found = findings.Discovered(
-        content=Content(size=first.size or 0, kind="none"),
+        content=content,
         headers=stripped(first.headers or Headers()),
         holders={name: lying[name].info.tag for name in chosen},
         others={name: one.info.tag for name, one in lying.items() if name not in chosen},

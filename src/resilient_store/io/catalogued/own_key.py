@@ -17,7 +17,7 @@ from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.path import RESERVED, join
-from resilient_store.model.state import OWN, Record, State
+from resilient_store.model.state import OWN, Content, Record, State
 from resilient_store.model.step import Step
 from resilient_store.protocol.account import Verdict, verdict, verdict_of_bytes
 
@@ -68,6 +68,13 @@ def _believed(client: BackendClient, info: ObjectInfo | None) -> ObjectInfo | No
 
 async def checksum_of(client: BackendClient, key: str, info: ObjectInfo) -> Reply[str]:
     """Read an object and return its checksum; not if it changes meanwhile."""
+    read = await content_of(client, key, info)
+    checksum = None if read.value is None else read.value.checksum
+    return Reply(client.name, read.outcome, checksum, read.detail)
+
+
+async def content_of(client: BackendClient, key: str, info: ObjectInfo) -> Reply[Content]:
+    """Read an object and return what a catalog keeps of it; not if it changes meanwhile."""
     found = ChunkedChecksum()
     size = info.size or 0
     while found.size < size:
@@ -78,7 +85,7 @@ async def checksum_of(client: BackendClient, key: str, info: ObjectInfo) -> Repl
         if block.value.tag is not None and info.tag is not None and block.value.tag != info.tag:
             return Reply(client.name, Outcome.EXISTS, detail="it changed while it was read")
         found.update(block.value.data)
-    return Reply(client.name, Outcome.OK, found.text)
+    return Reply(client.name, Outcome.OK, found.content())
 
 
 async def quarantine(holder: Holder, client: BackendClient, info: ObjectInfo) -> bool:

@@ -197,6 +197,11 @@ class BackendConformance:
             assert subject.read(STAGED) == data
             assert outcome in (OK, Outcome.REFUSED)
             assert subject.read("key") == (data if outcome is OK else None)
+            if outcome is OK:  # also where it is there already
+                tag = subject.tag("key")
+                again = subject.ask("publish", STAGED, "key", expected=tag, keep=True)[0]
+                assert again is OK
+                assert sorted(subject.names()) == sorted([STAGED, "key"])
         assert subject.ask("delete", STAGED)[0] is OK
 
     def test_publishing_leaves_alone_what_was_not_expected(self, subject: Subject) -> None:
