@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from resilient_store.backends.client import BackendClient
 from resilient_store.errors import ObjectError
 from resilient_store.io.catalogued import own_key
-from resilient_store.io.catalogued.holder import Holder
+from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.fanout import fan_out
 from resilient_store.model.outcome import Reply
 from resilient_store.model.state import OWN
@@ -46,3 +46,14 @@ async def publish_staged(holder: Holder, names: Sequence[str], size: int) -> Non
     reach(Step.WRITE_FINISHED)
     moved = [name for name, said in notes.items() if said.get("place") == OWN]
     await fan_out(store, moved, lambda client: client.delete(holder.staging), Demand(1))
+
+
+async def drop_replaced(holder: Holder, names: Container[str]) -> None:
+    """Remove staged copies of the version that was replaced: no row names them any more."""
+    replaced = {
+        name: key_of(row.place, holder.path)
+        for name, row in holder.record.replicas.items()
+        if name in names and row.place not in (None, OWN)
+    }
+    if replaced:
+        await fan_out(holder.store, replaced, lambda c: c.delete(replaced[c.name]), Demand(1))

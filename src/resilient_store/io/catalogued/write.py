@@ -28,7 +28,7 @@ from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.clashes import refuse_clashes
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.looking import look_at, place_directly
-from resilient_store.io.catalogued.publish import publish_staged
+from resilient_store.io.catalogued.publish import drop_replaced, publish_staged
 from resilient_store.io.catalogued.refusal import refusal
 from resilient_store.io.catalogued.settle import settle, undo
 from resilient_store.io.drive import protected
@@ -158,7 +158,7 @@ class CataloguedWrite:
         self._failed |= refused
         found = [info for info in looks.values() if info is not None and not info.directory]
         if found and self._create:
-            await self._give_up_to(FileExistsError(17, "the path exists", self._path))
+            await self._give_up(FileExistsError(17, "the path exists", self._path))
         self._direct = await place_directly(holder, looks)
         reach(Step.WRITE_PLACED)
         return found[0].headers if found else None
@@ -317,7 +317,7 @@ class CataloguedWrite:
         if not ends:
             await publish_staged(holder, sorted(self._staged), self._checksum.size)
         await self._abort_uploads()
-        await self._drop_staged(holder)
+        await drop_replaced(holder, self._stored)
         silent = silent_among({**self._away, **self._failed})
         await note_answers(self._store, self._stored, silent)
         return self._receipt(holder)
@@ -340,21 +340,6 @@ class CataloguedWrite:
     def _token(self) -> str:
         assert self._holder is not None
         return self._holder.intent.token
-
-    async def _drop_staged(self, holder: Holder) -> None:
-        """Remove staged copies of the version that was replaced: no row names them any more."""
-        replaced = {
-            name: holding.key_of(row.place, self._path)
-            for name, row in holder.record.replicas.items()
-            if name in self._stored and row.place not in (None, OWN)
-        }
-        if replaced:
-            await fan_out(
-                self._store,
-                replaced,
-                lambda client: client.delete(replaced[client.name]),
-                Demand(1),
-            )
 
     def _receipt(self, holder: Holder) -> WriteReceipt:
         copies = tuple(name for name in self._placed if name in self._stored)
@@ -379,10 +364,7 @@ class CataloguedWrite:
             self._ended = True
             raise self._refusal(note)
 
-    async def _give_up(self) -> NoReturn:
-        await self._give_up_to(None)
-
-    async def _give_up_to(self, error: Exception | None) -> NoReturn:
+    async def _give_up(self, error: Exception | None = None) -> NoReturn:
         left = await protected(self._clean_up())
         raise error or self._refusal(left or "The previous version still stands everywhere")
 
