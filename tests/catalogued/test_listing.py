@@ -19,6 +19,7 @@ from tests.catalogued.stage import (
     places,
     record,
     store_state,
+    told,
     took_s,
     well_again,
 )
@@ -151,6 +152,7 @@ def test_a_store_over_old_objects_reads_and_records_them(old, shop):
     result = old.read(CAT)
     assert (result.data, result.verified) == (ONE, False)
     assert record(old, CAT).present is not None
+    told(old)
     assert old.read(CAT).verified, "it was read whole once"
     shop.lose("aws", "azure")
     assert old.info("originals/2024/bird.jpg")["size"] == len(TWO)
