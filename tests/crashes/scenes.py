@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -283,3 +284,20 @@ CASES = [
     *_cases("settle before a move", f"{_SETTLED} SETTLE_UNDONE"),
     *_cases("settle by repair", f"{_SETTLED} SETTLE_UNDONE"),
 ]
+
+
+def _few() -> list[Case]:
+    """Choose cases until each step and each scene has had one, the rarest steps first."""
+    often = Counter(case.step for case in CASES)
+    steps: set[Step] = set()
+    scenes: set[str] = set()
+    chosen = []
+    for case in sorted(CASES, key=lambda case: often[case.step]):
+        if case.step not in steps or case.scene not in scenes:
+            steps.add(case.step)
+            scenes.add(case.scene)
+            chosen.append(case)
+    return chosen
+
+
+FEW = _few()

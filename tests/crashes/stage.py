@@ -1,7 +1,8 @@
 """Plays scenes in processes that die: `python -m tests.crashes.stage` reads what to play.
 
 One line of JSON for each: a number, a folder, and a case. It forks for each, before it has any
-thread, and answers with one line when the fork has ended: the number, and how it ended.
+thread, and answers with one line when the fork was stopped, and one when it has ended: the number
+of what was asked, the fork's process id, and how it ended.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 from resilient_store import runtime
@@ -20,7 +20,7 @@ from tests.crashes.scenes import BUSY_S, SCENES
 from tests.crashes.shop import LATE_WINDOW_S, NAMES, Shop
 
 ENDS_WITHIN_S = 60
-NOT_REACHED = 3
+FINISHED = 3  # the call came to its end
 
 __all__ = ["sqlite"]  # imported before the first fork, once for all
 
@@ -32,13 +32,23 @@ def main() -> None:
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             asked = json.loads(line)
-            code = fork_and_play(asked["folder"], asked["scene"], asked["step"], asked["nth"])
-            os.write(1, f"{asked['number']} {code}\n".encode())
-            os._exit(0)
+            pid = fork_to_play(
+                **{
+                    name: asked[name]
+                    for name in ("folder", "scene", "step", "nth", "signal_number")
+                }
+            )
+            while True:
+                status = os.waitpid(pid, os.WUNTRACED)[1]
+                stopped = os.WIFSTOPPED(status)
+                code = -signal.SIGSTOP if stopped else os.waitstatus_to_exitcode(status)
+                os.write(1, f"{asked['number']} {pid} {code}\n".encode())
+                if not stopped:
+                    os._exit(0)
 
 
-def fork_and_play(folder: str, scene: str, step: str, nth: int) -> int:
-    """Play in a process of its own; return how that ended."""
+def fork_to_play(folder: str, scene: str, step: str, nth: int, signal_number: int) -> int:
+    """Play in a process of its own; return its id."""
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -46,22 +56,23 @@ def fork_and_play(folder: str, scene: str, step: str, nth: int) -> int:
             signal.alarm(ENDS_WITHIN_S)
             with open(f"{folder}/errors", "a", encoding="utf-8") as errors:
                 os.dup2(errors.fileno(), 2)
-            play(Shop(Path(folder)), scene, Step[step], nth)
-            code = NOT_REACHED
+            play(Shop(Path(folder)), scene, Step[step], nth, signal_number)
+            code = FINISHED
         finally:
             if code == 1:
                 sys.excepthook(*sys.exc_info())
                 sys.stderr.flush()
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return pid
 
 
-def play(shop: Shop, name: str, step: Step, nth: int) -> None:
+def play(shop: Shop, name: str, step: Step, nth: int, signal_number: int) -> None:
     """Prepare, and make the call, which is cut short at the step."""
     scene = SCENES[name]
     if scene.dead is not None:
         dead, at = scene.dead
-        assert fork_and_play(str(shop.folder), dead, at.name, 1) == -signal.SIGKILL
+        pid = fork_to_play(str(shop.folder), dead, at.name, 1, signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
     else:
         shop.build()
         for backend, files in scene.plain.items():
@@ -73,12 +84,12 @@ def play(shop: Shop, name: str, step: Step, nth: int) -> None:
         for backend in NAMES:  # each has met the store before anything else is done
             fs.exists(backend)
         scene.prepare(shop, fs)
-        die_at(shop, step, nth)
+        meet(shop, step, nth, signal_number)
         scene.act(shop, fs)
 
 
-def die_at(shop: Shop, step: Step, nth: int) -> None:
-    """Let this process be killed when it passes a step for the nth time."""
+def meet(shop: Shop, step: Step, nth: int, signal_number: int) -> None:
+    """Let this process be killed, or stopped, when it passes a step for the nth time."""
     passed = []
 
     def hook(reached: Step) -> None:
@@ -87,8 +98,7 @@ def die_at(shop: Shop, step: Step, nth: int) -> None:
         passed.append(reached)
         if len(passed) == nth:
             (shop.folder / "reached").write_text(reached.name, encoding="utf-8")
-            os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(ENDS_WITHIN_S)
+            os.kill(os.getpid(), signal_number)
 
     runtime.at_each_step(hook)
 
