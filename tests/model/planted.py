@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from resilient_store.model.state import Phase, Record, State
 from resilient_store.operations import sweep
 from resilient_store.protocol import findings, transactions
 from resilient_store.protocol.account import Verdict
+from tests.model.world import LATE_WINDOW_S
 
 Patch = tuple[Any, str, Any]
 
@@ -146,7 +148,12 @@ def _lookorder() -> list[Patch]:
     def purge(record: Record, moment: Any, intent_id: int, looked: Any, began_s: float) -> Any:
         return real(record, moment, intent_id, looked, moment.now_s)
 
-    return [(findings, "purge", purge)]
+    async def slowly(held: Any, looked: Any, report: Any) -> None:
+        await asyncio.sleep(LATE_WINDOW_S + 5)
+        await forget(held, looked, report)
+
+    forget = repair._purge
+    return [(findings, "purge", purge), (repair, "_purge", slowly)]
 
 
 def _account() -> list[Patch]:
@@ -257,13 +264,22 @@ def _sweep() -> list[Patch]:
             record, _ = await store.known.find("o")
             alive.update(row.place for row in record.replicas.values())
             alive.add(None if record.intent is None else record.intent.token)
+        await asyncio.sleep(0.3)
         return await real(store, names, call, demand)
 
     async def dead(store: Any, left: Any) -> Any:
         return [info for info in left if alive and info.key.split("/")[2] not in alive]
 
     alive: set[Any] = set()
-    return [(sweep, "fan_out", fan_out), (sweep, "_dead", dead)]
+
+    def left_over(info: Any, before: Any) -> bool:
+        return bool(info.key.startswith(sweep.STAGING))  # a backend's clock proves nothing
+
+    return [
+        (sweep, "fan_out", fan_out),
+        (sweep, "_dead", dead),
+        (sweep, "_is_left_over", left_over),
+    ]
 
 
 def _epoch() -> list[Patch]:

@@ -111,7 +111,7 @@ class Play:
                 f"{program[0]}{number}",
                 number=number,
                 crashes_at=model.chance.randint(1, 24),
-                pauses_at=model.chance.randint(1, 18),
+                pauses_at=model.chance.randint(*scenario.pauses_between),
             )
             if scenario.starts and model.chance.random() < 0.8:
                 start_s = scenario.starts[number]

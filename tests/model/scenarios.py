@@ -28,6 +28,8 @@ class Scenario:
         The only program that may crash or be paused; None: each of them.
     starts
         When each begins, in most runs; empty: chance says so.
+    pauses_between
+        After how many of its answers a program may be paused.
     lying
         What somebody else has put on each backend before.
     """
@@ -42,6 +44,7 @@ class Scenario:
     conditions: bool = False
     unsteady: int | None = None
     starts: tuple[float, ...] = ()
+    pauses_between: tuple[int, int] = (1, 12)
 
 
 def _scenario(*programs: Program, **more: Any) -> Scenario:
@@ -87,7 +90,7 @@ SCENARIOS: dict[str, Scenario] = {
         shows=("lock", "sweep"),
         budget={"rot": 1, "late": 1, "pause": 1},
         unsteady=0,
-        starts=(0.0, 25.0),
+        starts=(0.0, 0.3),
     ),
     "repair-delete": _scenario(
         DELETE, REPAIR, X, init=OLD, min_copies=1, shows=("quiet",), budget={"late": 1}
@@ -103,6 +106,7 @@ SCENARIOS: dict[str, Scenario] = {
         budget={"late": 1, "pause": 1},
         unsteady=1,
         starts=(0.0, 6.0),
+        pauses_between=(4, 10),
     ),
     "purge-dup": _scenario(X, DELETE, REPAIR, complete=False, shows=("relook",), budget={"dup": 1}),
     "purge-read": _scenario(
@@ -175,6 +179,7 @@ SCENARIOS: dict[str, Scenario] = {
         budget={"pause": 1},
         unsteady=0,
         starts=(0.0, 0.0, 126.0, 127.0),
+        pauses_between=(1, 4),
     ),
     "back-in-time": _scenario(
         DELETE,

@@ -11,22 +11,22 @@ from tests.model.scenarios import SCENARIOS
 # Where each rule was missed first; a change of the code may move that by a few seeds.
 FIRST_MISSED = {
     ("overwrite-crash", "fence"): 172,
-    ("create-crash-same", "takeover"): 23,
-    ("repair-write", "lock"): 0,
-    ("delete-create", "leasecheck"): 40,
+    ("create-crash-same", "takeover"): 89,
+    ("repair-write", "lock"): 22,
+    ("delete-create", "leasecheck"): 64,
     ("create-zombie", "quiet"): 1,
-    ("create-zombie", "void"): 0,
-    ("purge-adopt", "relook"): 0,
+    ("create-zombie", "void"): 4,
+    ("purge-adopt", "relook"): 3,
     ("foreign", "account"): 0,
-    ("dirty-read", "discover"): 0,
-    ("undiscovered", "lookup"): 7,
-    ("version-reuse", "counter"): 91,
-    ("commit-unknown", "commitcheck"): 16,
-    ("read-window", "reread"): 4,
-    ("read-window", "cas"): 4,
-    ("repair-write", "sweep"): 0,
+    ("dirty-read", "discover"): 2,
+    ("undiscovered", "lookup"): 2,
+    ("version-reuse", "counter"): 2,
+    ("commit-unknown", "commitcheck"): 3,
+    ("read-window", "reread"): 1,
+    ("read-window", "cas"): 1,
+    ("repair-write", "sweep"): 4,
     ("back-in-time", "epoch"): 1,
-    ("purge-slow", "lookorder"): 0,
+    ("purge-slow", "lookorder"): 4,
 }
 MOVED_BY = 40
 SEEDS_IN_MATRIX = 5000
@@ -47,7 +47,7 @@ def test_every_rule_has_a_scenario():
 )
 def test_a_rule_that_is_left_out_is_missed(scenario, rule):
     first = FIRST_MISSED[scenario, rule]
-    assert first_missed(scenario, rule, range(max(0, first - 2), first + MOVED_BY)) is not None
+    assert first_missed(scenario, rule, range(first, first + MOVED_BY)) is not None
 
 
 @pytest.mark.matrix
