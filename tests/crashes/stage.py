@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from resilient_store import runtime
@@ -20,6 +21,7 @@ from tests.crashes.scenes import BUSY_S, SCENES
 from tests.crashes.shop import LATE_WINDOW_S, NAMES, Shop
 
 ENDS_WITHIN_S = 60
+STOPS_WITHIN_S = 0.5
 FINISHED = 3  # the call came to its end
 
 __all__ = ["sqlite"]  # imported before the first fork, once for all
@@ -99,6 +101,7 @@ def meet(shop: Shop, step: Step, nth: int, signal_number: int) -> None:
         if len(passed) == nth:
             (shop.folder / "reached").write_text(reached.name, encoding="utf-8")
             os.kill(os.getpid(), signal_number)
+            time.sleep(STOPS_WITHIN_S)  # the kernel may tell another thread first
 
     runtime.at_each_step(hook)
 
