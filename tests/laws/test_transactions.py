@@ -1052,3 +1052,13 @@ def test_r12_voids_are_bounded_and_never_explain_less(record, count):
             mine = "aws" if number % 2 else "gcp"
             if name == mine:
                 assert any(void.explains(name, f"c{number}") for void in record.voids)
+
+
+@given(st.sampled_from(["write", "adopt"]))
+def test_a_path_that_must_be_new_is_new(kind):
+    content = Content(size=1, checksum="c1")
+    record = Record(path=PATH, entry=Entry(path=PATH, version=1, content=content))
+    wish = Wish(kind=kind, placed=("aws",), create=True)
+    assert begin(record, answering(70.0), wish) == (record, Exists())
+    deleted = attrs.evolve(record, entry=attrs.evolve(record.entry, content=None))
+    assert isinstance(begin(deleted, answering(70.0), wish)[1], Begun)
