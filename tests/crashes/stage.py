@@ -18,7 +18,7 @@ from resilient_store import runtime
 from resilient_store.catalog import sqlite
 from resilient_store.model.step import Step
 from tests.crashes.scenes import BUSY_S, SCENES
-from tests.crashes.shop import LATE_WINDOW_S, NAMES, Shop
+from tests.crashes.shop import LATE_WINDOW_S, NAMES, Shop, set_all
 
 ENDS_WITHIN_S = 60
 STOPS_WITHIN_S = 0.5
@@ -70,6 +70,7 @@ def fork_to_play(folder: str, scene: str, step: str, nth: int, signal_number: in
 
 def play(shop: Shop, name: str, step: Step, nth: int, signal_number: int) -> None:
     """Prepare, and make the call, which is cut short at the step."""
+    set_all()
     scene = SCENES[name]
     if scene.dead is not None:
         dead, at = scene.dead

@@ -27,6 +27,7 @@ from tests.servers.postgres import Postgres
 from tests.servers.tap import Tap
 
 OLD, NEW, LATER = b"old bytes", b"new bytes", b"later bytes"
+IMPATIENT = True  # the catalog's deadline is what it is
 CATALOG_S = 2.0  # what one call to the catalog may take
 SLOW_S = 1.5  # what the backends and a busy machine add
 # A lost answer to the deciding commit is asked for three times more.

@@ -29,7 +29,7 @@ from tests.crashes.shop import LONGEST_LEASE_S, NAMES, Shop, check_converged, re
 from tests.crashes.stage import FINISHED
 
 ROOT = Path(__file__).parents[2]
-AT_ONCE = 12
+AT_ONCE = 8
 ENDS_WITHIN_S = 60.0
 SLOW_S = 8.0  # what a busy machine may add
 LATER = b"what another process writes after all this"
