@@ -165,6 +165,20 @@ def met(
     return attrs.evolve(state, backends=backends, complete=complete)
 
 
+async def owe_epoch(store: Store) -> None:
+    """Write down that epochs have to be raised, before something is forgotten (R19)."""
+    seen = store.known.seen
+    if seen is not None and all(row.raise_due for row in seen.backends.values() if row.met):
+        return
+
+    def owe(state: StoreState | None, _: float) -> StoreState:
+        assert state is not None, "a store that was prepared has an identity"
+        rows = {n: attrs.evolve(row, raise_due=row.met) for n, row in state.backends.items()}
+        return attrs.evolve(state, backends=rows)
+
+    await store.known.change_state(owe)
+
+
 async def raise_epochs(store: Store, *, forgotten: bool) -> None:
     """Raise the epoch on every backend, so that one which comes back from before is known (R19).
 

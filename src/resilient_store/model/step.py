@@ -34,6 +34,7 @@ class Step(enum.Enum):
     REPAIR_REMOVED = "what a deletion left on a backend is gone"
     REPAIR_LOOKED = "every backend was looked at, to forget a deletion"
     REPAIR_PURGED = "it is forgotten"
+    REPAIR_FORGOTTEN = "it is forgotten, and the intent has ended"
     EPOCH_CHOSEN = "a higher epoch is to be sent to backends"
     EPOCH_SENT = "they carry it"
     QUARANTINED = "somebody else's bytes are kept aside, and still lie at the own key"

@@ -14,6 +14,7 @@ from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.catalogued.settle import settle
+from resilient_store.io.identity import owe_epoch
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import OWN, Entry, Replica, State
@@ -70,6 +71,8 @@ async def repair_path(store: Store, path: str) -> Repaired:
         else:
             await _repair_absence(holder, report)
         await holder.finish()
+        if report.purged:
+            reach(Step.REPAIR_FORGOTTEN)
     except ObjectError as error:  # the lease is over, or the catalog is away
         report.left("failed", str(error))
     return report
@@ -269,6 +272,9 @@ async def _note_gone(
 
 
 async def _purge(holder: Holder, looked: dict[str, Replica], report: Repaired) -> None:
+    placed = holder.store.placed(holder.path)
+    if report.ending == "done" and all(name in holder.quiet for name in looked if name in placed):
+        await owe_epoch(holder.store)  # before: who dies after the purge can tell nobody of it
     report.purged = await holder.change(
         functools.partial(
             findings.purge,
