@@ -31,6 +31,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 WITHIN_S = 2.0
+OPEN_WITHIN_S = 30.0
 # One writer at a time is all that SQLite takes; more threads would only wait for each other.
 SQLITE_THREADS = (1, 3)
 POSTGRESQL_THREADS = (8, 8)
@@ -101,8 +102,12 @@ class Catalog:
             self._make = database
         else:
             self._database = database
-        self._writers = DaemonPool("catalog-writer", threads[0])
-        self._readers = DaemonPool("catalog-reader", threads[1])
+        self._threads = threads
+        self._begin()
+
+    def _begin(self) -> None:
+        self._writers = DaemonPool("catalog-writer", self._threads[0])
+        self._readers = DaemonPool("catalog-reader", self._threads[1])
 
     # --- one path -------------------------------------------------------------------------
 
@@ -180,6 +185,7 @@ class Catalog:
         finally:
             self._writers.close()
             self._readers.close()
+            self._begin()  # whoever goes on after all finds threads that live
 
     # --- many paths -----------------------------------------------------------------------
 
@@ -258,7 +264,21 @@ class Catalog:
     async def _write(self, ask: Callable[[Database], T], gate: Gate) -> T:
         return await self._within(self._writers, ask, gate)
 
+    async def _load(self, pool: DaemonPool) -> None:
+        """Load the database's libraries, which is no answer that is overdue."""
+        try:
+            opening = runtime.run_blocking(pool, self._open)
+            await runtime.within(opening, runtime.Deadline(OPEN_WITHIN_S))
+        except runtime.OutOfTimeError:
+            slow = True
+        else:
+            slow = False
+        if slow:
+            raise CatalogDownError(f"the catalog could not be loaded in {OPEN_WITHIN_S:g} s")
+
     async def _within(self, pool: DaemonPool, ask: Callable[[Database], T], gate: Gate) -> T:
+        if self._database is None:
+            await self._load(pool)
         call = runtime.run_blocking(pool, lambda: ask(self._open()))
         answered = False
         try:

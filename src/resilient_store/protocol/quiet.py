@@ -7,8 +7,10 @@ import attrs
 from resilient_store.model.state import BackendRow, Replica
 
 # How much of the late window may pass without an answer before it counts as a break, and how
-# often an answer is written down.
-BREAK_SHARE = 0.5
+# often an answer is written down. A shorter silence is none: what was queued in it was carried
+# out before the next answer, within Z. (With half of the window, a repair that is run every ten
+# minutes would prolong one break for ever.)
+BREAK_SHARE = 1.0
 NOTED_SHARE = 0.125
 
 

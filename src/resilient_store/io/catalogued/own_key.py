@@ -119,6 +119,8 @@ async def cleared(holder: Holder, client: BackendClient) -> Look:
     found = await look(holder, client)
     if found.verdict is not Verdict.FOREIGN or found.info is None:
         return found
+    # Whoever is not the holder any more does not know what was written meanwhile.
+    await holder.ready_for(client.backend.timeout)
     if await quarantine(holder, client, found.info):
         runtime.reach(Step.QUARANTINED)
         return attrs.evolve(found, verdict=Verdict.OURS)
