@@ -237,7 +237,7 @@ def _cases(scene: str, undecided: str, decided: str = "") -> list[Case]:
 
 _UNDECIDED = "WRITE_BEGUN WRITE_LANDED WRITE_LANDED:2 WRITE_ARRIVED"
 _STAGED = "WRITE_COMMITTED WRITE_PUBLISHING WRITE_PUBLISHING:2 WRITE_PUBLISHED WRITE_FINISHED"
-_EPOCHS = "EPOCH_CHOSEN EPOCH_SENT"
+_EPOCHS = "REPAIR_PURGED REPAIR_FORGOTTEN EPOCH_CHOSEN EPOCH_SENT"
 _SETTLED = "SETTLE_BEGUN SETTLE_ENDED"
 
 CASES = [
@@ -273,8 +273,8 @@ CASES = [
         "repair by publishing", "REPAIR_BEGUN REPAIR_PUBLISHED REPAIR_PUBLISHED:2 REPAIR_COUNTED"
     ),
     *_cases("repair what is in doubt", "REPAIR_BEGUN REPAIR_TRUSTED"),
-    *_cases("replay a deletion", f"REPAIR_REMOVED REPAIR_LOOKED REPAIR_PURGED {_EPOCHS}"),
-    *_cases("purge", f"REPAIR_BEGUN REPAIR_LOOKED REPAIR_PURGED {_EPOCHS}"),
+    *_cases("replay a deletion", f"REPAIR_REMOVED REPAIR_LOOKED {_EPOCHS}"),
+    *_cases("purge", f"REPAIR_BEGUN REPAIR_LOOKED {_EPOCHS}"),
     *_cases("adopt", "ADOPT_RECORDED"),
     *_cases("settle a creation", f"{_SETTLED} SETTLE_UNDONE"),
     *_cases("settle an overwrite", f"{_SETTLED} SETTLE_UNDONE"),

@@ -149,6 +149,7 @@ def check_converged(
     fs: rs.ResilientFileSystem,
     stands: Mapping[str, bytes | None],
     look: Callable[[], object] = lambda: None,
+    foreign: bytes | None = None,
 ) -> None:
     """See that every backend holds exactly this and nothing else, and the catalog owes nothing."""
     converge(fs, look)
@@ -158,6 +159,7 @@ def check_converged(
     for name in NAMES:
         assert shop.objects(name) == wanted, name
         assert shop.left_over(name) == [], name
+        assert set(shop.quarantined(name)) <= {foreign}, name
     assert shop.rows("intents") == []
     assert shop.rows("voids") == []
     assert {path for (path,) in shop.rows("entries", "path")} == set(wanted)

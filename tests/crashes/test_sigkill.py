@@ -25,13 +25,22 @@ import pytest
 import resilient_store as rs
 from resilient_store.model.step import Step
 from tests.crashes.scenes import CASES, CAT, FEW, SCENES, Case, Stands
-from tests.crashes.shop import LONGEST_LEASE_S, NAMES, Shop, check_converged, read, version
+from tests.crashes.shop import (
+    LATE_WINDOW_S,
+    LONGEST_LEASE_S,
+    NAMES,
+    Shop,
+    check_converged,
+    read,
+    version,
+)
 from tests.crashes.stage import FINISHED
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 8
 ENDS_WITHIN_S = 60.0
 SLOW_S = 8.0  # what a busy machine may add
+FORGETTING = (Step.REPAIR_PURGED, Step.REPAIR_FORGOTTEN, Step.EPOCH_CHOSEN, Step.EPOCH_SENT)
 LATER = b"what another process writes after all this"
 
 
@@ -158,8 +167,12 @@ def kill_and_see(stage: Stage, shop: Shop, case: Case, *, write_first: bool) -> 
             assert receipt.version > watch.version
             watch.stands[CAT] = LATER
             watch.look()
-        check_converged(shop, fs, watch.stands, watch.look)
         keeps = SCENES[case.scene].keeps
+        check_converged(shop, fs, watch.stands, watch.look, keeps)
+        if case.step in FORGETTING:  # a backend that comes back from before must be known (R19)
+            time.sleep(1.1 * LATE_WINDOW_S)  # it is raised once in a late window
+            rs.repair(fs)
+            assert all(epoch > 0 for (epoch,) in shop.rows("backends", "epoch"))
         if keeps is not None:
             kept = [data for name in NAMES for data in shop.quarantined(name)]
             assert keeps in kept

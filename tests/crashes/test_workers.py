@@ -137,13 +137,13 @@ def test_a_move_that_takes_longer_than_its_lease_keeps_both_paths(tmp_path, monk
 
     def hook(step):
         if step is Step.WRITE_SENDING:
-            time.sleep(0.7 * LEASE_S)
-        if step is Step.MOVE_ARRIVED:
-            left_s.extend(expires - time.time() for (expires,) in shop.rows("intents", "expires_s"))
+            time.sleep(0.7 * LEASE_S)  # a slow platform
+        left_s.extend(expires - time.time() for (expires,) in shop.rows("intents", "expires_s"))
 
     with shop.open() as fs:
         fs.write("a", b"0123456789abcdef")
         runtime.at_each_step(hook)
         fs.mv("a", "b")
-        assert [one > 0 for one in left_s] == [True, True]
+        assert len(left_s) > 6
+        assert min(left_s) > 0
         assert (read(fs, "a"), read(fs, "b")) == (None, b"0123456789abcdef")
