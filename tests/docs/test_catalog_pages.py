@@ -61,8 +61,8 @@ def test_the_defaults_on_the_page_are_those_in_the_code():
     losses = f"more than {LOSSES} objects, and more than {100 * LOSSES_SHARE:g} %"
     assert losses in " ".join(CATALOG.split())
     assert LOSSES_WITHIN_S == 600
-    assert "more often than every half late window" in " ".join(CATALOG.split())
-    assert BREAK_SHARE == 0.5
+    assert "run it every few minutes. Once an hour is enough too" in " ".join(CATALOG.split())
+    assert BREAK_SHARE == 1.0
 
 
 def test_the_schemas_on_the_page_are_those_in_the_code():
