@@ -20,7 +20,7 @@ FIRST_MISSED = {
     ("foreign", "account"): 0,
     ("dirty-read", "discover"): 2,
     ("undiscovered", "lookup"): 2,
-    ("version-reuse", "counter"): 2,
+    ("version-reuse", "counter"): 697,
     ("commit-unknown", "commitcheck"): 3,
     ("read-window", "reread"): 1,
     ("read-window", "cas"): 1,
@@ -28,7 +28,7 @@ FIRST_MISSED = {
     ("back-in-time", "epoch"): 1,
     ("purge-slow", "lookorder"): 4,
 }
-MOVED_BY = 40
+MOVED_BY = 25
 SEEDS_IN_MATRIX = 5000
 
 
