@@ -192,15 +192,24 @@ async def certainly(holder: Holder, attempt: Callable[[], Awaitable[bool]]) -> b
     CatalogUnavailableError
         The catalog cannot be asked: the outcome is unknown.
     """
+    unsure = False  # whether an earlier attempt may still be carried out
     for _ in range(ASKED_AGAIN):
         try:
-            return await attempt()
+            done = await attempt()
         except CommitUnknownError:
-            said = await _ask_again(holder)
-            if said != "open":
-                return said == "committed"
+            unsure = True
         except CatalogDownError as error:
-            raise unavailable(holder.path, error) from None
+            if not unsure:
+                raise unavailable(holder.path, error) from None
+        else:
+            if done or not unsure:
+                return done
+        said = await _ask_again(holder)
+        if said == "unknown":
+            break
+        if said != "open":
+            return said == "committed"
+    holder.lost = True  # nothing may be undone by who does not know whether it was done
     raise CatalogUnavailableError(holder.path, note=LOST_ANSWER)
 
 
@@ -214,7 +223,7 @@ async def _ask_again(holder: Holder) -> str:
             wait_s = min(LONGEST_WAIT_S, 4 * wait_s)
         else:
             return transactions.check(record, holder.intent.id, holder.intent.version)
-    raise CatalogUnavailableError(holder.path, note=LOST_ANSWER)
+    return "unknown"
 
 
 def _with_checksum(intent: Intent, checksum: str) -> Intent:

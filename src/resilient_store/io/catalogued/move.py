@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any
 
 from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
-from resilient_store.errors import ConcurrentWriteError, StoreFrozenError
+from resilient_store.errors import (
+    CatalogUnavailableError,
+    ConcurrentWriteError,
+    StoreFrozenError,
+)
 from resilient_store.io.catalogued import holder as holding
 from resilient_store.io.catalogued.delete import remove_buried
 from resilient_store.io.catalogued.holder import Holder
@@ -167,7 +172,8 @@ class MoveSession(CataloguedWrite):
         await super().abort()
         burying, self._burying = self._burying, None
         if burying is not None and not burying.lost:
-            await protected(burying.finish())
+            with contextlib.suppress(CatalogUnavailableError):  # its lease ends by itself
+                await protected(burying.finish())
 
 
 def begin_both(

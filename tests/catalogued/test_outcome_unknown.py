@@ -1,0 +1,131 @@
+"""A commit whose answer is lost: asked for again, and undone by nobody who does not know (R6)."""
+
+from __future__ import annotations
+
+import pytest
+from fsspec.asyn import sync
+
+import resilient_store as rs
+from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError
+from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, converge, record
+
+UNKNOWN = "answer to a commit was lost"
+
+CHANGES = {
+    "overwrite": lambda fs: fs.write(CAT, TWO),
+    "create": lambda fs: fs.write(DOG, TWO),
+    "delete": lambda fs: fs.rm_file(CAT),
+    "move": lambda fs: fs.mv(CAT, DOG),
+}
+AFTERWARDS = {
+    "overwrite": {CAT: TWO},
+    "create": {CAT: ONE, DOG: TWO},
+    "delete": {},
+    "move": {DOG: ONE},
+}
+
+
+class Catalog:
+    """Loses answers to what decides a change, which is the second transaction of each."""
+
+    def __init__(self, fs, monkeypatch):
+        self.known = fs.store.known
+        self.fs = fs
+        self.commits = 0
+        self.late = None
+        self._asked = 0
+        self._change = self.known.change
+        self._patch = monkeypatch
+        self._patch.setattr("resilient_store.io.catalogued.holder.FIRST_WAIT_S", 0.001)
+
+    def lose(self, answer):
+        """Let `answer` say what becomes of each attempt to commit, given the real transaction."""
+
+        async def change(paths, change):
+            self._asked += 1
+            if self._asked == 1:
+                return await self._change(paths, change)
+            self.commits += 1
+            return await answer(lambda: self._change(paths, change))
+
+        self._patch.setattr(self.known, "change", change)
+
+    def go_away(self):
+        async def away(*_):
+            raise CatalogDownError("away")
+
+        for name in ("change", "find"):
+            self._patch.setattr(self.known, name, away)
+
+    def come_back(self):
+        self._patch.undo()
+
+
+@pytest.fixture
+def catalog(fs, monkeypatch):
+    fs.write(CAT, ONE)
+    return Catalog(fs, monkeypatch)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_p1_what_may_have_been_committed_is_not_undone(fs, shop, catalog, change):
+    async def committed_and_away(commit):
+        await commit()
+        catalog.go_away()
+        raise CommitUnknownError("lost")
+
+    catalog.lose(committed_and_away)
+    with pytest.raises(rs.CatalogUnavailableError, match=UNKNOWN):
+        CHANGES[change](fs)
+    catalog.come_back()
+    assert {name: fs.cat(name) for name in fs.find("")} == AFTERWARDS[change]
+    assert all(fs.read(name).verified for name in AFTERWARDS[change])
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_p1_a_commit_that_is_still_under_way_is_not_undone(fs, catalog, change):
+    """A disk that stalls: the transaction is stored after nobody has waited for it any more."""
+
+    async def stalls(commit):
+        if catalog.late is None:
+            catalog.late = commit
+            raise CommitUnknownError("lost")
+        raise CatalogDownError("the writer is busy with the first one")
+
+    catalog.lose(stalls)
+    with pytest.raises(rs.CatalogUnavailableError, match=UNKNOWN):
+        CHANGES[change](fs)
+    assert catalog.commits > 1
+    catalog.come_back()
+    assert sync(fs.loop, catalog.late)
+    assert {name: fs.cat(name) for name in fs.find("")} == AFTERWARDS[change]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_p1_a_commit_that_was_quicker_than_its_repetition_counts(fs, shop, catalog, change):
+    async def lands_before_the_second(commit):
+        if catalog.late is None:
+            catalog.late = commit
+            raise CommitUnknownError("lost")
+        if catalog.commits == 2:
+            assert await catalog.late()
+        return await commit()
+
+    catalog.lose(lands_before_the_second)
+    CHANGES[change](fs)
+    catalog.come_back()
+    assert {name: fs.cat(name) for name in fs.find("")} == AFTERWARDS[change]
+    assert record(fs, CAT).intent is None
+    converge(fs)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, AFTERWARDS[change].get(CAT))
+
+
+def test_a_commit_that_was_never_carried_out_is_made_when_it_is_asked_for_again(fs, catalog):
+    async def only_the_second(commit):
+        if catalog.commits == 1:
+            raise CommitUnknownError("lost")
+        return await commit()
+
+    catalog.lose(only_the_second)
+    fs.write(CAT, TWO)
+    assert fs.cat(CAT) == TWO
