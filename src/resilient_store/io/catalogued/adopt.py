@@ -15,6 +15,7 @@ from resilient_store.io.catalogued.discover import stripped
 from resilient_store.io.catalogued.holder import Holder, find, run
 from resilient_store.io.catalogued.own_key import BLOCK_BYTES, content_of
 from resilient_store.io.catalogued.write import CataloguedWrite
+from resilient_store.io.drive import protected
 from resilient_store.io.fanout import fan_out
 from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
@@ -181,7 +182,7 @@ class _NextVersion(CataloguedWrite):
     async def _begin(self, wish: Wish) -> Holder:
         holder = await super()._begin(wish)
         if holder.record.entry != self._seen.entry:
-            await holder.finish()
+            await protected(holder.finish())
             raise ConcurrentWriteError(holder.path, note="it changed while it was adopted")
         return holder
 

@@ -11,6 +11,7 @@ from resilient_store.errors import ObjectError
 from resilient_store.io.catalogued import holder as holding
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.answers import note_answers, silent_among
+from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.objects import known
 from resilient_store.io.catalogued.settle import settle
@@ -50,7 +51,7 @@ async def delete(store: Store, path: str) -> None:
         owner=store.owner,
         lease_s=store.configuration.lease,
     )
-    holder = await holding.begin(store, path, wish, settle)
+    holder = await begin(store, path, wish, settle)
     reach(Step.DELETE_BEGUN)
     await protected(_bury(holder))
 

@@ -1,9 +1,9 @@
-"""A held intent: begun or taken over, kept alive by its own clock, and ended."""
+"""A held intent: kept alive by its own clock, and ended; the transactions made under it."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import attrs
@@ -14,25 +14,11 @@ from resilient_store.catalog.contract import (
     CommitUnknownError,
     single,
 )
-from resilient_store.errors import (
-    CatalogUnavailableError,
-    ConcurrentWriteError,
-    StoreFrozenError,
-)
+from resilient_store.errors import CatalogUnavailableError, ConcurrentWriteError
 from resilient_store.model.path import RESERVED, join
 from resilient_store.model.state import OWN, Intent, Record
-from resilient_store.model.step import Step
 from resilient_store.protocol import transactions
-from resilient_store.protocol.moment import (
-    Begun,
-    Busy,
-    Exists,
-    Moment,
-    StoreIsFrozen,
-    TakenOver,
-    Wish,
-)
-from resilient_store.runtime import reach
+from resilient_store.protocol.moment import Begun, Moment
 from resilient_store.store import Store
 
 A = TypeVar("A")
@@ -64,10 +50,21 @@ class Holder:
         cannot have begun before (R5).
     lease_s
         How long it was given.
+    begun
+        What was answered when it was begun; None where it was taken over.
+
+    Attributes
+    ----------
     quiet
         Backends whose own key was quiet when it was begun.
     began_s
         When that was, on the catalog's clock.
+    knows_all
+        Whether the catalog knew all paths then.
+    lost
+        Whether it is not ours any more, as far as we know: nothing may be sent.
+    touched
+        Backends where its bytes may lie.
     """
 
     def __init__(
@@ -78,17 +75,16 @@ class Holder:
         *,
         asked_s: float,
         lease_s: float,
-        quiet: tuple[str, ...] = (),
-        began_s: float = 0.0,
+        begun: Begun | None = None,
     ) -> None:
         self.store = store
         self.path = record.path
         self.record = record
         self.intent = intent
-        self.quiet = quiet
+        self.quiet = () if begun is None else begun.quiet
+        self.began_s = 0.0 if begun is None else begun.now_s
+        self.knows_all = begun is not None and begun.complete
         self.lost = False
-        self.knows_all = False  # whether the catalog knew all paths then
-        self.began_s = began_s
         self.touched: tuple[str, ...] = store.writable
         self._ends_s = asked_s + lease_s
 
@@ -141,7 +137,7 @@ class Holder:
             raise self.taken()
         self._ends_s = asked_s + lease_s
         if checksum:
-            self.intent = _with_checksum(self.intent, checksum)
+            self.intent = attrs.evolve(self.intent, checksum=checksum)
 
     async def change(self, change: Callable[[Record, Moment], tuple[Record, A]]) -> A:
         """Run a transaction on the path; a catalog that cannot be had is said so.
@@ -226,10 +222,6 @@ async def _ask_again(holder: Holder) -> str:
     return "unknown"
 
 
-def _with_checksum(intent: Intent, checksum: str) -> Intent:
-    return attrs.evolve(intent, checksum=checksum)
-
-
 def staging_key(token: str, path: str) -> str:
     """Return where a staged object lies."""
     return join(RESERVED, "staging", token, path)
@@ -261,56 +253,3 @@ async def find(store: Store, path: str) -> tuple[Record, bool]:
     except CatalogDownError as error:
         raise unavailable(path, error) from None
     return record, state is not None and state.complete
-
-
-async def begin(
-    store: Store,
-    path: str,
-    wish: Wish,
-    settle: Callable[[Holder], Coroutine[Any, Any, None]],
-    *,
-    wait_s: float | None = None,
-) -> Holder:
-    """Begin a change of a path; wait for who is at work on it, and settle what the dead left.
-
-    Raises
-    ------
-    ConcurrentWriteError
-        Somebody else was at work for all of ``lock_timeout``.
-    StoreFrozenError, FileExistsError, CatalogUnavailableError
-        As they say.
-    """
-    patience_s = store.configuration.lock_timeout if wait_s is None else wait_s
-    until_s = runtime.now_s() + patience_s
-    wait_s = FIRST_WAIT_S
-    while True:
-        asked_s = runtime.now_s()
-        answer = await run(
-            store, path, lambda record, moment: transactions.begin(record, moment, wish)
-        )
-        match answer:
-            case Begun(intent=intent, record=record, quiet=quiet, now_s=began_s):
-                held = Holder(
-                    store,
-                    record,
-                    intent,
-                    asked_s=asked_s,
-                    lease_s=wish.lease_s,
-                    quiet=quiet,
-                    began_s=began_s,
-                )
-                held.knows_all = answer.complete
-                return held
-            case TakenOver(intent=intent, record=record):
-                reach(Step.SETTLE_BEGUN)
-                await settle(Holder(store, record, intent, asked_s=asked_s, lease_s=wish.lease_s))
-            case Exists():
-                raise FileExistsError(17, "the path exists", path)
-            case StoreIsFrozen(frozen=frozen):
-                raise StoreFrozenError(path, note=f"by {frozen.who}: {frozen.why}")
-            case Busy(intent=intent, left_s=left_s):
-                if runtime.now_s() >= until_s:
-                    raise ConcurrentWriteError(path, note=f"{intent.owner} is at work on it")
-                left_s = min(left_s + runtime.uniform(0.0, FIRST_WAIT_S), until_s - runtime.now_s())
-                await runtime.pause(max(0.0, min(wait_s * runtime.uniform(0.5, 1.5), left_s)))
-                wait_s = min(LONGEST_WAIT_S, 2 * wait_s)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from typing import Any
 
 from resilient_store import runtime
-from resilient_store.catalog.contract import CatalogDownError
-from resilient_store.errors import (
-    CatalogUnavailableError,
-    ConcurrentWriteError,
-    StoreFrozenError,
-)
+from resilient_store.errors import CatalogUnavailableError, ConcurrentWriteError
 from resilient_store.io.catalogued import holder as holding
+from resilient_store.io.catalogued.begin import Records, begin_all
 from resilient_store.io.catalogued.delete import remove_buried
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.settle import settle
@@ -25,18 +20,8 @@ from resilient_store.model.result import WriteReceipt
 from resilient_store.model.state import Record
 from resilient_store.model.step import Step
 from resilient_store.protocol import transactions
-from resilient_store.protocol.moment import (
-    Beginning,
-    Begun,
-    Busy,
-    Moment,
-    StoreIsFrozen,
-    TakenOver,
-    Wish,
-)
+from resilient_store.protocol.moment import Moment, Wish
 from resilient_store.store import Store
-
-Records = tuple[Record, ...]
 
 
 class MoveSession(CataloguedWrite):
@@ -65,53 +50,13 @@ class MoveSession(CataloguedWrite):
         self._burying: Holder | None = None
 
     async def _begin(self, wish: Wish) -> Holder:
-        """Begin both, in sorted order, or neither."""
-        store, source = self._store, self._source.path
+        """Begin both, or neither."""
         burial = Wish(kind="delete", owner=wish.owner, lease_s=wish.lease_s)
-        until_s = runtime.now_s() + store.configuration.lock_timeout
-        wait_s = holding.FIRST_WAIT_S
-        while True:
-            asked_s = runtime.now_s()
-            try:
-                answers = await store.known.change(
-                    (source, self._path), functools.partial(begin_both, wishes=(burial, wish))
-                )
-            except CatalogDownError as error:
-                raise holding.unavailable(self._path, error) from None
-            if all(isinstance(answer, Begun) for answer in answers):
-                self._burying, held = (
-                    Holder(
-                        store,
-                        a.record,
-                        a.intent,
-                        asked_s=asked_s,
-                        lease_s=wish.lease_s,
-                        quiet=a.quiet,
-                        began_s=a.now_s,
-                    )
-                    for a in answers
-                    if isinstance(a, Begun)
-                )
-                held.knows_all = all(a.complete for a in answers if isinstance(a, Begun))
-                runtime.reach(Step.MOVE_BEGUN)
-                await self._see_unchanged(self._burying, held)
-                return held
-            for answer in answers:
-                if isinstance(answer, TakenOver):
-                    dead = answer.intent
-                    runtime.reach(Step.SETTLE_BEGUN)
-                    await settle(
-                        Holder(store, answer.record, dead, asked_s=asked_s, lease_s=wish.lease_s)
-                    )
-                elif isinstance(answer, StoreIsFrozen):
-                    raise StoreFrozenError(
-                        self._path, note=f"by {answer.frozen.who}: {answer.frozen.why}"
-                    )
-            if any(isinstance(answer, Busy) for answer in answers):
-                if runtime.now_s() >= until_s:
-                    raise ConcurrentWriteError(self._path, note="somebody else is at work on it")
-                await runtime.pause(wait_s * runtime.uniform(0.5, 1.5))
-                wait_s = min(holding.LONGEST_WAIT_S, 2 * wait_s)
+        wishes = {self._path: wish, self._source.path: burial}
+        held, self._burying = await begin_all(self._store, wishes, settle)
+        runtime.reach(Step.MOVE_BEGUN)
+        await self._see_unchanged(self._burying, held)
+        return held
 
     async def _send_part(self, part: Part) -> None:
         await super()._send_part(part)
@@ -174,24 +119,3 @@ class MoveSession(CataloguedWrite):
         if burying is not None and not burying.lost:
             with contextlib.suppress(CatalogUnavailableError):  # its lease ends by itself
                 await protected(burying.finish())
-
-
-def begin_both(
-    records: Records, moment: Moment, wishes: tuple[Wish, Wish]
-) -> tuple[Records, tuple[Beginning, ...]]:
-    """Begin two changes in one transaction; where one cannot begin, neither does.
-
-    A dead holder's intent is taken over all the same: that is progress.
-    """
-    began = [
-        transactions.begin(record, moment, wish)
-        for record, wish in zip(records, wishes, strict=True)
-    ]
-    answers = tuple(answer for _, answer in began)
-    if all(isinstance(answer, Begun) for answer in answers):
-        return tuple(after for after, _ in began), answers
-    after = tuple(
-        changed if isinstance(answer, TakenOver) else record
-        for record, (changed, answer) in zip(records, began, strict=True)
-    )
-    return after, tuple(a for a in answers if not isinstance(a, Begun))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 from typing import Literal
 
@@ -9,11 +11,12 @@ import attrs
 
 from resilient_store.backends.client import BackendClient
 from resilient_store.errors import ConcurrentWriteError, ObjectError
-from resilient_store.io.catalogued import holder as holding
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued import read as versions
+from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.catalogued.settle import settle
+from resilient_store.io.drive import protected
 from resilient_store.io.identity import owe_epoch
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.outcome import Outcome, Reply
@@ -60,7 +63,7 @@ async def repair_path(store: Store, path: str) -> Repaired:
         lease_s=store.configuration.lease,
     )
     try:
-        holder = await holding.begin(store, path, wish, settle, wait_s=0.0)
+        holder = await begin(store, path, wish, settle, wait_s=0.0)
     except ConcurrentWriteError as error:
         report.left("at work", error.note)
         return report
@@ -75,6 +78,10 @@ async def repair_path(store: Store, path: str) -> Repaired:
             reach(Step.REPAIR_FORGOTTEN)
     except ObjectError as error:  # the lease is over, or the catalog is away
         report.left("failed", str(error))
+    except asyncio.CancelledError:
+        with contextlib.suppress(ObjectError):  # the lease ends by itself
+            await protected(holder.finish())
+        raise
     return report
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from resilient_store.backends.client import BackendClient
 from resilient_store.errors import ObjectError
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.holder import Holder
@@ -22,10 +23,8 @@ async def settle(holder: Holder) -> None:
     did not happen: what it staged goes, and what it may have written at own keys goes by R9.
     """
     intent = holder.intent
-    if intent.phase is Phase.SETTLING and intent.kind == "write":
-        await protected(undo(holder))
-    else:
-        await holder.finish()
+    uncommitted = intent.phase is Phase.SETTLING and intent.kind == "write"
+    await protected(undo(holder) if uncommitted else holder.finish())
     reach(Step.SETTLE_ENDED)
 
 
@@ -34,10 +33,9 @@ async def undo(holder: Holder) -> dict[str, Reply[Any]]:
     store, intent = holder.store, holder.intent
     notes: dict[str, own_key.Notes] = {}
 
-    async def take_back(client: Any) -> Reply[Any]:
+    async def take_back(client: BackendClient) -> Reply[Any]:
         if client.name not in intent.direct:
-            reply: Reply[Any] = await client.delete(holder.staging)
-            return reply
+            return await client.delete(holder.staging)
         reply, said = await own_key.remove(holder, client)
         notes[client.name] = said
         return reply

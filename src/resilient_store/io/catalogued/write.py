@@ -25,6 +25,7 @@ from resilient_store.errors import (
 )
 from resilient_store.io.catalogued import holder as holding
 from resilient_store.io.catalogued.answers import note_answers, silent_among
+from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.clashes import refuse_clashes
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.looking import look_at, place_directly
@@ -150,7 +151,7 @@ class CataloguedWrite:
         return holder
 
     async def _begin(self, wish: Wish) -> Holder:
-        return await holding.begin(self._store, self._path, wish, settle)
+        return await begin(self._store, self._path, wish, settle)
 
     async def _look_first(self, holder: Holder) -> Headers | None:
         """Look at the own keys of a path that an incomplete catalog does not know (R3)."""
