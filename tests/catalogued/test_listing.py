@@ -7,6 +7,7 @@ import time
 import pytest
 
 import resilient_store as rs
+from resilient_store.catalog.contract import CatalogDownError
 from tests.catalogued.stage import (
     CAT,
     DOG,
@@ -252,12 +253,27 @@ def test_p3_a_creation_that_failed_is_not_discovered(old, shop):
         old.write("new", ONE)
     shop.bring_back()
     well_again(old)
-    void = record(old, "new").voids
+    (void,) = record(old, "new").voids
+    assert void.backends == ("azure",)
     assert not old.exists("new")
-    if void:
-        shop.put_behind(void[0].backends[0], "new", ONE)
-        assert not old.exists("new")
-        assert "new" not in old.find("")
+    shop.put_behind("azure", "new", ONE)
+    assert not old.exists("new")
+    assert "new" not in old.find("")
     time.sleep(PAUSE_S)
     converge(old)
     assert [shop.read_behind(name, "new") for name in NAMES] == [None] * 3
+
+
+@pytest.mark.parametrize("call", ["page", "state", "present", "hidden"])
+def test_a_catalog_that_goes_in_the_middle_of_a_listing_is_said_so(shop, monkeypatch, call):
+    if call == "hidden":
+        shop.put_behind("aws", CAT, ONE)
+    fs = shop.open()
+    fs.exists("nothing")
+
+    async def away(*_):
+        raise CatalogDownError("away")
+
+    monkeypatch.setattr(fs.store.known, call, away)
+    with pytest.raises(rs.CatalogUnavailableError, match="away"):
+        fs.ls("originals")

@@ -144,13 +144,15 @@ async def adopt_all(
             report.failed[path] = str(one)
         else:
             raise one
-    if paths is None and not report.failed:
-        await store.known.change_state(functools.partial(_adopted, names=names))
-    everything = paths is None and backends is None
+    knows_all = complete and backends is None and not report.conflicts
+    state: StoreState | None
     try:
-        if complete and everything and not (report.failed or report.conflicts):
-            await store.known.change_state(functools.partial(_complete, names=names))
-        state = await store.known.state()
+        if paths is None and not report.failed:
+            state = await store.known.change_state(
+                functools.partial(_adopted, names=names, knows_all=knows_all)
+            )
+        else:
+            state = await store.known.state()
     except CatalogDownError as error:
         raise unavailable("", error) from None
     report.complete = state is not None and state.complete
@@ -170,13 +172,14 @@ async def _listed(store: Store, names: tuple[str, ...], report: AdoptReport) -> 
     return [key for key in mine if key not in wrong]
 
 
-def _adopted(state: StoreState | None, _: float, *, names: tuple[str, ...]) -> StoreState:
+def _adopted(
+    state: StoreState | None, _: float, *, names: tuple[str, ...], knows_all: bool
+) -> StoreState:
     assert state is not None, "a store that was prepared has an identity"
-    rows = {name: attrs.evolve(state.backend(name), came_back=False) for name in names}
-    return attrs.evolve(state, backends={**state.backends, **rows})
-
-
-def _complete(state: StoreState | None, _: float, *, names: tuple[str, ...]) -> StoreState:
-    assert state is not None, "a store that was prepared has an identity"
-    rows = {name: attrs.evolve(state.backend(name), known=True) for name in names}
-    return attrs.evolve(state, backends={**state.backends, **rows}, complete=True)
+    rows = {}
+    for name in names:
+        row = attrs.evolve(state.backend(name), came_back=False)
+        rows[name] = attrs.evolve(row, known=row.known or knows_all)
+    return attrs.evolve(
+        state, backends={**state.backends, **rows}, complete=state.complete or knows_all
+    )

@@ -53,13 +53,13 @@ async def list_known(
         state = await store.known.state()
         if state is None or not state.complete:
             return await _united(store, path, found, recursive=recursive, partial=partial)
-    except CatalogDownError as error:
-        raise unavailable(path, error) from None
-    if not found and path:
+        if found or not path:
+            return Listed(found)
         if await store.known.present([path]):
             return await _itself(store, path)
-        raise FileNotFoundError(2, "no such directory", path)
-    return Listed(found)
+    except CatalogDownError as error:
+        raise unavailable(path, error) from None
+    raise FileNotFoundError(2, "no such directory", path)
 
 
 async def _itself(store: Store, path: str) -> Listed:
