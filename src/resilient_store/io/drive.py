@@ -131,7 +131,9 @@ async def protected(call: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-def leave_to_finish(tails: dict[asyncio.Task[None], None], call: Coroutine[Any, Any, None]) -> None:
+def leave_to_finish(
+    tails: dict[asyncio.Task[None], None], call: Coroutine[Any, Any, None]
+) -> asyncio.Task[None]:
     """Let a bounded call outlive the one that began it; `end_all` ends it with the store."""
     task = asyncio.create_task(call)
     tails[task] = None
@@ -142,6 +144,7 @@ def leave_to_finish(tails: dict[asyncio.Task[None], None], call: Coroutine[Any, 
             logger.error("a call in the background failed: %s", type(error).__name__)
 
     task.add_done_callback(done)
+    return task
 
 
 async def end_all(tails: dict[asyncio.Task[None], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from resilient_store import runtime
@@ -26,22 +26,29 @@ Perform = Callable[[BackendClient], Coroutine[Any, Any, Reply[V]]]
 
 
 def candidates(
-    store: Store, key: str, order: tuple[str, ...] | None = None
+    store: Store,
+    key: str,
+    order: Iterable[str] | None = None,
+    places: Mapping[str, str] | None = None,
 ) -> tuple[Candidate, ...]:
     """Return whom a read may ask; a probe that is due is sent beside it, and costs it nothing."""
     now_s = runtime.now_s()
     found = []
-    for name in order or store.clients:
+    for name in order or places or store.clients:
         client = store.clients[name]
         healthy = client.health.is_closed("read")
         if not healthy and client.health.may_probe("read", now_s):
-            leave_to_finish(store.tails, client.probe(key))
-        found.append(Candidate(name, healthy, client.backend.holds_all))
+            leave_to_finish(store.tails, client.probe(key if places is None else places[name]))
+        found.append(Candidate(name, healthy, client.backend.holds_all and places is None))
     return tuple(found)
 
 
 async def ask(
-    store: Store, key: str, perform: Perform[V], order: tuple[str, ...] | None = None
+    store: Store,
+    key: str,
+    perform: Perform[V],
+    order: Iterable[str] | None = None,
+    places: Mapping[str, str] | None = None,
 ) -> Reading[V]:
     """Ask backends, as the read policy says, until one answer decides.
 
@@ -55,13 +62,16 @@ async def ask(
         The request.
     order
         Another order than the configured one.
+    places
+        The replicas' keys by backend, in order, where a catalog says who should hold the object:
+        then nobody's "not found" stands for the others'.
 
     Notes
     -----
     Promises: P5, P6.
     """
     machine: ReadMachine[V] = ReadMachine(
-        candidates(store, key, order),
+        candidates(store, key, order, places),
         store.configuration.read.hedge_after,
         may_hedge=lambda name: store.clients[name].health.spend(),
         is_healthy=lambda name: store.clients[name].health.is_closed("read"),

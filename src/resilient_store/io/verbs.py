@@ -17,6 +17,7 @@ from resilient_store.io.catalogued import delete as catalogued_delete
 from resilient_store.io.catalogued import objects
 from resilient_store.io.catalogued.listing import Listed, directory, list_known
 from resilient_store.io.catalogued.move import MoveSession
+from resilient_store.io.catalogued.read import read_version
 from resilient_store.io.catalogued.stream import VersionReader
 from resilient_store.io.catalogued.write import CataloguedWrite
 from resilient_store.io.entries import entry, full_entry, missing_entry
@@ -151,7 +152,10 @@ async def open_reader(store: Store, path: str, *, degraded: bool = False) -> Rea
 async def _readable(store: Store, path: str) -> Record:
     """Return a record of which some byte can be read now; raises as a read does."""
     record = await objects.known(store, path)
-    await objects.original(store, path, 0, 1)
+    had, _ = await read_version(store, record, 0, 1)
+    if had is None:
+        await objects.original(store, path, 0, 1)  # says why not; or it has changed meanwhile
+        record = await objects.known(store, path)
     return record
 
 
@@ -218,11 +222,7 @@ async def move(store: Store, source: str, target: str) -> None:
     record = await _readable(store, source)
     assert record.present is not None, "only a present object is readable"
     session = MoveSession(store, record, target, record.present.headers)
-    try:
-        await session.begin()
-    except BaseException:
-        await session.abort()
-        raise
+    await session.begin()
     await stateless_copy.send_all(session, stateless_copy.blocks(VersionReader(store, record)))
 
 

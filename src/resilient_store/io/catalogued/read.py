@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
-from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
 from resilient_store.catalog.contract import CatalogDownError, single
 from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
 from resilient_store.io.catalogued.answers import missed
 from resilient_store.io.catalogued.holder import find, key_of
-from resilient_store.io.drive import drive, leave_to_finish
+from resilient_store.io.drive import leave_to_finish
+from resilient_store.io.read import ask
 from resilient_store.model.checksum import aligned, verifies
 from resilient_store.model.info import Body
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import OWN, Entry, Record, Replica, State
 from resilient_store.protocol import findings
 from resilient_store.protocol.native import verifies_natively
-from resilient_store.protocol.read import Candidate, Reading, ReadMachine
 from resilient_store.store import Store
 
 logger = logging.getLogger("resilient_store")
@@ -107,8 +106,11 @@ async def read_version(
     seen: list[findings.Seen] = []
     replies: tuple[Reply[Any], ...] = ()
     for names in in_order(store, record):
-        reading = await ask_replicas(
-            store, record, names, functools.partial(_verified, store, record, (start, end), seen)
+        reading = await ask(
+            store,
+            record.path,
+            functools.partial(_verified, store, record, (start, end), seen),
+            places={name: key_of(record.replica(name).place, record.path) for name in names},
         )
         replies += reading.replies
         if reading.found is not None:
@@ -127,36 +129,6 @@ def in_order(store: Store, record: Record) -> list[tuple[str, ...]]:
     return [names for names in (first, others) if names]
 
 
-async def ask_replicas(
-    store: Store,
-    record: Record,
-    names: Sequence[str],
-    perform: Callable[[BackendClient], Coroutine[Any, Any, Reply[Body]]],
-) -> Reading[Body]:
-    """Ask backends in order, as the read policy says, until one verified answer decides."""
-    now_s = runtime.now_s()
-    found = []
-    for name in names:
-        health = store.clients[name].health
-        healthy = health.is_closed("read")
-        if not healthy and health.may_probe("read", now_s):
-            key = key_of(record.replica(name).place, record.path)
-            leave_to_finish(store.tails, store.clients[name].probe(key))
-        found.append(Candidate(name, healthy))
-    machine: ReadMachine[Body] = ReadMachine(
-        tuple(found),
-        store.configuration.read.hedge_after,
-        may_hedge=lambda name: store.clients[name].health.spend(),
-        is_healthy=lambda name: store.clients[name].health.is_closed("read"),
-    )
-    reading = await drive(machine, lambda name: perform(store.clients[name]), store.signal)
-    for name in reading.slow:
-        store.clients[name].health.record(
-            "read", Outcome.TIMED_OUT, runtime.now_s(), key=record.path, slow=True
-        )
-    return reading
-
-
 async def _verified(
     store: Store,
     record: Record,
@@ -172,7 +144,7 @@ async def _verified(
         # It may just have been published: the own key has it before the catalog says so.
         reply = await _read_at(entry, record.path, span, client, row)
     said = {Outcome.NOT_FOUND: State.MISSING, Outcome.CORRUPT: State.CORRUPT}.get(reply.outcome)
-    if said is State.MISSING and store.believes_absence(client.name) is False:
+    if said is State.MISSING and not store.believes_absence(client.name):
         return Reply(client.name, Outcome.UNAVAILABLE, detail="so much is missing there: suspect")
     if said is not None and row.state is State.GOOD:
         seen.append(findings.Seen(by=row, version=entry.version, state=said, error=reply.words()))
@@ -246,7 +218,9 @@ def is_lost(record: Record) -> bool:
     )
 
 
-def refusal(store: Store, record: Record, replies: tuple[Reply[Any], ...]) -> Exception:
+def refusal(
+    store: Store, record: Record, replies: tuple[Reply[Any], ...]
+) -> OriginalMissingError | BackendsUnavailableError:
     """Make the error of a read that nobody could serve: lost only where that is certain."""
     known = all(r.outcome in (Outcome.NOT_FOUND, Outcome.CORRUPT) for r in replies)
     elsewhere = any(name not in store.clients for name in record.replicas)

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from resilient_store.errors import (
-    BackendsUnavailableError,
-    ObjectChangedError,
-    OriginalMissingError,
-)
+from resilient_store.errors import BackendsUnavailableError, ObjectChangedError
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.holder import find
 from resilient_store.io.drive import leave_to_finish
-from resilient_store.model.outcome import Reply
+from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.result import Reason
 from resilient_store.model.state import Record
 from resilient_store.store import Store
-
-BLOCK_BYTES = 4 * 1024 * 1024
 
 
 class VersionReader:
@@ -88,15 +82,14 @@ class VersionReader:
         self._ahead = (start, stop, block)
 
         async def fetch() -> None:
-            data = None
-            try:
-                had, _ = await versions.read_version(self._store, self._record, start, stop)
-                data = None if had is None else had.data
-            finally:
-                if not block.done():
-                    block.set_result(data)
+            had, _ = await versions.read_version(self._store, self._record, start, stop)
+            block.set_result(None if had is None else had.data)
 
-        leave_to_finish(self._store.tails, fetch())
+        def ended(_: object) -> None:
+            if not block.done():  # it failed, or the store was closed before it began
+                block.set_result(None)
+
+        leave_to_finish(self._store.tails, fetch()).add_done_callback(ended)
 
     async def _block(self, start: int, end: int) -> bytes:
         for _ in range(versions.STARTED_OVER):
@@ -108,12 +101,7 @@ class VersionReader:
                 raise ObjectChangedError(self._record.path, replies)
             before, self._record = self._record, again
             if again.replicas == before.replicas:
-                self._refuse(replies)
+                raise versions.refusal(self._store, again, replies)
         raise BackendsUnavailableError(
             self._record.path, note=f"the file was being read at byte {start}"
         )
-
-    def _refuse(self, replies: tuple[Reply[object], ...]) -> None:
-        error = versions.refusal(self._store, self._record, replies)
-        assert isinstance(error, (OriginalMissingError, BackendsUnavailableError))
-        raise error from None
