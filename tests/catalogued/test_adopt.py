@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import resilient_store as rs
+from resilient_store.catalog.contract import CatalogDownError
 from tests.catalogued.stage import (
     CAT,
     DOG,
@@ -237,3 +238,38 @@ def test_adopting_needs_a_catalog(shop):
         pytest.raises(rs.ConfigurationError, match="catalog"),
     ):
         rs.adopt(fs)
+
+
+def test_p4_bytes_that_change_while_they_are_adopted_are_no_version(fs, shop, monkeypatch):
+    """What was compared, and what is copied, is one object: never half of two."""
+    fs.write(CAT, ONE)
+    half = 4 << 20
+    shop.put_behind("gcp", CAT, b"1" * half + b"1")
+    client, begun = fs.store.clients["gcp"], []
+    get = client.get
+
+    async def replaced_behind_its_first_block(key, start=None, end=None):
+        reply = await get(key, start, end)
+        if start == 0:
+            begun.append(key)
+            if len(begun) == 2:  # the first time it is compared, the second time copied
+                shop.put_behind("gcp", CAT, b"2" * half + b"2")
+                age(shop, "gcp", CAT, 2_000_000_000)
+        return reply
+
+    monkeypatch.setattr(client, "get", replaced_behind_its_first_block)
+    report = rs.adopt(fs, paths=[CAT], on_conflict="newest")
+    assert len(begun) == 2
+    assert (report.adopted, list(report.failed)) == ([], [CAT])
+    assert fs.cat(CAT) == ONE
+    assert record(fs, CAT).intent is None
+
+
+def test_a_catalog_that_goes_before_the_end_is_said_so(old, monkeypatch):
+    async def away(*_):
+        raise CatalogDownError("away")
+
+    rs.adopt(old, paths=[CAT])
+    monkeypatch.setattr(old.store.known, "change_state", away)
+    with pytest.raises(rs.CatalogUnavailableError, match="away"):
+        rs.adopt(old)

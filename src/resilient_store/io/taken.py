@@ -8,12 +8,11 @@ from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.drive import protected
+from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.path import RESERVED, join
-
-_BLOCK_BYTES = 4 * 1024 * 1024
 
 
 async def tries_exclusive_create(client: BackendClient) -> Reply[bool]:
@@ -73,7 +72,7 @@ async def holds_these_bytes(client: BackendClient, path: str, checksum: str) -> 
         return Reply(client.name, Outcome.CORRUPT, detail="it does not say its size")
     found = ChunkedChecksum()
     while found.size < looked.value.size:
-        end = min(looked.value.size, found.size + _BLOCK_BYTES)
+        end = min(looked.value.size, found.size + BLOCK_BYTES)
         block = await client.get(path, found.size, end)
         if block.value is None:
             return Reply(client.name, block.outcome, detail=block.detail)

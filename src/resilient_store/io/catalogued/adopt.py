@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import attrs
@@ -11,10 +11,10 @@ import attrs
 from resilient_store.backends.client import BackendClient
 from resilient_store.errors import BackendsUnavailableError, ConcurrentWriteError
 from resilient_store.io.catalogued import own_key
-from resilient_store.io.catalogued.discover import stripped
 from resilient_store.io.catalogued.holder import Holder, find, run
-from resilient_store.io.catalogued.own_key import BLOCK_BYTES, content_of
+from resilient_store.io.catalogued.labels import unlabelled
 from resilient_store.io.catalogued.write import CataloguedWrite
+from resilient_store.io.copy import send_all
 from resilient_store.io.drive import protected
 from resilient_store.io.fanout import fan_out
 from resilient_store.model.info import Headers, ObjectInfo
@@ -28,7 +28,7 @@ from resilient_store.runtime import reach
 from resilient_store.store import Store
 
 
-@attrs.define
+@attrs.frozen
 class Adopted:
     """What became of one path.
 
@@ -100,7 +100,7 @@ async def _compared(
     for name, info in there.items():
         content = Content(size=info.size or 0, kind="none")
         if not tell:
-            read = await content_of(store.clients[name], path, info)
+            read = await own_key.content_of(store.clients[name], path, info)
             if read.value is None:
                 return read
             content = read.value
@@ -127,7 +127,7 @@ async def _record(
     content = lying[chosen[0]].content
     found = findings.Discovered(
         content=content,
-        headers=stripped(first.headers or Headers()),
+        headers=unlabelled(first.headers),
         holders={name: lying[name].info.tag for name in chosen},
         others={name: one.info.tag for name, one in lying.items() if name not in chosen},
         nowhere=tuple(name for name, info in infos.items() if info is None),
@@ -188,22 +188,18 @@ class _NextVersion(CataloguedWrite):
 
 
 async def _copy_over(store: Store, seen: Record, client: BackendClient, info: ObjectInfo) -> None:
-    session = _NextVersion(store, seen, stripped(info.headers or Headers()))
-    try:
-        await session.begin()
-        async for data in _bytes_of(seen.path, client, info.size or 0):
-            await session.send(data)
-        await session.commit()
-    except BaseException:
-        await session.abort()
-        raise
+    session = _NextVersion(store, seen, unlabelled(info.headers))
+    await session.begin()
+    await send_all(session, _bytes_of(seen.path, client, info))
 
 
-async def _bytes_of(path: str, client: BackendClient, size: int) -> AsyncIterator[bytes]:
-    offset = 0
+async def _bytes_of(
+    path: str, client: BackendClient, info: ObjectInfo
+) -> AsyncGenerator[bytes, None]:
+    offset, size = 0, info.size or 0
     while offset < size:
-        block = await client.get(path, offset, min(size, offset + BLOCK_BYTES))
-        if block.value is None or not block.value.data:
+        block = await own_key.block_of(client, path, info, offset)
+        if block.value is None:
             raise BackendsUnavailableError(path, [block])
         yield block.value.data
         offset += len(block.value.data)

@@ -8,12 +8,12 @@ from typing import Any
 
 from resilient_store.backends.client import BackendClient
 from resilient_store.errors import ObjectError
-from resilient_store.io.catalogued import holder as holding
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.objects import known
+from resilient_store.io.catalogued.publish import drop_replaced
 from resilient_store.io.catalogued.settle import settle
 from resilient_store.io.drive import protected
 from resilient_store.io.fanout import away_to_write, fan_out
@@ -88,13 +88,7 @@ async def remove_buried(holder: Holder) -> None:
         logger.warning("%s was deleted; its bytes are left to repair: %s", holder.path, error)
         return
     reach(Step.DELETE_FINISHED)
-    staged = [
-        (name, row.place)
-        for name, row in holder.record.replicas.items()
-        if row.place not in (None, "own") and name in names
-    ]
-    for name, place in staged:
-        await store.clients[name].delete(holding.key_of(place, holder.path))
+    await drop_replaced(holder, names)
     answered = [n for n, reply in replies.items() if reply.outcome.answers]
     await note_answers(store, answered, silent_among(replies))
 

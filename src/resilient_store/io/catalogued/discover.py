@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 
-import attrs
-
 from resilient_store.backends.client import BackendClient
 from resilient_store.io.catalogued.holder import find, run
+from resilient_store.io.catalogued.labels import unlabelled
 from resilient_store.io.catalogued.own_key import checksum_of
 from resilient_store.io.read import ask, without_original
-from resilient_store.model.info import Headers, ObjectInfo
+from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import Content, Record
 from resilient_store.protocol import findings
-from resilient_store.protocol.account import CHECKSUM_KEY, VERSION_KEY
 from resilient_store.store import Store
 
 
@@ -60,7 +58,7 @@ async def discover(store: Store, record: Record) -> bool:
             findings.discover,
             found=findings.Discovered(
                 content=Content(size=info.size or 0, kind="none"),
-                headers=stripped(info.headers or Headers()),
+                headers=unlabelled(info.headers),
                 holders={found.backend: info.tag},
                 others={},
                 nowhere=tuple(nowhere),
@@ -98,9 +96,3 @@ async def _is_explained(record: Record, client: BackendClient, info: ObjectInfo)
         return Reply(client.name, summed.outcome, detail=summed.detail)
     explains = any(void.explains(client.name, summed.value) for void in voids)
     return Reply(client.name, Outcome.OK, explains)
-
-
-def stripped(headers: Headers) -> Headers:
-    """Return headers without what this store writes into them for itself."""
-    metadata = {n: v for n, v in headers.metadata.items() if n not in (VERSION_KEY, CHECKSUM_KEY)}
-    return attrs.evolve(headers, metadata=metadata)

@@ -6,22 +6,23 @@ deleted that this store did not write there (R9).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import attrs
 
 from resilient_store import runtime
-from resilient_store.backends.client import RATE_BYTES_PER_S, BackendClient
+from resilient_store.backends.client import RATE_BYTES_PER_S, BackendClient, UploadClient
 from resilient_store.io.catalogued.holder import Holder
+from resilient_store.io.drive import protected
+from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.checksum import ChunkedChecksum
-from resilient_store.model.info import Headers, ObjectInfo
+from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.path import RESERVED, join
 from resilient_store.model.state import OWN, Content, Record, State
 from resilient_store.model.step import Step
 from resilient_store.protocol.account import Verdict, verdict, verdict_of_bytes
-
-BLOCK_BYTES = 4 * 1024 * 1024
 
 Notes = dict[str, Any]
 
@@ -78,14 +79,24 @@ async def content_of(client: BackendClient, key: str, info: ObjectInfo) -> Reply
     found = ChunkedChecksum()
     size = info.size or 0
     while found.size < size:
-        block = await client.get(key, found.size, min(size, found.size + BLOCK_BYTES))
-        if block.value is None or not block.value.data:
-            outcome = Outcome.CORRUPT if block.ok else block.outcome
-            return Reply(client.name, outcome, detail=block.detail or "a short body")
-        if block.value.tag is not None and info.tag is not None and block.value.tag != info.tag:
-            return Reply(client.name, Outcome.EXISTS, detail="it changed while it was read")
+        block = await block_of(client, key, info, found.size)
+        if block.value is None:
+            return Reply(client.name, block.outcome, detail=block.detail)
         found.update(block.value.data)
     return Reply(client.name, Outcome.OK, found.content())
+
+
+async def block_of(client: BackendClient, key: str, info: ObjectInfo, start: int) -> Reply[Body]:
+    """Read the next bytes of what was looked at; not of what has taken its place meanwhile."""
+    reply = await client.get(key, start, min(info.size or 0, start + BLOCK_BYTES))
+    body = reply.value
+    if body is None:
+        return reply
+    if not body.data:
+        return Reply(client.name, Outcome.CORRUPT, detail="a short body")
+    if (body.tag or info.tag) != info.tag:
+        return Reply(client.name, Outcome.EXISTS, detail="it changed while it was read")
+    return reply
 
 
 async def quarantine(holder: Holder, client: BackendClient, info: ObjectInfo) -> bool:
@@ -94,24 +105,44 @@ async def quarantine(holder: Holder, client: BackendClient, info: ObjectInfo) ->
         return False
     kept = join(RESERVED, "quarantine", runtime.new_id(), holder.path)
     headers = info.headers or Headers()
-    begun = await client.upload(kept, exclusive=False, headers=headers)
-    if begun.value is None:
-        return False
-    upload, size = begun.value, 0
-    while size < info.size:
-        block = await client.get(holder.path, size, min(info.size, size + BLOCK_BYTES))
-        body = block.value
-        if body is None or not body.data or (body.tag or info.tag) != info.tag:
-            await upload.abort()
-            return False
-        if not (await upload.write(body.data)).ok:
-            await upload.abort()
-            return False
-        size += len(body.data)
-    if not (await upload.finish()).ok:
+    size = info.size
+
+    async def copy(upload: UploadClient) -> Reply[Any]:
+        done, reply = 0, Reply[Any](client.name, Outcome.OK)
+        while reply.ok and done < size:
+            block = await block_of(client, holder.path, info, done)
+            if block.value is None:
+                return block
+            reply = await upload.write(block.value.data)
+            done += len(block.value.data)
+        return reply
+
+    if not (await uploaded(client, kept, headers, copy)).ok:
         return False
     confirmed = await client.info(kept, kind="write")
     return confirmed.value is not None and confirmed.value.size == info.size
+
+
+async def uploaded(
+    client: BackendClient,
+    key: str,
+    headers: Headers,
+    copy: Callable[[UploadClient], Coroutine[Any, Any, Reply[Any]]],
+) -> Reply[Any]:
+    """Upload what a coroutine copies; where that fails or is cancelled, nothing is left of it."""
+    begun = await client.upload(key, exclusive=False, headers=headers)
+    if begun.value is None:
+        return begun
+    try:
+        reply = await copy(begun.value)
+        if reply.ok:
+            reply = await begun.value.finish()
+    except BaseException:
+        await protected(begun.value.abort())
+        raise
+    if not reply.ok:
+        await begun.value.abort()
+    return reply
 
 
 async def cleared(holder: Holder, client: BackendClient) -> Look:
@@ -146,7 +177,7 @@ async def remove(holder: Holder, client: BackendClient) -> tuple[Reply[Any], Not
 
 
 async def publish(
-    holder: Holder, client: BackendClient, token_key: str, size: int, *, quiet: bool
+    holder: Holder, client: BackendClient, staged: str, size: int, *, quiet: bool
 ) -> tuple[Reply[Any], Notes]:
     """Bring staged bytes to the own key, keeping the staged ones; return what to note.
 
@@ -157,13 +188,15 @@ async def publish(
         if found.verdict is Verdict.FOREIGN:
             return found.reply, {"error": found.reply.words()}
         return found.reply, {}
-    await holder.ready_for(client.backend.timeout + size / RATE_BYTES_PER_S)
+    within_s = client.backend.timeout + size / RATE_BYTES_PER_S
+    await holder.ready_for(within_s)
     reply = await client.publish(
-        token_key, holder.path, expected=found.tag, size=size, looked=True, keep=True
+        staged, holder.path, expected=found.tag, size=size, looked=True, keep=True
     )
     if reply.outcome is Outcome.REFUSED and quiet:  # it can only move what is staged
+        await holder.ready_for(within_s)
         reply = await client.publish(
-            token_key, holder.path, expected=found.tag, size=size, looked=True
+            staged, holder.path, expected=found.tag, size=size, looked=True
         )
     if not reply.ok or reply.value is None:
         return reply, {"error": reply.words()}

@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
-from resilient_store.backends.client import BackendClient
+from resilient_store.backends.client import BackendClient, UploadClient
 from resilient_store.errors import ConcurrentWriteError, ObjectError
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.holder import Holder, key_of
+from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.catalogued.settle import settle
 from resilient_store.io.drive import protected
 from resilient_store.io.identity import owe_epoch
+from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import OWN, Entry, Replica, State
 from resilient_store.model.step import Step
 from resilient_store.protocol import findings, transactions
-from resilient_store.protocol.account import CHECKSUM_KEY, VERSION_KEY, Verdict
+from resilient_store.protocol.account import Verdict
 from resilient_store.protocol.moment import Wish
 from resilient_store.runtime import reach
 from resilient_store.store import Store
@@ -166,38 +168,33 @@ async def _verified_in_place(
     return attrs.evolve(row, **changes)
 
 
-async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[None]:
+async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[Any]:
     """Copy verified bytes into staging, block by block; never from an unverified source."""
     assert entry.content is not None
-    content, mine = entry.content, {VERSION_KEY: str(entry.version)}
-    if content.kind == "chunked":
-        mine[CHECKSUM_KEY] = content.checksum
-    headers = attrs.evolve(entry.headers, metadata={**entry.headers.metadata, **mine})
-    begun = await client.upload(holder.staging, exclusive=False, headers=headers)
-    if begun.value is None:
-        return Reply(client.name, begun.outcome, detail=begun.detail)
-    upload, offset, copied = begun.value, 0, ChunkedChecksum()
-    while offset < content.size or offset == 0:
-        end = min(content.size, offset + own_key.BLOCK_BYTES)
-        await holder.ready_for(client.backend.timeout)
-        had, replies = await versions.read_version(holder.store, holder.record, offset, end)
-        if had is None:
-            await upload.abort()
-            said = "; ".join(reply.words() for reply in replies) or "no replica is left"
-            return Reply(client.name, Outcome.UNAVAILABLE, detail=f"no source: {said}")
-        copied.update(had.data)
-        written = await upload.write(had.data)
-        if not written.ok:
-            await upload.abort()
-            return written
-        offset = end
-        if offset >= content.size:
-            break
-    if content.kind == "chunked" and copied.text != content.checksum:
-        await upload.abort()
-        return Reply(client.name, Outcome.CORRUPT, detail="the source changed while it was copied")
-    finished = await upload.finish()
-    return Reply(client.name, finished.outcome, detail=finished.detail)
+    content = entry.content
+    checksum = content.checksum if content.kind == "chunked" else ""
+
+    async def copy(upload: UploadClient) -> Reply[Any]:
+        offset, copied = 0, ChunkedChecksum()
+        while True:
+            end = min(content.size, offset + BLOCK_BYTES)
+            await holder.ready_for(client.backend.timeout)
+            had, replies = await versions.read_version(holder.store, holder.record, offset, end)
+            if had is None:
+                said = "; ".join(reply.words() for reply in replies) or "no replica is left"
+                return Reply(client.name, Outcome.UNAVAILABLE, detail=f"no source: {said}")
+            copied.update(had.data)
+            written = await upload.write(had.data)
+            if not written.ok or end == content.size:
+                break
+            offset = end
+        if checksum and written.ok and copied.text != checksum:
+            detail = "the source changed while it was copied"
+            return Reply(client.name, Outcome.CORRUPT, detail=detail)
+        return written
+
+    headers = labelled(entry.headers, entry.version, checksum)
+    return await own_key.uploaded(client, holder.staging, headers, copy)
 
 
 async def _publish(holder: Holder, client: BackendClient, row: Replica, report: Repaired) -> None:

@@ -10,7 +10,6 @@ finish     the intent ends                                  crash: it expires, s
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NoReturn, TypeVar
 
@@ -18,16 +17,13 @@ import attrs
 
 from resilient_store.backends.client import RATE_BYTES_PER_S, BackendClient, UploadClient
 from resilient_store.backends.contract import Stored
-from resilient_store.errors import (
-    BlankObjectError,
-    CatalogUnavailableError,
-    ObjectError,
-)
+from resilient_store.errors import BlankObjectError, CatalogUnavailableError, ObjectError
 from resilient_store.io.catalogued import holder as holding
 from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.clashes import refuse_clashes
 from resilient_store.io.catalogued.holder import Holder
+from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.catalogued.looking import look_at, place_directly
 from resilient_store.io.catalogued.publish import drop_replaced, publish_staged
 from resilient_store.io.catalogued.refusal import refusal
@@ -43,7 +39,6 @@ from resilient_store.model.result import WriteReceipt
 from resilient_store.model.state import OWN, State
 from resilient_store.model.step import Step
 from resilient_store.protocol import transactions
-from resilient_store.protocol.account import CHECKSUM_KEY, VERSION_KEY
 from resilient_store.protocol.moment import Wish
 from resilient_store.protocol.transactions import Placed
 from resilient_store.protocol.write import Demand
@@ -51,8 +46,6 @@ from resilient_store.runtime import reach
 from resilient_store.store import Store
 
 T = TypeVar("T")
-
-logger = logging.getLogger("resilient_store")
 
 _UNKNOWN = (Outcome.TIMED_OUT, Outcome.CORRUPT)
 
@@ -105,7 +98,6 @@ class CataloguedWrite:
         self._buffer = Buffer()
         self._checksum = ChunkedChecksum()
         self._ended = False
-        self.receipt: WriteReceipt | None = None
 
     @property
     def _live(self) -> list[str]:
@@ -116,11 +108,11 @@ class CataloguedWrite:
     async def begin(self) -> None:
         """Raise, with nothing sent, where the write cannot succeed."""
         self._away = away_to_write(self._store, self._placed)
-        self._require_enough("Nothing was written")
+        if not self._is_enough():
+            raise self._refusal("Nothing was written")
         if self._create:
             record, _ = await holding.find(self._store, self._path)
             if record.present is not None:
-                self._ended = True
                 raise FileExistsError(17, "the path exists", self._path)
 
     async def _start(self, checksum: str = "") -> Holder:
@@ -194,7 +186,7 @@ class CataloguedWrite:
     async def _begin_upload(self, client: BackendClient) -> Reply[UploadClient]:
         direct = client.name in self._direct
         reply = await client.upload(
-            self._key(client.name), exclusive=direct, headers=self._described("")
+            self._key(client.name), exclusive=direct, headers=self._labelled("")
         )
         if reply.value is not None:
             self._uploads[client.name] = reply.value
@@ -205,13 +197,9 @@ class CataloguedWrite:
         assert self._holder is not None
         return self._path if name in self._direct else self._holder.staging
 
-    def _described(self, checksum: str) -> Headers:
-        """Say in the object's own metadata which version it is, for who finds it (R18)."""
+    def _labelled(self, checksum: str) -> Headers:
         assert self._holder is not None
-        mine = {VERSION_KEY: str(self._holder.intent.version)}
-        if checksum:
-            mine[CHECKSUM_KEY] = checksum
-        return attrs.evolve(self._headers, metadata={**self._headers.metadata, **mine})
+        return labelled(self._headers, self._holder.intent.version, checksum)
 
     async def _on(
         self,
@@ -253,11 +241,12 @@ class CataloguedWrite:
 
     async def _arrive(self, holder: Holder) -> None:
         """Bring the last bytes to every backend; what is taken goes to staging there (R3)."""
-        await holder.ready_for(self._longest_s(), self._checksum.text)
         last = self._buffer.rest()
         uploading = bool(self._uploads)
         if uploading and last:
+            await holder.ready_for(0.0)
             await self._on(self._live, lambda client: self._uploads[client.name].write(last))
+        await holder.ready_for(self._longest_s(), self._checksum.text)
         self._sent |= set(self._live)
         replies = await self._on(self._live, functools.partial(self._finish, last))
         taken = [n for n, r in replies.items() if r.outcome is Outcome.EXISTS and n in self._direct]
@@ -269,13 +258,10 @@ class CataloguedWrite:
                 await self._on(taken, functools.partial(self._finish, last))
         reach(Step.WRITE_ARRIVED)
 
-    def _timeout_s(self, name: str) -> float:
-        return self._store.clients[name].backend.timeout
-
     def _longest_s(self) -> float:
         """Return how long the calls that bring the last bytes may take."""
-        slowest_s = max((self._timeout_s(name) for name in self._live), default=0.0)
-        return slowest_s + self._checksum.size / RATE_BYTES_PER_S
+        timeouts_s = (self._store.clients[name].backend.timeout for name in self._live)
+        return max(timeouts_s, default=0.0) + self._checksum.size / RATE_BYTES_PER_S
 
     async def _finish(self, last: Part, client: BackendClient) -> Reply[Stored]:
         upload = self._uploads.get(client.name)
@@ -288,7 +274,7 @@ class CataloguedWrite:
                 self._key(client.name),
                 last,
                 exclusive=client.name in self._direct,
-                headers=self._described(self._checksum.text),
+                headers=self._labelled(self._checksum.text),
             )
         if reply.value is not None:
             reach(Step.WRITE_LANDED)
@@ -327,20 +313,16 @@ class CataloguedWrite:
         return await holder.certainly(commit)
 
     def _became(self, name: str) -> Placed:
+        assert self._holder is not None
         stored = self._stored.get(name)
+        if stored is not None and name in self._direct:
+            return Placed(state=State.GOOD, place=OWN, tag=stored.tag)
         if stored is not None:
-            place = OWN if name in self._direct else self._token
-            tag = stored.tag if name in self._direct else None
-            return Placed(state=State.GOOD, place=place, tag=tag)
+            return Placed(state=State.GOOD, place=self._holder.intent.token)
         reply = self._failed.get(name) or self._away.get(name)
         unknown = reply is not None and reply.outcome in _UNKNOWN
         state = State.UNKNOWN if unknown else State.STALE
         return Placed(state=state, error="" if reply is None else reply.words())
-
-    @property
-    def _token(self) -> str:
-        assert self._holder is not None
-        return self._holder.intent.token
 
     def _receipt(self, holder: Holder) -> WriteReceipt:
         copies = tuple(name for name in self._placed if name in self._stored)
@@ -359,11 +341,6 @@ class CataloguedWrite:
 
     def _is_enough(self) -> bool:
         return self._demand.is_met(set(self._live), self._store.domains)
-
-    def _require_enough(self, note: str) -> None:
-        if not self._is_enough():
-            self._ended = True
-            raise self._refusal(note)
 
     async def _give_up(self, error: Exception | None = None) -> NoReturn:
         left = await protected(self._clean_up())
