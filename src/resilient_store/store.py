@@ -217,16 +217,19 @@ class Store:
         By name, in the order of preference.
     domains
         Every backend's failure domain.
-    demand
-        What a write must reach.
+    owner
+        Host and process, for people who look at what is being done.
+    losses
+        When replicas of each backend were found missing, the latest only.
+    answers
+        When it was last written down that a backend answers.
     tails
-        Calls that outlive the one that began them: at most one probe per backend.
+        Calls that outlive the one that began them: probes, and what is recorded after a read.
     """
 
     configuration: Configuration
     clients: dict[str, BackendClient]
     domains: dict[str, str]
-    demand: Demand
     signal: Signal
     catalog: Catalog | None = None
     owner: str = ""
@@ -331,13 +334,10 @@ def open_store(configuration: Configuration, admission: Callable[[Catalog], Admi
         )
         for name, backend in zip(configuration.names, configuration.backends, strict=True)
     }
-    writable = sum(not backend.read_only for backend in configuration.backends)
-    demand = Demand(configuration.write.min_copies or writable, configuration.write.min_domains)
     return Store(
         configuration=configuration,
         clients=clients,
         domains=domains,
-        demand=demand,
         signal=signal,
         catalog=catalog,
         owner=runtime.who(),

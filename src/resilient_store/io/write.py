@@ -72,6 +72,7 @@ class WriteSession:
         self._given = headers or Headers()
         self._headers = self._given
         self._once = store.configuration.write_once
+        self._demand = store.demand_for(path)
         self._id = runtime.new_id()
         self._names: tuple[str, ...] = ()
         self._looked_at_s = -math.inf
@@ -114,7 +115,7 @@ class WriteSession:
                 await self._on_live(lambda client: client.open(), fresh)
             self._require_enough("Nothing was written")
             if once is True:
-                tried = await self._on_live(tries_exclusive_create, demand=store.demand)
+                tried = await self._on_live(tries_exclusive_create, demand=self._demand)
                 refuse_overwriters(tried)
                 self._require_enough("Nothing was written")
             return
@@ -223,7 +224,7 @@ class WriteSession:
     async def _store_on(self, names: list[str]) -> None:
         if not self._is_enough():
             return
-        demand = self._store.demand if self._once else None
+        demand = self._demand if self._once else None
         last = self._buffer.rest()
         if self._uploads and last:
             await self._on_live(lambda client: self._uploads[client.name].write(last), names)
@@ -293,7 +294,7 @@ class WriteSession:
     def _is_enough(self) -> bool:
         if not self._once:
             return not self._failed
-        return self._store.demand.is_met(set(self._live), self._store.domains)
+        return self._demand.is_met(set(self._live), self._store.domains)
 
     def _require_enough(self, note: str) -> None:
         if not self._is_enough():

@@ -45,8 +45,8 @@ async def note_answers(store: Store, names: Iterable[str], silent: Iterable[str]
     try:
         await store.known.change_state(note)
     except CatalogDownError as error:
-        names = ", ".join((*due, *lost))
-        logger.warning("whether %s answered could not be noted: %s", names, error)
+        asked = ", ".join((*due, *lost))
+        logger.warning("whether %s answered could not be noted: %s", asked, error)
     else:
         store.answers.update(dict.fromkeys(due, now_s))
 
