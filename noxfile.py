@@ -63,7 +63,7 @@ def laws(session: nox.Session) -> None:
     if session.posargs:
         run(session, "pytest", *session.posargs)
         return
-    measured(session, "laws", "-m", "pytest", "tests/laws")
+    measured(session, "laws", "-m", "pytest", *two_workers(), "tests/laws")
     include = ",".join(f"*/resilient_store/{part}" for part in PURE)
     data = f"--data-file={data_file('laws')}"
     run(session, "coverage", "report", data, f"--include={include}", "--fail-under=100")
