@@ -12,15 +12,13 @@ from resilient_store.model.state import Content, Entry, Intent, Record, Replica,
 from resilient_store.protocol.account import (
     CHECKSUM_KEY,
     VERSION_KEY,
-    Cleanup,
     Verdict,
     described_checksum,
     described_version,
-    is_content,
     verdict,
     verdict_of_bytes,
 )
-from tests.laws.records import NAMES, PATH, names, records, replicas, tags
+from tests.laws.records import PATH, names, records, replicas, tags
 
 stated_checksums = st.sampled_from([None, "", "c1", "c2", "c3", "theirs"])
 stated_versions = st.sampled_from([None, "", "1", "2", "3", "v2", "²", "-2", " 2", "9" * 5000])
@@ -156,32 +154,3 @@ def test_an_object_without_metadata_says_nothing():
 
 def test_a_version_as_large_as_a_database_can_hold_is_read():
     assert described_version(described(None, str(2**63 - 1))) == 2**63 - 1
-
-
-@given(infos, st.integers(0, 2), st.sampled_from(["c1", "c2"]))
-def test_r20_arrived_is_what_has_the_size_and_states_the_checksum(info, size, checksum):
-    arrived = info.size == size and described_checksum(info) == checksum
-    assert is_content(info, Content(size=size, checksum=checksum)) is arrived
-
-
-@pytest.mark.parametrize(
-    ("checksum", "size", "arrived"),
-    [("c1", 3, True), ("c1", 2, False), ("c2", 3, False), (None, 3, False), ("", 3, False)],
-)
-def test_r20_neither_alone_is_enough(checksum, size, arrived):
-    info = described(checksum, None, size=size)
-    assert is_content(info, Content(size=3, checksum="c1")) is arrived
-
-
-@pytest.mark.parametrize("checksum", [None, ""])
-def test_r20_a_content_whose_checksum_nobody_knows_is_never_said_to_have_arrived(checksum):
-    info = described(checksum, None, size=3)
-    assert not is_content(info, Content(size=3, kind="none"))
-
-
-# --- what an abandoned intent leaves ------------------------------------------------------
-
-
-def test_by_itself_a_cleanup_removes_nothing_and_remembers_nothing():
-    assert Cleanup() == Cleanup(own=(), staged=(), void=False)
-    assert Cleanup(own=NAMES).own == NAMES

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import enum
 
-import attrs
-
 from resilient_store.model.info import ObjectInfo
-from resilient_store.model.state import Content, Record, Replica
+from resilient_store.model.state import Record, Replica
 
 # What this store says of its own bytes in their metadata, where the backend keeps any.
 VERSION_KEY = "resilient-version"
@@ -75,27 +73,3 @@ def described_version(info: ObjectInfo) -> int | None:
     """Return the version that an object's own metadata states, or None."""
     text = "" if info.headers is None else info.headers.metadata.get(VERSION_KEY, "")
     return int(text) if text.isdecimal() and len(text) <= VERSION_DIGITS else None
-
-
-def is_content(info: ObjectInfo, content: Content) -> bool:
-    """Say whether an object's own metadata and size state that it is this content."""
-    return info.size == content.size and described_checksum(info) == content.checksum
-
-
-@attrs.frozen(kw_only=True)
-class Cleanup:
-    """What an abandoned intent leaves to be thrown away.
-
-    Attributes
-    ----------
-    own
-        Backends at whose own key its bytes may lie; to be removed by R9.
-    staged
-        Backends where its staging key may hold something.
-    void
-        Whether the failed creation is to be remembered.
-    """
-
-    own: tuple[str, ...] = ()
-    staged: tuple[str, ...] = ()
-    void: bool = False
