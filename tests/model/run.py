@@ -34,7 +34,6 @@ from tests.model.world import (
     PROCESS,
     TIMEOUT_S,
     Model,
-    ModelFileSystem,
     Process,
 )
 
@@ -76,7 +75,7 @@ class Play:
     def _open(self) -> rs.ResilientFileSystem:
         model = self.model
         backends = [
-            rs.Backend(ModelFileSystem(disk), name=name, domain=name, timeout=TIMEOUT_S)
+            rs.Backend(disk.filesystem, name=name, domain=name, timeout=TIMEOUT_S)
             for name, disk in model.disks.items()
         ]
         return rs.ResilientFileSystem(

@@ -17,13 +17,12 @@ from typing import Any
 
 import attrs
 
-from resilient_store.backends.contract import ChangedError, Stored
+from resilient_store.backends.contract import ChangedError
 from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError
 from resilient_store.catalog.database import SqlDatabase
 from resilient_store.catalog.location import locate
 from resilient_store.catalog.sqlite import SqliteDriver
 from resilient_store.model.checksum import ChunkedChecksum
-from resilient_store.model.info import Headers
 from resilient_store.model.path import RESERVED
 from resilient_store.model.state import OWN, Record
 from resilient_store.testing.simulation.family import SimulatedFamily
@@ -359,10 +358,19 @@ class ModelDisk(SimulatedDisk):
     """A disk of the model: flat; it keeps to conditions, or knows none, as the scenario asks."""
 
     def __init__(self, model: Model, name: str, *, conditions: bool) -> None:
-        latency_s = (LATENCY_S, LATENCY_S)
-        super().__init__(model.world, name, latency_s=latency_s, unique_tags=conditions)
+        super().__init__(
+            model.world,
+            name,
+            latency_s=(LATENCY_S, LATENCY_S),
+            unique_tags=conditions,
+            exclusive=conditions,
+            conditions=conditions,
+        )
         self.model = model
-        self.conditions = conditions
+
+    def family(self) -> ModelFamily:
+        """Open the disk."""
+        return ModelFamily(self)
 
 
 class ModelFamily(SimulatedFamily):
@@ -403,44 +411,3 @@ class ModelFamily(SimulatedFamily):
         await model.crash_perhaps(f"after {verb} {key} @{disk.name}")
         await model.pause_perhaps()
         return result
-
-    async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:
-        """Store an object; over another where no conditions are known."""
-        exclusive = exclusive and self._disk.conditions  # type: ignore[attr-defined]
-        return await super().put(key, data, exclusive=exclusive, headers=headers)
-
-    async def publish(
-        self,
-        staged: str,
-        key: str,
-        *,
-        expected: str | None,
-        size: int | None = None,
-        looked: bool = False,
-        keep: bool = False,
-    ) -> Stored:
-        """Copy a staged object to its own key, on a condition where there are any."""
-
-        def work() -> Stored:
-            found = self._found(staged)
-            there = self._disk.objects.get(key)
-            conditions = self._disk.conditions  # type: ignore[attr-defined]
-            if conditions and (there and there.tag) != expected:
-                raise ChangedError
-            return self.store(key, found.data, found.headers, exclusive=False, cause="publish")
-
-        return await self.request("publish", key, work)
-
-
-class ModelFileSystem:
-    """What a `Backend` takes as its target."""
-
-    protocol = "model"
-
-    def __init__(self, disk: ModelDisk) -> None:
-        self.disk = disk
-        self._fs_token = disk.name
-
-    def resilient_family(self, root: str) -> ModelFamily:
-        """Open the disk."""
-        return ModelFamily(self.disk)

@@ -135,6 +135,8 @@ class SimulatedDisk:
         Whether tags are unique per write, so that deletions can be bound to them.
     flat
         Whether directories are only prefixes of keys.
+    conditions
+        Whether a publish is bound to what was looked at.
     """
 
     def __init__(
@@ -146,10 +148,12 @@ class SimulatedDisk:
         exclusive: bool | None = True,
         unique_tags: bool = True,
         flat: bool = True,
+        conditions: bool = True,
     ) -> None:
         self.world = world
         self.name = name
         self.latency_s = latency_s
+        self.conditions = conditions
         self.traits = Traits(
             exclusive_create=exclusive, conditional_delete=unique_tags, directories=not flat
         )
@@ -213,6 +217,12 @@ class SimulatedDisk:
             None,
         )
 
+    def family(self) -> Family:
+        """Open the disk."""
+        from resilient_store.testing.simulation.family import SimulatedFamily
+
+        return SimulatedFamily(self)
+
     @property
     def filesystem(self) -> SimulatedFileSystem:
         """What a `Backend` takes as its target."""
@@ -245,6 +255,4 @@ class SimulatedFileSystem:
         """Open the disk; its root is the disk itself."""
         if root:
             raise ValueError("a simulated disk has no root but its own")
-        from resilient_store.testing.simulation.family import SimulatedFamily
-
-        return SimulatedFamily(self.disk)
+        return self.disk.family()
