@@ -7,10 +7,15 @@ import asyncio
 import pytest
 from fsspec.asyn import sync
 
+from resilient_store.backends.client import UploadClient
+from resilient_store.io.drive import end_all
+from resilient_store.io.stream import BLOCK_BYTES
+from resilient_store.io.verbs import open_reader
 from resilient_store.operations.repair import repair_all
-from tests.catalogued.stage import CAT, DOG, NAMES, ONE, THREE, TWO, record
+from tests.catalogued.stage import CAT, DOG, NAMES, ONE, THREE, TWO, converge, record
 
 AT_MOST = 20
+SOME_S = 2.0
 
 CALLS = {
     "overwrite": lambda fs: fs._write(CAT, TWO),
@@ -58,3 +63,46 @@ def test_p8_a_call_that_is_cancelled_leaves_no_intent_to_others(shop, monkeypatc
         if not cancelled:
             break
     assert 2 < count < AT_MOST - 1
+
+
+def test_a_block_that_nobody_reads_ahead_any_more_is_read_all_the_same(shop):
+    """A store that is closed ends its tails, also one that has not begun yet."""
+    fs = shop.open()
+    data = bytes(2 * BLOCK_BYTES)
+    fs.write(CAT, data)
+
+    async def read():
+        reader = await open_reader(fs.store, CAT)
+        first = await reader.read(0, BLOCK_BYTES)
+        await end_all(fs.store.tails)
+        return first + await asyncio.wait_for(reader.read(BLOCK_BYTES, len(data)), SOME_S)
+
+    assert sync(fs.loop, read) == data
+
+
+async def cut_off(fs, monkeypatch, verb):
+    """Cancel a repair in the middle of an upload."""
+
+    async def cut(*_):
+        task.cancel()
+        await asyncio.sleep(0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(UploadClient, verb, cut)
+        task = asyncio.get_running_loop().create_task(repair_all(fs.store))
+        await asyncio.wait([task])
+    return task.cancelled()
+
+
+@pytest.mark.parametrize("verb", ["write", "finish"])
+def test_a_repair_that_is_cancelled_aborts_its_upload(shop, monkeypatch, verb):
+    fs = shop.open()
+    fs.write(CAT, ONE)
+    shop.lose("gcp")
+    fs.write(CAT, TWO)
+    shop.bring_back("gcp")
+    assert sync(fs.loop, cut_off, fs, monkeypatch, verb)
+    assert (shop.temporary("gcp"), shop.staged("gcp")) == ([], [])
+    assert record(fs, CAT).intent is None
+    converge(fs)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, TWO)
