@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import struct
 import threading
-import time
 import traceback
 from urllib.parse import quote
 
@@ -17,9 +17,10 @@ from resilient_store.catalog import postgres as driver
 from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.model.state import StoreState
-from resilient_store.testing.conformance.tables import ask, at_once, draw, load
+from resilient_store.testing.conformance.tables import ask, at_once, draw, held, load, store
 from tests.catalog.steps import in_time, put, version_of
 from tests.servers import canaries
+from tests.servers.ports import LOOPBACK
 from tests.servers.tap import Tap
 
 CALLS = {
@@ -137,6 +138,36 @@ def test_connections_that_are_always_lost_mean_that_the_catalog_is_down(tap, tap
     assert version_of(database, "new") == 0
 
 
+def test_a_connection_lost_while_a_number_is_drawn_is_replaced(tap, tapped):
+    first = draw(tapped)
+    tap.cut(b"nextval", "before")
+    assert draw(tapped) > first
+
+
+@pytest.mark.parametrize("code", sorted(driver._RACES))
+def test_a_race_that_was_lost_is_run_again(database, behind, code):
+    behind.execute("CREATE SEQUENCE tries")
+    lose = f"IF nextval('tries') < 3 THEN RAISE EXCEPTION USING ERRCODE = '{code}'; END IF;"
+    behind.execute(
+        f"CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql"
+        f" AS $$ BEGIN {lose} RETURN NEW; END $$"
+    )
+    behind.execute(
+        "CREATE TRIGGER lose BEFORE INSERT ON resilient_entries"
+        " FOR EACH ROW EXECUTE FUNCTION lose()"
+    )
+    put(database, "new")
+    assert version_of(database, "new") == 1
+    assert behind.execute("SELECT last_value FROM tries").fetchone() == (3,)
+
+
+def test_a_question_larger_than_any_buffer_is_answered_or_given_up_in_time(postgres, database):
+    many = [f"{number}{'x' * 800}" for number in range(20_000)]
+    assert database.present([*many, "a"]) == ["a"]
+    with postgres.hung(), in_time(), pytest.raises(CatalogDownError):
+        database.present(many)
+
+
 def test_a_lock_that_is_not_to_be_had_is_given_up_in_time(database, behind):
     with behind.transaction():
         behind.execute(*driver._locks(["a"])[1])
@@ -150,23 +181,36 @@ def test_a_lock_that_is_not_to_be_had_is_given_up_in_time(database, behind):
 
 def test_who_is_stopped_in_the_middle_of_a_change_holds_nobody_up_for_ever(database, monkeypatch):
     monkeypatch.setattr(driver, "IDLE_MS", 200)
-    stopped = threading.Event()
+    stopped, goes_on = threading.Event(), threading.Event()
 
     def stop(record, moment):
         stopped.set()
-        time.sleep(0.6)
+        goes_on.wait(5)
         return record.with_replicas(record.replica("late")), None
 
-    first, second = at_once(
-        [
-            lambda: ask(database, "a", stop),
-            lambda: stopped.wait(5) and put(database, "a", version=2),
-        ]
-    )
+    def wait_for_it():
+        assert stopped.wait(5)
+        try:
+            put(database, "a", version=2)
+        finally:
+            goes_on.set()
+
+    first, second = at_once([lambda: ask(database, "a", stop), wait_for_it])
     assert isinstance(first, CatalogDownError)
     assert second is None
     assert version_of(database, "a") == 2
     assert "late" not in load(database, "a").replicas
+
+
+def test_a_value_that_is_no_text_leaves_nothing_half_said(database, behind):
+    """Its connection is not lent again with a statement on its way, or a lock."""
+    with pytest.raises(UnicodeEncodeError):
+        store(database, held("a", "aws", "\ud800", version=2))
+    for path in ("a", "b"):
+        put(database, path, version=3)
+    assert version_of(database, "a") == 3
+    ours = "SELECT DISTINCT state FROM pg_stat_activity WHERE application_name = %s"
+    assert behind.execute(ours, ["resilient_store"]).fetchall() == [("idle",)]
 
 
 def test_numbers_that_were_drawn_outlive_a_crash(postgres, database):
@@ -252,6 +296,40 @@ def test_tables_that_are_not_there_are_said(opened, postgres_url):
 def test_an_option_that_postgresql_does_not_know_is_refused(opened, postgres_url):
     with pytest.raises(ConfigurationError):
         opened(f"{postgres_url}?no_such_option=1")
+
+
+def refusal(text: bytes) -> bytes:
+    """Return what a server says to whom it does not let in."""
+    body = b"SFATAL\0C28P01\0M" + text + b"\0\0"
+    return b"E" + struct.pack("!i", len(body) + 4) + body
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        (b"", "did not answer in time"),
+        (refusal(b'password authentication failed for user "x"'), "refuses the user or the passw"),
+        (refusal(b"the database system is starting up"), "cannot be reached"),
+    ],
+    ids=["nothing", "password", "starting"],
+)
+def test_why_a_server_lets_nobody_in_is_said(opened, says, words):
+    with socket.create_server((LOOPBACK, 0)) as listening:
+
+        def answer():
+            client, _ = listening.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(says)
+                client.recv(1)  # until it goes away
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        where = f"{LOOPBACK}:{listening.getsockname()[1]}"
+        database = opened(f"postgresql+psycopg://x@{where}/d?sslmode=disable&gssencmode=disable")
+        with in_time(), pytest.raises(CatalogDownError, match=words):
+            database.find("a")
+        thread.join()
 
 
 @pytest.mark.parametrize("where", ["closed", "wrong password", "no such database"])

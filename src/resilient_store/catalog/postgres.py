@@ -41,7 +41,6 @@ IDLE_MS = 5000
 CONNECTION = {
     "application_name": "resilient_store",
     "client_encoding": "UTF8",
-    "connect_timeout": "2",
     "tcp_user_timeout": str(int(WITHIN_S * 1000)),
 }
 
@@ -120,6 +119,9 @@ class PostgresDriver:
                     code = error.code
                 except LostError:
                     pass
+                except BaseException:  # whoever decides has raised, or we have
+                    self._recover(connection)
+                    raise
                 lost = not self._recover(connection)
             in_time = runtime.steady_s() < deadline_s
             if lost and not fresh and in_time:
@@ -181,10 +183,9 @@ class PostgresDriver:
             except (ServerError, LostError):
                 raise
             except BaseException:
-                # What was drawn stays used, also after a crash of the server.
-                with contextlib.suppress(ServerError, LostError):
-                    connection.run([_COMMIT if drawn else _ROLLBACK])
-                self._recover(connection)
+                if drawn:  # it stays used, also after a crash of the server
+                    with contextlib.suppress(ServerError, LostError):
+                        connection.run([_COMMIT])
                 raise
             if writes or drawn:
                 self._commit(connection, writes)
@@ -204,7 +205,6 @@ class PostgresDriver:
             pass
         else:
             return
-        self._recover(connection)
         raise CommitUnknownError(
             f"{self._location.shown} did not say whether it stored a change; it may have"
         )

@@ -124,11 +124,8 @@ class Connection:
         raise LostError
 
     def _run(self, asked: Sequence[Asked]) -> list[list[Row]]:
-        for text, given in asked:
-            query, names = _positional(text)
-            values = [given[name] for name in names]
-            formats = [pq.Format.BINARY if isinstance(v, bytes) else pq.Format.TEXT for v in values]
-            self.raw.send_query_params(query, list(map(_text, values)), param_formats=formats)
+        for query, values, formats in [_message(*one) for one in asked]:  # all, or nothing is sent
+            self.raw.send_query_params(query, values, param_formats=formats)
         self.raw.pipeline_sync()
         self._send()
         answers: list[list[Row]] = []
@@ -166,6 +163,14 @@ class Connection:
     def _give_up(self) -> None:
         self.close()
         raise LostError
+
+
+def _message(text: str, given: dict[str, Any]) -> tuple[bytes, list[bytes | None], list[pq.Format]]:
+    """Return a statement, its values and their formats, as libpq takes them."""
+    query, names = _positional(text)
+    values = [given[name] for name in names]
+    formats = [pq.Format.BINARY if isinstance(v, bytes) else pq.Format.TEXT for v in values]
+    return query, list(map(_text, values)), formats
 
 
 @functools.lru_cache(maxsize=256)
