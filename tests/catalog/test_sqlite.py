@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 import time
+from typing import ClassVar
 
 import pytest
 
@@ -20,13 +21,16 @@ from tests.catalog.steps import in_time, put, version_of
 class Odd(sqlite3.Connection):
     """A connection on which some statements fail as a disk would make them."""
 
-    fails: dict[str, int] = {}  # noqa: RUF012 - each test sets its own
-    seen: list[str] = []  # noqa: RUF012 - as above
+    fails: ClassVar[dict[str, int]] = {}  # each test sets its own
+    seen: ClassVar[list[str]] = []
+    rolls_back: ClassVar[bool] = False  # as SQLite does by itself after some errors
 
     def execute(self, text, *parameters):
         self.seen.append(text)
         for beginning, code in list(self.fails.items()):
             if text.startswith(beginning):
+                if self.rolls_back and self.in_transaction:
+                    super().execute("ROLLBACK")
                 error = sqlite3.OperationalError("the driver's own words, with a /path")
                 error.sqlite_errorcode = code
                 raise error
@@ -45,6 +49,7 @@ def odd(monkeypatch):
     monkeypatch.setattr(sqlite, "_connect", connect)
     monkeypatch.setattr(Odd, "fails", {})
     monkeypatch.setattr(Odd, "seen", [])
+    monkeypatch.setattr(Odd, "rolls_back", False)
     return Odd
 
 
@@ -136,6 +141,28 @@ def test_a_bad_disk_is_said_in_our_words(opened, file_url, odd, bad, statement):
     assert isinstance(said.value, CommitUnknownError) != certain
     odd.fails.clear()
     assert (version_of(database, "a"), version_of(database, "kept")) == (0, 1)
+
+
+@pytest.mark.parametrize("rolls_back", [False, True])
+def test_a_disk_that_cannot_be_read_is_said_in_our_words(opened, file_url, odd, rolls_back):
+    database = opened(file_url)
+    database.prepare()
+    odd.fails["SELECT"], odd.rolls_back = sqlite3.SQLITE_IOERR_READ, rolls_back
+    with pytest.raises(CatalogDownError, match="reports an error"):
+        database.state()
+    odd.fails.clear()
+    assert database.state() is None
+
+
+def test_a_connection_on_which_nothing_can_be_undone_is_not_used_again(opened, file_url, odd):
+    database = opened(file_url)
+    database.prepare()
+    odd.fails.update(INSERT=sqlite3.SQLITE_BUSY, ROLLBACK=sqlite3.SQLITE_IOERR)
+    with pytest.raises(CatalogDownError, match="others have held it"):
+        put(database, "a")
+    odd.fails.clear()
+    put(database, "a", version=2)
+    assert version_of(database, "a") == 2
 
 
 def test_a_full_disk_loses_nothing(opened, file_url):
@@ -260,16 +287,18 @@ def test_a_folder_without_shared_memory_is_refused(tmp_path, monkeypatch):
         location.check_place(location.locate(f"sqlite:///{tmp_path}/catalog.db"))
 
 
-def test_the_mounts_are_read_as_the_kernel_writes_them(tmp_path):
+def test_the_mounts_are_read_as_the_kernel_writes_them(tmp_path, monkeypatch):
     mounts = tmp_path / "mountinfo"
+    monkeypatch.setattr(location, "MOUNTS", str(mounts))
     mounts.write_text(
         "22 1 8:1 / / rw - ext4 /dev/vda rw\n"
         "23 22 0:5 / /with\\040space rw master:1 - nfs a:/b rw\n"
         "24 22 0:6 / /m rw - ext4 a rw\n25 24 0:7 / /m rw - xfs b rw\n"
     )
     kinds = {"/": "ext4", "/with space/x": "nfs", "/m": "xfs", "/mm": "ext4"}
-    assert {f: location.file_system_of(f, str(mounts)) for f in kinds} == kinds
-    assert location.file_system_of("/", str(tmp_path / "none")) == ""
+    assert {f: location.file_system_of(f) for f in kinds} == kinds
+    mounts.unlink()
+    assert location.file_system_of("/") == ""
 
 
 # --- in memory ----------------------------------------------------------------------------

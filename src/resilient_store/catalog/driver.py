@@ -29,6 +29,7 @@ class Driver(Protocol):
         locked: Sequence[str],
         asked: Sequence[Asked],
         decide: Decide,
+        /,
         *,
         within_s: float = WITHIN_S,
     ) -> None:

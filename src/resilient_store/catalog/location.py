@@ -79,26 +79,27 @@ def _file(name: str) -> Location:
 
 
 def _server(url: str) -> Location:
-    problem = ""
-    server: dict[str, str] = {}
-    host, port = "", None
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-        server = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
-        given = {"host": unquote(host), "port": str(port or "")}
-        given |= {"user": unquote(parts.username or ""), "password": unquote(parts.password or "")}
-        given["dbname"] = unquote(parts.path.removeprefix("/"))
-        server |= {name: value for name, value in given.items() if value}
-    except ValueError:
-        problem = "the PostgreSQL catalog's URL cannot be read: quote what is special in it"
-    if problem:
-        raise ConfigurationError(problem)
+    server = _server_options(url)
     where = server.get("host", "") or "the local server"
     return Location(
         kind="postgresql",
         server=server,
         shown=f"PostgreSQL at {where}" + (f":{server['port']}" if "port" in server else ""),
+    )
+
+
+def _server_options(url: str) -> dict[str, str]:
+    try:
+        parts = urlsplit(url)
+        server = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+        given = {"host": unquote(parts.hostname or ""), "port": str(parts.port or "")}
+        given |= {"user": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+        given["dbname"] = unquote(parts.path.removeprefix("/"))
+        return server | {name: value for name, value in given.items() if value}
+    except ValueError:
+        pass  # its text may repeat what is secret
+    raise ConfigurationError(
+        "the PostgreSQL catalog's URL cannot be read: quote what is special in it"
     )
 
 
@@ -130,10 +131,10 @@ def check_place(location: Location) -> None:
         )
 
 
-def file_system_of(folder: str, mounts: str | None = None) -> str:
+def file_system_of(folder: str) -> str:
     """Return the type of the file system that a folder lies on; empty where nobody says."""
     try:
-        with open(mounts or MOUNTS, encoding="utf-8", errors="surrogateescape") as lines:
+        with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as lines:
             rows = [line.split() for line in lines]
     except OSError:
         return ""

@@ -73,6 +73,11 @@ class Handle:
         """Carry out one statement."""
         return self.raw.execute(*asked).fetchall()
 
+    def roll_back(self) -> None:
+        """End what is open, which after some errors SQLite has done by itself."""
+        if self.raw.in_transaction:
+            self.raw.execute("ROLLBACK")
+
 
 class SqliteDriver:
     """One SQLite database. See `driver.Driver`.
@@ -164,8 +169,10 @@ class SqliteDriver:
     def _shown(self) -> str:
         return self._location.shown
 
-    def _patiently(self, call: Callable[[], A], deadline_s: float) -> A:
-        """Make a call again and again until nobody is in its way."""
+    def _patiently(
+        self, call: Callable[[], A], deadline_s: float, handle: Handle | None = None
+    ) -> A:
+        """Make a call, on a lent connection or to open one, again until nobody is in its way."""
         while True:
             try:
                 return call()
@@ -173,7 +180,7 @@ class SqliteDriver:
                 code = _code(error)
             self._contended = True
             if code not in _TRANSIENT or runtime.steady_s() > deadline_s:
-                raise self._down(code)
+                raise self._down(code) if handle is None else self._give_up(handle, code)
             runtime.rest(LOOK_EVERY_S)
 
     def _down(self, code: int) -> CatalogDownError:
@@ -183,19 +190,24 @@ class SqliteDriver:
 
     def _give_up(self, handle: Handle, code: int) -> CatalogDownError:
         """Undo what is open, and do not use again a connection that has met an error."""
-        with contextlib.suppress(sqlite3.Error):
-            if handle.raw.in_transaction:
-                handle.raw.execute("ROLLBACK")
+        self._undo(handle)
         if code not in _TRANSIENT:
             self._pool.drop(handle)
         return self._down(code)
+
+    def _undo(self, handle: Handle) -> None:
+        """End what is open; a connection on which it cannot be ended is not used again."""
+        with contextlib.suppress(sqlite3.Error):
+            handle.roll_back()
+        if handle.raw.in_transaction:
+            self._pool.drop(handle)
 
     # --- reading --------------------------------------------------------------------------
 
     def ask(self, asked: Asked) -> list[Row]:
         deadline_s = runtime.steady_s() + WITHIN_S
         with self._lend(deadline_s) as handle:
-            return self._read(handle, lambda: handle.rows(asked), deadline_s)
+            return self._patiently(lambda: handle.rows(asked), deadline_s, handle)
 
     def together(self, asked: Sequence[Asked]) -> list[list[Row]]:
         def read() -> list[list[Row]]:
@@ -203,30 +215,21 @@ class SqliteDriver:
             try:
                 return [handle.rows(one) for one in asked]
             finally:
-                handle.raw.execute("ROLLBACK")
+                handle.roll_back()
 
         deadline_s = runtime.steady_s() + WITHIN_S
         with self._lend(deadline_s) as handle:
-            return self._read(handle, read, deadline_s)
-
-    def _read(self, handle: Handle, read: Callable[[], A], deadline_s: float) -> A:
-        while True:
-            try:
-                return read()
-            except sqlite3.Error as error:
-                code = _code(error)
-            if code not in _TRANSIENT or runtime.steady_s() > deadline_s:
-                raise self._give_up(handle, code)
-            runtime.rest(LOOK_EVERY_S)
+            return self._patiently(read, deadline_s, handle)
 
     # --- writing --------------------------------------------------------------------------
 
     # A SQLite database has one writer at a time: no path needs a lock of its own.
     def transact(
         self,
-        locked: Sequence[str],  # noqa: ARG002
+        _locked: Sequence[str],
         asked: Sequence[Asked],
         decide: Decide,
+        /,
         *,
         within_s: float = WITHIN_S,
     ) -> None:
@@ -235,14 +238,14 @@ class SqliteDriver:
             if self._contended:
                 self._contended = False
                 runtime.rest(COURTESY_S)
-            self._patiently(lambda: handle.raw.execute("BEGIN IMMEDIATE"), deadline_s)
+            self._patiently(lambda: handle.raw.execute("BEGIN IMMEDIATE"), deadline_s, handle)
             code = 0
             try:
                 self._decide_and_write(handle, asked, decide)
             except sqlite3.Error as error:
                 code = _code(error)
             except BaseException:
-                self._give_up(handle, sqlite3.SQLITE_BUSY)
+                self._undo(handle)
                 raise
             if code:
                 raise self._give_up(handle, code)
@@ -263,8 +266,11 @@ class SqliteDriver:
         self._keep_numbers(handle, counter)
 
     def _keep_numbers(self, handle: Handle, counter: _Counter) -> None:
-        if counter.drawn:
-            handle.raw.execute(self._sql.put_counter, {"name": "ids", "value": counter.last})
+        if counter.last:
+            handle.raw.execute(*self._go_on_after(counter.last))
+
+    def _go_on_after(self, last: int) -> Asked:
+        return self._sql.put_counter, {"name": "ids", "value": last}
 
     def _commit(self, handle: Handle) -> None:
         try:
@@ -282,10 +288,7 @@ class SqliteDriver:
     def raise_counter(self, least: int) -> None:
         def decide(rows: list[list[Row]], _: float, __: Callable[[], int]) -> list[Asked]:
             ((last,),) = rows[0] or [(0,)]
-            value = max(last, least - 1)
-            return (
-                [] if value == last else [(self._sql.put_counter, {"name": "ids", "value": value})]
-            )
+            return [self._go_on_after(least - 1)] if least - 1 > last else []
 
         self.transact((), [(self._sql.counter, {})], decide)
 
@@ -303,16 +306,14 @@ class SqliteDriver:
 class _Counter:
     """Draws numbers within a transaction, and remembers the last for its end."""
 
-    def __init__(self, handle: Handle, last: str) -> None:
+    def __init__(self, handle: Handle, statement: str) -> None:
         self._handle = handle
-        self._ask = last
-        self.last = 0
-        self.drawn = False
+        self._statement = statement
+        self.last = 0  # none is drawn so far
 
     def draw(self) -> int:
-        if not self.drawn:
-            ((self.last,),) = self._handle.rows((self._ask, {})) or [(0,)]
-            self.drawn = True
+        if not self.last:
+            ((self.last,),) = self._handle.rows((self._statement, {})) or [(0,)]
         self.last += 1
         return self.last
 
