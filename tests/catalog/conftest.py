@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from resilient_store.catalog.contract import Database
-from resilient_store.catalog.opening import open_database
+from resilient_store.catalog.location import locate
+from resilient_store.catalog.opening import database_at
 from tests.servers.postgres import Postgres
 
 
@@ -30,7 +31,7 @@ def opened() -> Iterator[Callable[..., Database]]:
     databases = []
 
     def open_it(url: str, **options) -> Database:
-        databases.append(open_database(url, **options))
+        databases.append(database_at(locate(url), **options))
         return databases[-1]
 
     yield open_it
@@ -46,3 +47,9 @@ def file_url(tmp_path) -> str:
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> str:
     return postgres.url_of(postgres.database())
+
+
+@pytest.fixture(params=["file_url", "postgres_url"], ids=["sqlite", "postgresql"])
+def url(request) -> str:
+    """Put a test to each kind of database."""
+    return request.getfixturevalue(request.param)

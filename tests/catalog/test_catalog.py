@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from resilient_store.catalog import catalog as module
 from resilient_store.catalog.catalog import Catalog
 from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError, single
-from resilient_store.errors import ConfigurationError
+from resilient_store.catalog.location import locate
+from resilient_store.catalog.opening import database_at
+from resilient_store.errors import ConfigurationError, MissingExtraError
 from resilient_store.model.state import StoreState
 from resilient_store.protocol import transactions as rules
 from resilient_store.testing.conformance.tables import WISH, held, load, store, tombstone
@@ -26,6 +29,7 @@ class Stalling:
     def __init__(self, database, where):
         self.database = database
         self.where = where
+        self.begun = threading.Event()
         self.go_on = threading.Event()
 
     def __getattr__(self, name):
@@ -36,6 +40,7 @@ class Stalling:
         return self.database.find(path)
 
     def change(self, paths, late_window_s, change):
+        self.begun.set()
         if self.where == "before":
             self.go_on.wait(10)
         answer = self.database.change(paths, late_window_s, change)
@@ -121,8 +126,7 @@ def test_every_call_reaches_postgresql(postgres_url):
     assert asyncio.run(tour(Catalog(postgres_url))) == SAID
 
 
-def test_a_database_or_what_makes_one_will_do(opened):
-    assert asyncio.run(tour(Catalog(lambda: opened("sqlite://")))) == SAID
+def test_a_database_will_do(opened):
     assert asyncio.run(tour(Catalog(opened("sqlite://")))) == SAID
 
 
@@ -161,6 +165,12 @@ def test_the_url_is_looked_at_when_a_catalog_is_made():
         Catalog("sqlite://catalog.db")
 
 
+def test_where_psycopg_is_missing_its_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resilient_store.catalog.postgres", None)
+    with pytest.raises(MissingExtraError, match=r"resilient_store\[postgres\]"):
+        database_at(locate("postgresql+psycopg://host/database"))
+
+
 def test_a_call_that_stalls_ends_in_time(database, impatient):
     stalling = Stalling(database, "before")
 
@@ -176,6 +186,44 @@ def test_a_call_that_stalls_ends_in_time(database, impatient):
 
     asyncio.run(ask())
     assert load(database, "a").replicas == {}  # nobody waited for it any more
+
+
+def test_a_catalog_that_cannot_be_loaded_in_time_is_down(file_url, monkeypatch):
+    go_on = threading.Event()
+
+    def load(location):
+        go_on.wait(10)
+        return database_at(location)
+
+    monkeypatch.setattr(module, "OPEN_WITHIN_S", 0.1)
+    monkeypatch.setattr(module, "database_at", load)
+
+    async def ask():
+        catalog = Catalog(file_url)
+        with pytest.raises(CatalogDownError, match="could not be loaded"):
+            await catalog.state()
+        monkeypatch.undo()
+        go_on.set()
+        await catalog.prepare()
+        await catalog.close()
+
+    asyncio.run(ask())
+
+
+def test_closing_does_not_wait_for_a_call_that_stalls(database, impatient, caplog):
+    stalling = Stalling(database, "before")
+
+    async def ask():
+        catalog = Catalog(stalling)
+        with pytest.raises(CatalogDownError):
+            await catalog.change(["a"], single(mark))
+        await catalog.close()
+        assert "could not be closed" in caplog.text
+        stalling.go_on.set()
+        await catalog.change(["b"], single(mark))
+        await catalog.close()
+
+    asyncio.run(ask())
 
 
 def test_a_change_that_may_be_stored_is_said_to_be_unknown(database, impatient):
@@ -198,7 +246,7 @@ def test_a_change_that_is_cancelled_in_time_is_not_stored(database):
     async def ask():
         catalog = Catalog(stalling)
         task = asyncio.create_task(catalog.change(["a"], single(mark)))
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(stalling.begun.wait, 10)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -12,19 +12,13 @@ import time
 import pytest
 
 from resilient_store.catalog.contract import CatalogDownError
-from resilient_store.catalog.opening import open_database
+from resilient_store.catalog.location import locate
+from resilient_store.catalog.opening import database_at
 from resilient_store.testing.conformance.tables import at_once, draw
 from tests.catalog.steps import put, version_of
 
 ENDS_WITHIN_S = 20.0
 HAMMER_S = 1.5
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request):
-    return request.getfixturevalue(
-        {"sqlite": "file_url", "postgresql": "postgres_url"}[request.param]
-    )
 
 
 @pytest.fixture
@@ -184,7 +178,7 @@ class Writer:
 
 
 def write(url: str, name: str, seconds: float, say: int) -> None:
-    database = open_database(url)
+    database = database_at(locate(url))
     database.prepare()
     ends_s = time.monotonic() + seconds
     number = 0

@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from resilient_store.catalog import schema, statements
+from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.catalog.driver import STORE
 from resilient_store.catalog.upgrade import STEPS, Step, upgrade
 from resilient_store.errors import ConfigurationError
@@ -20,13 +21,6 @@ from tests.catalog.steps import put, version_of
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request):
-    return request.getfixturevalue(
-        {"sqlite": "file_url", "postgresql": "postgres_url"}[request.param]
-    )
-
-
 def frozen(dialect: str, number: int) -> list[str]:
     """Return the statements by which a release made its tables."""
     text = (HERE / f"schema_{number}_{dialect}.sql").read_text("utf-8")
@@ -35,10 +29,10 @@ def frozen(dialect: str, number: int) -> list[str]:
 
 def make_tables(database, number: int) -> None:
     """Make a catalog as an earlier release did."""
-    texts = frozen(database.driver.dialect, number)
-    if database.driver.dialect == "sqlite":
-        database.driver._may_create = True
-    database.driver.transact([STORE], [], lambda *_: [(text, {}) for text in texts])
+    driver = database.driver
+    texts = frozen(driver.dialect, number)
+    there = (statements.statements(driver.dialect).exists, {})
+    driver.create([(text, {}) for text in texts], there)
 
 
 def say(database, **numbers: int) -> None:
@@ -110,6 +104,15 @@ def test_tables_that_this_release_cannot_use_are_refused_and_left_alone(
     with pytest.raises(ConfigurationError, match=words):
         opened(url).prepare()
     assert load(database, "a") == held("a", "aws")
+
+
+def test_tables_that_do_not_say_their_schema_are_refused(opened, url):
+    database = opened(url)
+    database.prepare()
+    sql = statements.statements(database.driver.dialect)
+    database.driver.transact([STORE], [], lambda *_: [(sql.drop_setting, {"name": "schema"})])
+    with pytest.raises(CatalogDownError, match="do not say of which schema"):
+        opened(url).prepare()
 
 
 def test_an_upgrade_is_one_transaction_and_says_what_it_did(opened, url):

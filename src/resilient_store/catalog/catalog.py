@@ -6,6 +6,7 @@ alone is told apart, since its caller has to ask again (R6).
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -72,7 +73,7 @@ class Catalog:
     Parameters
     ----------
     database
-        A URL, a database, or what makes one in a thread when it is first needed.
+        A URL, or a database.
     late_window_s
         Z: how long after it was sent a request may still land.
 
@@ -86,23 +87,19 @@ class Catalog:
     Promises: P6.
     """
 
-    def __init__(
-        self, database: str | Database | Callable[[], Database], late_window_s: float = 900.0
-    ) -> None:
+    def __init__(self, database: str | Database, late_window_s: float = 900.0) -> None:
         self.seen: StoreState | None = None
         self.late_window_s = late_window_s
         self._database: Database | None = None
         self._making = threading.Lock()
-        threads = SQLITE_THREADS
+        self._threads = SQLITE_THREADS
         if isinstance(database, str):
             location = locate(database)
-            threads = SQLITE_THREADS if location.kind == "sqlite" else POSTGRESQL_THREADS
-            self._make: Callable[[], Database] = lambda: database_at(location)
-        elif callable(database):
-            self._make = database
+            self._make = functools.partial(database_at, location)
+            if location.kind == "postgresql":
+                self._threads = POSTGRESQL_THREADS
         else:
             self._database = database
-        self._threads = threads
         self._begin()
 
     def _begin(self) -> None:
@@ -264,32 +261,24 @@ class Catalog:
     async def _write(self, ask: Callable[[Database], T], gate: Gate) -> T:
         return await self._within(self._writers, ask, gate)
 
-    async def _load(self, pool: DaemonPool) -> None:
+    async def _load(self, pool: DaemonPool) -> Database:
         """Load the database's libraries, which is no answer that is overdue."""
+        opening = runtime.run_blocking(pool, self._open)
         try:
-            opening = runtime.run_blocking(pool, self._open)
-            await runtime.within(opening, runtime.Deadline(OPEN_WITHIN_S))
+            return await runtime.within(opening, runtime.Deadline(OPEN_WITHIN_S))
         except runtime.OutOfTimeError:
-            slow = True
-        else:
-            slow = False
-        if slow:
-            raise CatalogDownError(f"the catalog could not be loaded in {OPEN_WITHIN_S:g} s")
+            pass
+        raise CatalogDownError(f"the catalog could not be loaded in {OPEN_WITHIN_S:g} s")
 
     async def _within(self, pool: DaemonPool, ask: Callable[[Database], T], gate: Gate) -> T:
-        if self._database is None:
-            await self._load(pool)
-        call = runtime.run_blocking(pool, lambda: ask(self._open()))
-        answered = False
+        database = self._database or await self._load(pool)
+        call = runtime.run_blocking(pool, lambda: ask(database))
         try:
-            answer = await runtime.within(call, runtime.Deadline(WITHIN_S))
-            answered = True
+            return await runtime.within(call, runtime.Deadline(WITHIN_S))
         except runtime.OutOfTimeError:
-            passed = gate.give_up()
+            pass
         finally:
-            gate.give_up()
-        if answered:
-            return answer
+            passed = gate.give_up()
         if passed:
             raise CommitUnknownError("the catalog did not say in time whether it stored a change")
         raise CatalogDownError(f"the catalog did not answer within {WITHIN_S:g} s")

@@ -168,7 +168,7 @@ def check_schema(settings: dict[str, str], oldest_readable: int = schema.OLDEST_
     try:
         made, oldest = int(settings["schema"]), int(settings["oldest"])
     except (KeyError, ValueError):
-        said = "the catalog's tables do not say of which schema they are"
+        pass
     else:
         if oldest > schema.SCHEMA:
             raise ConfigurationError(
@@ -181,4 +181,4 @@ def check_schema(settings: dict[str, str], oldest_readable: int = schema.OLDEST_
                 f"{oldest_readable}; upgrade the catalog first"
             )
         return
-    raise CatalogDownError(said)
+    raise CatalogDownError("the catalog's tables do not say of which schema they are")

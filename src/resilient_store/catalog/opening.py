@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from resilient_store import runtime
 from resilient_store.catalog.contract import Database
-from resilient_store.catalog.location import Location, locate
+from resilient_store.catalog.location import Location
 from resilient_store.errors import MissingExtraError
 
 
-def open_database(url: str, *, clock: Callable[[], float] = runtime.host_s) -> Database:
+def database_at(location: Location, *, clock: Callable[[], float] = runtime.host_s) -> Database:
     """Open a catalog's database; nothing is asked of it yet, so it may be down or not be there.
 
     Parameters
@@ -21,13 +21,10 @@ def open_database(url: str, *, clock: Callable[[], float] = runtime.host_s) -> D
     Raises
     ------
     ConfigurationError
-        No catalog can be reached by this URL.
+        PostgreSQL does not know an option of its URL.
+    MissingExtraError
+        Its driver is not installed.
     """
-    return database_at(locate(url), clock=clock)
-
-
-def database_at(location: Location, *, clock: Callable[[], float] = runtime.host_s) -> Database:
-    """Open the database of a location, as `open_database` does."""
     # SQLAlchemy is loaded here, and only by stores that have a catalog.
     from resilient_store.catalog.database import SqlDatabase
 
@@ -38,11 +35,9 @@ def database_at(location: Location, *, clock: Callable[[], float] = runtime.host
     try:
         from resilient_store.catalog.postgres import PostgresDriver
     except ImportError:
-        missing = True
+        pass
     else:
-        missing = False
-    if missing:
-        raise MissingExtraError(
-            "a PostgreSQL catalog needs psycopg: pip install 'resilient_store[postgres]'"
-        )
-    return SqlDatabase(PostgresDriver(location))
+        return SqlDatabase(PostgresDriver(location))
+    raise MissingExtraError(
+        "a PostgreSQL catalog needs psycopg: pip install 'resilient_store[postgres]'"
+    )

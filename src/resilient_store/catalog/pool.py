@@ -48,7 +48,7 @@ class Pool(Generic[C]):
     def _begin(self) -> None:
         self._free: list[C] = []
         self._finalizer = weakref.finalize(self, _close_all, self._free, self._close_one)
-        self._lent: list[C] = []
+        self._lent: set[C] = set()
         self._opening = 0
         self._forking = False
         self._changed = threading.Condition()
@@ -81,24 +81,24 @@ class Pool(Generic[C]):
         """Close all that are not lent now; whoever needs one later opens it."""
         with self._changed:
             free, self._free[:] = list(self._free), []
-            self._lent += free  # a fork must not fall into their closing
+            self._lent.update(free)  # a fork must not fall into their closing
         for connection in free:
             self._close_one(connection)
         self._forget(free)
 
     def _forget(self, closed: list[C]) -> None:
         with self._changed:
-            self._lent[:] = [one for one in self._lent if all(one is not it for it in closed)]
+            self._lent.difference_update(closed)
             self._changed.notify_all()
 
     def _take(self, deadline_s: float) -> C | None:
         with self._changed:
-            while self._forking or len(self._lent) + self._opening >= self._size:
+            while self._forking or self.lent >= self._size:
                 if not self._changed.wait(deadline_s - runtime.steady_s()):
                     raise CatalogDownError("all connections to the catalog are in use")
             if self._free:
                 connection = self._free.pop()
-                self._lent.append(connection)
+                self._lent.add(connection)
                 return connection
             self._opening += 1
             return None
@@ -110,14 +110,14 @@ class Pool(Generic[C]):
         finally:
             with self._changed:
                 self._opening -= 1
-                self._lent += made
+                self._lent.update(made)
                 self._changed.notify_all()
         return made[0]
 
     def _give_back(self, connection: C) -> None:
         with self._changed:
-            if any(one is connection for one in self._lent):
-                self._lent[:] = [one for one in self._lent if one is not connection]
+            if connection in self._lent:
+                self._lent.remove(connection)
                 self._free.append(connection)
                 self._changed.notify_all()
 
