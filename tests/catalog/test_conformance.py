@@ -17,7 +17,7 @@ class TestMemory(CatalogConformance):
     @pytest.fixture
     def catalogs(self, opened):
         database = opened("sqlite://")
-        return Catalogs(lambda: database, threads=False)
+        return Catalogs(lambda: database)
 
 
 class TestPostgres(CatalogConformance):

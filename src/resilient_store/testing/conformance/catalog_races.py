@@ -36,8 +36,6 @@ class Races:
     @pytest.fixture
     def racing(self, catalogs: Catalogs, database: Database) -> list[Database]:
         """Open as many as race, half of them as other processes would."""
-        if not catalogs.threads:
-            pytest.skip("a database in one thread's hands has no races")
         return [database if n % 2 else catalogs.again() for n in range(RACERS)]
 
     def test_of_many_who_begin_one_holds_the_path(self, racing: list[Database]) -> None:
@@ -106,8 +104,6 @@ class Races:
 
     def test_many_make_the_tables_at_once(self, catalogs: Catalogs) -> None:
         """All of them find one catalog afterwards."""
-        if not catalogs.threads:
-            pytest.skip("a database in one thread's hands has no races")
         opened = [catalogs.again() for _ in range(RACERS)]
         assert at_once([database.prepare for database in opened]) == [None] * RACERS
         store(opened[0], held("a", "aws"))

@@ -31,16 +31,12 @@ LARGEST = 2**63 - 1
 _SIGNS = st.sampled_from(
     "'\"%_*?[]{}();:$@&`~^|<>=+- .,#!aAzZéÅßİ日本\u0131\u03c3\u03c2\u0301🎈\U0010ffff"
 )
-
 _ODD = ("\0", "\x1b", "\x1b[]", "\ud800", "a\udcffb", "\\u0000", "'; --", "%(a)s")
 
 
 def texts(**sizes: int) -> st.SearchStrategy[str]:
     """Draw any text, also what not every database can hold as it is."""
-    odd = st.sampled_from(
-        ["\0", "\x1b", "\x1b[]", "\ud800", "a\udcffb", "\\u0000", "'; --", "%(a)s"]
-    )
-    return st.text(_SIGNS | st.characters(), **sizes) | odd
+    return st.text(_SIGNS | st.characters(), **sizes) | st.sampled_from(_ODD)
 
 
 def paths() -> st.SearchStrategy[str]:
@@ -153,6 +149,7 @@ def records(path: str) -> st.SearchStrategy[Record]:
         replicas=st.fixed_dictionaries({}, optional=rows),
         intent=st.none() | _intents,
         voids=st.lists(_voids, max_size=3, unique_by=lambda void: void.id).map(_in_order),
+        purges=st.integers(0, 2),
     )
 
 

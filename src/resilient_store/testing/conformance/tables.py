@@ -41,12 +41,9 @@ class Catalogs:
     again
         Opens them as another process does; a database that is gone with its process returns the
         same one each time.
-    threads
-        Whether several threads may ask at once.
     """
 
     again: Callable[[], Database]
-    threads: bool = True
 
 
 class UndoError(Exception):
