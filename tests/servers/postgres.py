@@ -61,7 +61,7 @@ class Postgres(Server):
         self._databases += 1
         name = f"catalog{self._databases}"
         with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+            connection.execute(f"CREATE DATABASE {name}".encode())
         return name
 
     def conninfo(self, database: str) -> str:
@@ -96,7 +96,8 @@ class Postgres(Server):
     @contextlib.contextmanager
     def hung(self) -> Iterator[None]:
         """Stop it with all that it has forked, as a machine that hangs."""
-        stopped = [*self._forked(), self.pid or 0]
+        assert self.pid is not None
+        stopped = [*self._forked(), self.pid]
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
         try:

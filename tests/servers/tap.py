@@ -71,15 +71,15 @@ class Tap:
                 self._open += [client, server]
                 said = bytearray()
                 self.said.append(said)
-                quiet = threading.Event()
+                quiet, answered = threading.Event(), threading.Event()
                 ways = (
-                    (self._listen, client, server, said, quiet),
-                    (self._answer, server, client, quiet),
+                    (self._listen, client, server, said, quiet, answered),
+                    (self._answer, server, client, quiet, answered),
                 )
                 for carry, *between in ways:
                     threading.Thread(target=carry, args=between, daemon=True).start()
 
-    def _listen(self, client, server, said, quiet):
+    def _listen(self, client, server, said, quiet, answered):
         with contextlib.suppress(OSError):
             while piece := client.recv(PIECE_BYTES):
                 said += piece
@@ -87,8 +87,7 @@ class Tap:
                     if self._way != "before":
                         quiet.set()
                         server.sendall(piece)
-                        server.settimeout(END_WITHIN_S)
-                        server.recv(1, socket.MSG_PEEK)
+                        answered.wait(END_WITHIN_S)
                     if self._way != "silent":
                         _reset(client)
                         server.shutdown(socket.SHUT_RDWR)
@@ -97,10 +96,12 @@ class Tap:
                 server.sendall(piece)
             server.shutdown(socket.SHUT_WR)
 
-    def _answer(self, server, client, quiet):
+    def _answer(self, server, client, quiet, answered):
         with contextlib.suppress(OSError):
             while piece := server.recv(PIECE_BYTES):
-                if not quiet.is_set():
+                if quiet.is_set():
+                    answered.set()
+                else:
                     client.sendall(piece)
             if not quiet.is_set():
                 client.shutdown(socket.SHUT_WR)
