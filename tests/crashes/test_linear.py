@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from tests.crashes.linear import Call, NotLinearError, check, groups
 
 
-def write(value, begin, end, outcome="ok", *, version=0, path="p"):
+def call(kind, value, begin, end, outcome="ok", *, version=0, path="p", to=""):
     return Call(
-        kind="write",
+        kind=kind,
         path=path,
+        to=to,
         value=value,
         begin_s=begin,
         end_s=end,
@@ -21,28 +23,9 @@ def write(value, begin, end, outcome="ok", *, version=0, path="p"):
     )
 
 
-def read(value, begin, end, outcome="ok", *, version=0, path="p"):
-    return Call(
-        kind="read",
-        path=path,
-        value=value,
-        begin_s=begin,
-        end_s=end,
-        outcome=outcome,
-        version=version,
-    )
-
-
-def exists(value, begin, end):
-    return Call(kind="exists", path="p", value=value, begin_s=begin, end_s=end)
-
-
-def delete(begin, end, outcome="ok"):
-    return Call(kind="delete", path="p", begin_s=begin, end_s=end, outcome=outcome)
-
-
-def move(begin, end, outcome="ok"):
-    return Call(kind="move", path="p", to="q", begin_s=begin, end_s=end, outcome=outcome)
+write, read, exists = (functools.partial(call, kind) for kind in ("write", "read", "exists"))
+delete = functools.partial(call, "delete", None)
+move = functools.partial(call, "move", None, to="q")
 
 
 LINEAR = {

@@ -6,11 +6,12 @@ known to have begun.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,14 +126,12 @@ def told(log: Path) -> Iterator[dict[str, Any]]:
 def calls_of(one: dict[str, Any]) -> list[Call]:
     """Return what a line of a log means for the history."""
     kind = PLAIN.get(one["kind"], one["kind"])
-    make: Callable[..., Call] = lambda **more: Call(  # noqa: E731 - the same for all below
-        **{
-            "path": one["path"],
-            "begin_s": one["begin_s"],
-            "end_s": one.get("end_s", float("inf")),
-            "who": one["who"],
-            **more,
-        }
+    make = functools.partial(
+        Call,
+        path=one["path"],
+        begin_s=one["begin_s"],
+        end_s=one.get("end_s", float("inf")),
+        who=one["who"],
     )
     if one["outcome"] == "absent":
         return [make(kind="read", value=None)]
