@@ -6,6 +6,7 @@ and repair leaves no trace.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -16,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -134,25 +135,27 @@ def test_a_killed_process_leaves_what_stands(stage, tmp_path, kind, how):
     """
     chosen = FEW if how == "few" else CASES
     cases = [case for case in chosen if case.scene.startswith(KINDS[kind])]
+    writes_first = itertools.cycle([how != "other way", how == "other way"])
+    sees = {
+        case: functools.partial(kill_and_see, stage, case=case, write_first=first)
+        for case, first in zip(cases, writes_first, strict=False)
+    }
+    see_all(sees, tmp_path)
 
-    def go(number: int) -> str:
-        case, folder = cases[number], tmp_path / str(number)
-        write_first = (number % 2 == 0) != (how == "other way")
-        folder.mkdir()
-        try:
-            kill_and_see(stage, Shop(folder), case, write_first=write_first)
-        except Exception as error:  # noqa: BLE001 - one case must not hide the others
-            where = traceback.extract_tb(error.__traceback__)[1]
-            then = "write" if write_first else "repair"
-            return f"{case}, then {then}, line {where.lineno}: {type(error).__name__}: {error}"
-        return ""
 
+def see_all(sees: Mapping[Case, Callable[[Shop], None]], folder: Path) -> None:
+    """See what becomes of each case, many at a time; one must not hide the others."""
+    shops = [Shop(folder / str(number)) for number in range(len(sees))]
+    for shop in shops:
+        shop.folder.mkdir()
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        said = list(threads.map(go, range(len(cases))))
-    assert not any(said), "\n".join(filter(None, said))
+        seen = [threads.submit(see, shop) for see, shop in zip(sees.values(), shops, strict=True)]
+    errors = {case: one.exception() for case, one in zip(sees, seen, strict=True)}
+    said = [f"{case}: {''.join(traceback.format_exception(e))}" for case, e in errors.items() if e]
+    assert not said, "\n".join(said)
 
 
-def kill_and_see(stage: Stage, shop: Shop, case: Case, *, write_first: bool) -> None:
+def kill_and_see(stage: Stage, shop: Shop, *, case: Case, write_first: bool) -> None:
     _, code = stage.play(shop, case).get(timeout=ENDS_WITHIN_S)
     see_reached(shop, case, code, signal.SIGKILL)
     with shop.open() as fs:
@@ -227,23 +230,14 @@ PAUSED = {
 
 def test_a_stopped_process_that_goes_on_changes_nothing(stage, tmp_path):
     """Another process has taken its path over meanwhile, and was acknowledged."""
-
-    def go(number: int) -> str:
-        case, folder = list(PAUSED)[number], tmp_path / str(number)
-        folder.mkdir()
-        try:
-            stop_and_see(stage, Shop(folder), case, PAUSED[case])
-        except Exception as error:  # noqa: BLE001 - one case must not hide the others
-            where = traceback.extract_tb(error.__traceback__)[1]
-            return f"{case}, line {where.lineno}: {type(error).__name__}: {error}"
-        return ""
-
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        said = list(threads.map(go, range(len(PAUSED))))
-    assert not any(said), "\n".join(filter(None, said))
+    sees = {
+        case: functools.partial(stop_and_see, stage, case=case, hears=hears)
+        for case, hears in PAUSED.items()
+    }
+    see_all(sees, tmp_path)
 
 
-def stop_and_see(stage: Stage, shop: Shop, case: Case, hears: bool) -> None:
+def stop_and_see(stage: Stage, shop: Shop, *, case: Case, hears: bool) -> None:
     answers = stage.play(shop, case, signal.SIGSTOP)
     pid, code = answers.get(timeout=ENDS_WITHIN_S)
     see_reached(shop, case, code, signal.SIGSTOP)
