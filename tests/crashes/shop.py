@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ LOCK_TIMEOUT_S = 20.0
 # The longest lease that anybody has here: of who is about to send something.
 LONGEST_LEASE_S = TIMEOUT_S + 2 * MARGIN_S
 CONVERGES_WITHIN_S = 20.0
+CATALOG_S = 2.0  # what one call to the catalog may take
+SLOW_S = 1.5  # what the backends and a busy machine add
 
 # What is set for the test alone: the margin belongs to the short leases, and a machine on which
 # a dozen processes sync their disks at once is not to be taken for a catalog that is down.
@@ -109,6 +111,14 @@ class Shop:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    began_s = time.monotonic()
+    yield
+    took_s = time.monotonic() - began_s
+    assert took_s < seconds, f"it took {took_s:.1f} s"
 
 
 def read(fs: rs.ResilientFileSystem, path: str) -> bytes | None:

@@ -22,14 +22,20 @@ from resilient_store import runtime
 from resilient_store.io.catalogued.holder import LOST_ANSWER
 from resilient_store.model.step import Step
 from tests.crashes.linear import Call, check
-from tests.crashes.shop import LONGEST_LEASE_S, Shop, check_converged, read
+from tests.crashes.shop import (
+    CATALOG_S,
+    LONGEST_LEASE_S,
+    SLOW_S,
+    Shop,
+    check_converged,
+    read,
+    within,
+)
 from tests.servers.postgres import Postgres
 from tests.servers.tap import Tap
 
 OLD, NEW, LATER = b"old bytes", b"new bytes", b"later bytes"
 IMPATIENT = True  # the catalog's deadline is what it is
-CATALOG_S = 2.0  # what one call to the catalog may take
-SLOW_S = 1.5  # what the backends and a busy machine add
 # A lost answer to the deciding commit is asked for three times more.
 ASKED_AGAIN_S = 3 * CATALOG_S + SLOW_S
 
@@ -94,14 +100,6 @@ def at(step: Step, do: Callable[[], Any], nth: int = 1) -> None:
             do()
 
     runtime.at_each_step(hook)
-
-
-@contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
-    began_s = time.monotonic()
-    yield
-    took_s = time.monotonic() - began_s
-    assert took_s < seconds, f"it took {took_s:.1f} s"
 
 
 def test_a_store_over_postgresql_does_all_that_a_store_does(shop):
