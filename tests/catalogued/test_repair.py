@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -226,24 +226,13 @@ def test_many_repairs_at_once_do_not_disturb_each_other_nor_writers(fs, shop):
     for path, data in expected.items():
         fs.write(path, data)
     shop.bring_back("aws")
-    errors = []
-
-    def work(store):
-        try:
-            rs.repair(store)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is one too many
-            errors.append(error)
-
-    workers = [threading.Thread(target=work, args=(shop.open(),)) for _ in range(3)]
-    for worker in workers:
-        worker.start()
     patient = shop.open(lock_timeout=10.0)
-    for number in range(0, 20, 5):
-        expected[f"many/{number}"] = b"again"
-        patient.write(f"many/{number}", b"again")
-    for worker in workers:
-        worker.join()
-    assert errors == []
+    with ThreadPoolExecutor() as threads:
+        repairs = [threads.submit(rs.repair, shop.open()) for _ in range(3)]
+        for number in range(0, 20, 5):
+            expected[f"many/{number}"] = b"again"
+            patient.write(f"many/{number}", b"again")
+    assert [repair.exception() for repair in repairs] == [None] * 3
     converge(fs)
     whole(fs, shop, expected)
 

@@ -101,8 +101,11 @@ intents = st.builds(
 )
 
 
+perhaps_entries, perhaps_intents = st.none() | entries, st.none() | intents
+
+
 @st.composite
-def records(draw, *, entry=st.none() | entries, intent=st.none() | intents, void=voids):  # noqa: B008
+def records(draw, *, entry=perhaps_entries, intent=perhaps_intents, void=voids):
     record = Record(
         path=PATH,
         entry=draw(entry),
