@@ -31,9 +31,8 @@ def exists(test: str) -> bool:
     path, _, name = test.partition("::")
     file = TESTS / path
     tree = ast.parse(file.read_text("utf-8")) if file.exists() else ast.parse("")
-    return any(
-        isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name for node in tree.body
-    )
+    named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return any(isinstance(node, named) and node.name == name for node in tree.body)
 
 
 def test_a_test_that_is_not_there_is_missed():
