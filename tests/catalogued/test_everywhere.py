@@ -1,0 +1,203 @@
+"""Behaviours that the other files show on directories and SQLite, shown elsewhere once each.
+
+On a catalog in PostgreSQL, which is what several machines share; and on S3, Google's and Azure's
+servers, which have no directories, and know conditions.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import resilient_store as rs
+from tests.catalogued import (
+    test_adopt,
+    test_delete,
+    test_freeze,
+    test_identity,
+    test_listing,
+    test_move_copy,
+    test_peers,
+    test_placement,
+    test_read,
+    test_repair,
+    test_write,
+)
+from tests.catalogued.stage import CAT, DOG, NAMES, ONE, THREE, TWO, Shop
+from tests.docs.test_pages import with_the_id_that_s3_sends
+from tests.servers.platforms import Platform
+from tests.servers.postgres import Postgres
+
+Behaviour = Callable[[rs.ResilientFileSystem, Any], None]
+
+
+class PostgresShop(Shop):
+    """The same directories, and a catalog in a server's database."""
+
+    url: str
+
+    def settings(self, catalog: str = "", **options: Any) -> dict[str, Any]:
+        settings = super().settings(catalog, **options)
+        return settings if catalog else {**settings, "catalog": self.url}
+
+
+class ServerShop(Shop):
+    """Three servers in the place of the directories."""
+
+    def __init__(self, folder: Path, platforms: Mapping[str, Platform]) -> None:
+        super().__init__(folder)
+        self._platforms = platforms
+        self._buckets = {name: one.new_bucket() for name, one in platforms.items()}
+        self.bring_back()
+
+    def backends(self, names: tuple[str, ...] | None = None, **options: Any) -> list[rs.Backend]:
+        return [
+            rs.Backend(
+                self._platforms[name].url(self._buckets[name]),
+                name=name,
+                domain=name,
+                storage_options=self._platforms[name].storage_options(),
+                **options,
+            )
+            for name in names or self.names
+        ]
+
+    def lose(self, *names: str, leave: bool = True) -> None:
+        for name in names or self.names:
+            self._platforms[name].proxy.set("refuse")
+
+    def bring_back(self, *names: str) -> None:
+        for name in names or self.names:
+            proxy = self._platforms[name].proxy
+            if self._platforms[name].family == "s3":  # moto does not send it with "not found"
+                proxy.set("rewrite", answer=with_the_id_that_s3_sends)
+            else:
+                proxy.set("pass")
+
+    def put_behind(self, name: str, key: str, data: bytes) -> None:
+        self._platforms[name].write(self._buckets[name], key, data)
+
+    def flip(self, name: str, key: str, at: int = 3) -> None:
+        data = bytearray(self.read_behind(name, key) or b"")
+        data[at] ^= 1
+        self.put_behind(name, key, bytes(data))
+
+    def read_behind(self, name: str, key: str) -> bytes | None:
+        try:
+            return self._platforms[name].read(self._buckets[name], key)
+        except FileNotFoundError:
+            return None
+
+    def _files(self, name: str) -> list[str]:
+        return self._platforms[name].names(self._buckets[name])
+
+
+def over_old_objects(behaviour: Behaviour) -> Behaviour:
+    """Let a store begin over objects that are on all backends, and on some."""
+
+    def begins(_: rs.ResilientFileSystem, shop: Any) -> None:
+        for name in NAMES:
+            shop.put_behind(name, CAT, ONE)
+        if behaviour.__module__.endswith("test_adopt"):
+            shop.put_behind("gcp", DOG, TWO)
+        else:
+            shop.put_behind("gcp", "originals/2024/bird.jpg", TWO)
+            shop.put_behind("azure", "thumbs/cat.jpg", THREE)
+        behaviour(shop.open(), shop)
+
+    return functools.update_wrapper(begins, behaviour)
+
+
+def placed(behaviour: Behaviour) -> Behaviour:
+    def begins(_: rs.ResilientFileSystem, shop: Any) -> None:
+        behaviour(shop.open(placements=test_placement.RULES), shop)
+
+    return functools.update_wrapper(begins, behaviour)
+
+
+def given(behaviour: Callable[..., None], **more: Any) -> Behaviour:
+    """Choose one case of several."""
+    return functools.update_wrapper(functools.partial(behaviour, **more), behaviour)
+
+
+BEHAVIOURS: list[Behaviour] = [
+    test_write.test_p1_a_receipt_says_what_the_catalog_and_the_disks_say,
+    given(
+        test_write.test_p1_too_few_backends_is_an_error_that_names_each_and_changes_nothing,
+        earlier=ONE,
+    ),
+    given(test_write.test_p2_who_missed_an_overwrite_never_serves_what_it_had, away="aws"),
+    test_write.test_a_second_writer_is_told_so_after_the_lock_timeout,
+    test_write.test_a_new_path_is_written_at_its_own_key_and_an_overwrite_in_staging,
+    test_write.test_what_is_staged_by_a_live_writer_is_not_swept,
+    test_write.test_headers_are_kept_by_overwrites_and_by_repair,
+    test_write.test_exclusive_creation_has_one_winner,
+    test_read.test_p4_a_range_is_verified_without_the_rest_of_the_object,
+    test_read.test_p4_a_stream_is_continued_by_another_backend_at_the_same_byte,
+    test_read.test_p4_a_file_open_for_reading_is_pinned_to_its_version,
+    test_peers.test_row_6_a_flipped_bit_is_never_handed_out,
+    test_peers.test_row_8_an_outage_of_all_is_no_absence,
+    given(test_delete.test_p3_whoever_was_away_brings_nothing_back, away=("aws",)),
+    test_delete.test_p3_after_the_purge_adopting_brings_nothing_back,
+    test_delete.test_somebody_elses_bytes_are_kept_when_their_path_is_deleted,
+    given(test_move_copy.test_an_object_arrives_whole_with_its_headers, verb="cp", size=9 << 20),
+    given(
+        test_move_copy.test_p2_p3_one_that_was_away_shows_neither_the_old_path_nor_the_old_bytes,
+        verb="mv",
+        away="gcp",
+    ),
+    given(test_repair.test_p7_who_was_away_is_caught_up, size=9 << 20),
+    given(
+        test_repair.test_somebody_elses_bytes_are_kept_before_anything_goes_over_them,
+        change="overwrite",
+    ),
+    given(
+        test_freeze.test_a_frozen_store_refuses_every_change_also_of_another_process,
+        change="overwrite",
+    ),
+    given(test_identity.test_the_wrong_catalog_is_refused_with_the_three_ways_on, call="write"),
+    test_listing.test_p5_a_complete_catalog_answers_every_look_with_all_backends_gone,
+    over_old_objects(test_listing.test_a_store_over_old_objects_reads_and_records_them),
+    over_old_objects(test_listing.test_writes_to_an_incomplete_catalog_go_on_while_one_is_down),
+    over_old_objects(test_adopt.test_everything_is_adopted_and_the_catalog_is_complete),
+    over_old_objects(
+        test_adopt.test_different_bytes_under_one_path_are_a_conflict_that_changes_nothing
+    ),
+    placed(test_placement.test_the_first_placement_that_matches_counts),
+]
+IDS = [behaviour.__name__.removeprefix("test_") for behaviour in BEHAVIOURS]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def on_postgresql(tmp_path: Path, postgres: Postgres) -> Iterator[PostgresShop]:
+    shop = PostgresShop(tmp_path)
+    shop.url = postgres.url_of(postgres.database())
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def on_servers(tmp_path: Path, s3: Platform, gcs: Platform, azure: Platform) -> Iterator[Shop]:
+    shop = ServerShop(tmp_path, dict(zip(NAMES, (s3, gcs, azure), strict=True)))
+    yield shop
+    shop.close()
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=IDS)
+def test_on_postgresql(behaviour, on_postgresql):
+    behaviour(on_postgresql.open(), on_postgresql)
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=IDS)
+def test_on_the_platforms_servers(behaviour, on_servers):
+    behaviour(on_servers.open(), on_servers)
