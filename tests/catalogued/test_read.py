@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 
 import pytest
@@ -71,6 +72,19 @@ def test_p4_a_damaged_replica_is_skipped_recorded_and_repaired(fs, shop, how, st
     assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
     kept = how not in ("gone", "flipped")  # nobody knows whose bytes the others were
     assert len(shop.quarantined("aws")) == kept
+
+
+def test_p4_a_damaged_replica_is_recorded_after_the_caller_has_its_bytes(fs, shop):
+    fs.write(CAT, ONE)
+    shop.flip("aws", CAT)
+    other = sqlite3.connect(shop.catalog, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # so that nobody else can record anything
+    result = fs.read(CAT)
+    assert (result.data, result.backend != "aws") == (ONE, True)
+    assert fs.info(CAT)["replicas"] == dict.fromkeys(NAMES, "good")
+    other.execute("ROLLBACK")
+    other.close()
+    assert states(fs, CAT) == {"aws": "corrupt", "gcp": "good", "azure": "good"}
 
 
 @pytest.mark.parametrize("how", HOW)
