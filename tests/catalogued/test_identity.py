@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import time
 import pytest
 
 import resilient_store as rs
+from resilient_store.io import identity
 from tests.catalogued.stage import (
     CAT,
     DOG,
@@ -104,6 +106,20 @@ def test_one_catalog_is_shared_by_many_processes(fs, shop):
     others = [shop.open() for _ in range(3)]
     assert [other.cat(CAT) for other in others] == [ONE] * 3
     assert {store_state(other).identity for other in others} == {store_state(fs).identity}
+
+
+def test_a_store_that_another_process_begins_just_then_is_no_other_store(shop, monkeypatch):
+    mine, quicker, real = shop.open(), shop.open(), identity.read_identity
+    meanwhile = [lambda: quicker.write(DOG, TWO)]
+
+    async def read_identity(family):
+        while meanwhile:  # the catalog said: there is no store yet
+            await asyncio.to_thread(meanwhile.pop())
+        return await real(family)
+
+    monkeypatch.setattr(identity, "read_identity", read_identity)
+    mine.write(CAT, ONE)
+    assert (mine.cat(DOG), quicker.cat(CAT)) == (TWO, ONE)
 
 
 @pytest.mark.parametrize("content", [b"", b"no json", b"{}", b"[1]", b'{"store": 5}'])

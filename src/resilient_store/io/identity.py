@@ -95,11 +95,13 @@ async def admit(
     """
     try:
         state = await catalog.state()
+        found = await read_identity(family)
+        if state is None and found is not None:  # another process may have begun the store since
+            state = await catalog.state()
     except CatalogDownError:
         if blind:
             return False
         raise RootMissingError from None
-    found = await read_identity(family)
     row = BackendRow(name=client.name) if state is None else state.backend(client.name)
     if found is not None and (state is None or found.store != state.identity):
         raise StoreIdentityError(f"backend {client.name} belongs to another store: {THREE_WAYS}")

@@ -83,6 +83,8 @@ async def begin_all(
                     raise StoreFrozenError(path, note=f"by {frozen.who}: {frozen.why}")
                 case Busy():
                     busy[path] = answer
+                case Begun():
+                    pass
         if busy:
             if runtime.now_s() >= until_s:
                 path, by = next(iter(busy.items()))
