@@ -223,7 +223,9 @@ async def raise_epochs(store: Store, *, forgotten: bool) -> None:
     def note(state: StoreState | None, _: float) -> StoreState:
         assert state is not None, "it was there a moment ago"
         rows = {
-            name: attrs.evolve(state.backend(name), epoch=epoch, raise_due=False)
+            name: attrs.evolve(
+                state.backend(name), epoch=max(epoch, state.backend(name).epoch), raise_due=False
+            )
             for name, epoch in raised.items()
         }
         return attrs.evolve(state, backends={**state.backends, **rows})
