@@ -16,12 +16,12 @@ import attrs
 
 import resilient_store as rs
 from resilient_store.catalog.contract import CommitUnknownError
-from resilient_store.model.path import RESERVED
 from resilient_store.model.step import Step
 from resilient_store.runtime import at_each_step
 from tests.model.run import Play
 from tests.model.scenarios import Scenario
 from tests.model.world import (
+    LAST_MOMENT_S,
     LATE_WINDOW_S,
     LEASE_S,
     PATH,
@@ -30,6 +30,7 @@ from tests.model.world import (
     ModelDisk,
     ModelFamily,
     Process,
+    with_its_source,
 )
 
 OLD, X, Y = b"a", b"x", b"y"
@@ -56,21 +57,11 @@ class Sending:
 
     def keep(self) -> None:
         """Let it be carried out later, whoever waits for it; a copy has read its source by then."""
-        disk = self.told.model.disks[self.disk]
-        staged = {key: one for key, one in disk.objects.items() if key.startswith(RESERVED)}
-
-        def land() -> None:
-            gone = staged.keys() - disk.objects.keys()
-            disk.objects |= {key: staged[key] for key in gone}
-            try:
-                self.work()
-            finally:
-                for key in gone:
-                    del disk.objects[key]
-
-        dead_s = self.told.model.loop.time() + 0.95 * LATE_WINDOW_S
+        model = self.told.model
+        land = with_its_source(model.disks[self.disk], self.work)
+        dead_s = model.loop.time() + LAST_MOMENT_S
         late = Late(self.disk, self.verb, self.key, land, dead_s, after_commit=False)
-        self.told.model.lates.append(late)
+        model.lates.append(late)
 
 
 # What may become of a request
@@ -309,9 +300,8 @@ class Told(Play):
     async def _catalog(self, call: Callable[[], Any]) -> Any:
         if self._loses_an_answer and PROCESS.get() is not None:
             self._loses_an_answer = False
-            before = self.model._version
             call()
-            self.model.look(before)
+            self.model.look()
             raise CommitUnknownError("lost")
         answer = await self.model._catalog_call(call)
         if self._stops_when is not None and PROCESS.get() is not None and self._stops_when():

@@ -235,7 +235,7 @@ def discovered_row(row, found):
         )
     if row.backend in found.others:
         return attrs.evolve(row, state=State.FOREIGN, looked=False)
-    if row.backend in found.nowhere:
+    if row.backend in found.nowhere or row.state is State.GONE:
         return attrs.evolve(row, state=State.MISSING, looked=True, tag=None)
     return row
 

@@ -317,10 +317,10 @@ def test_absence_among_the_healthy_does_not_hurry_the_unhealthy_past_a_silent_on
 
 
 @given(outcomes)
-def test_exactly_what_was_unavailable_is_asked_once_more(outcome):
+def test_exactly_what_was_unavailable_or_spoilt_is_asked_once_more(outcome):
     first = Answer(outcome, blank=outcome is Outcome.OK)
     played = play(reader(["a"]), {"a": [first, OK]})
-    if outcome is Outcome.UNAVAILABLE:
+    if outcome in (Outcome.UNAVAILABLE, Outcome.CORRUPT):
         assert played.asks == [(0.0, "a"), (RETRY_AFTER_S, "a")]
         assert played.value.found is not None
         assert [reply.outcome for reply in played.value.replies] == [Outcome.OK]

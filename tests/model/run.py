@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
+import math
 from typing import Any
 
 import attrs
 
 import resilient_store as rs
 from resilient_store.errors import (
-    BackendsUnavailableError,
     CatalogUnavailableError,
-    InsufficientCopiesError,
     ObjectError,
-    OriginalMissingError,
 )
 from resilient_store.io.prepare import prepare
 from resilient_store.model.info import Headers
-from resilient_store.model.path import RESERVED
 from resilient_store.model.state import StoreState
 from resilient_store.operations.adopt import adopt_all
 from resilient_store.operations.rejoin import rejoin_one
 from resilient_store.operations.repair import repair_all
 from resilient_store.operations.sweep import sweep_all
 from resilient_store.protocol.quiet import answered
-from tests.model.scenarios import SCENARIOS, Program, Scenario
+from tests.model import judge
+from tests.model.scenarios import SCENARIOS, WRITES, Program, Scenario
 from tests.model.world import (
     LATE_WINDOW_S,
     LEASE_S,
+    OTHER,
     PATH,
     PROCESS,
     TIMEOUT_S,
@@ -43,9 +41,14 @@ PEACE_ROUNDS = 8
 class Play:
     """One run of one scenario."""
 
+    model_type = Model
+    rounds_at_least = PEACE_ROUNDS
+
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self.scenario = scenario
-        self.model = model = Model(seed, scenario.budget, conditions=scenario.conditions)
+        self.model = model = self.model_type(
+            seed, scenario.budget, conditions=scenario.conditions, paths=scenario.paths
+        )
         model.min_copies = scenario.min_copies
         model.unsteady = scenario.unsteady
         self._processes: list[Process] = []
@@ -126,19 +129,14 @@ class Play:
     async def _begin(self) -> None:
         """Make what the scenario starts from."""
         model, scenario = self.model, self.scenario
-        for name, data in zip(model.names, scenario.lying, strict=True):
-            if data is not None:
-                model.disks[name].set(PATH, model.remember(data), Headers())
-                model.foreign.append((name, data))
-        if not scenario.complete and scenario.lying == (None, None):
-            model.disks[model.names[0]].set("elsewhere", b"before", Headers())
-        first = next((data for data in scenario.lying if data is not None), None)
-        model.truth.append((0.0, first))
+        self._put_behind()
         fs = self._open()
         if scenario.init is not None:
             await fs._write(PATH, model.remember(scenario.init))
             await asyncio.sleep(LATE_WINDOW_S + 1)
             await repair_all(fs.store)
+            if scenario.newer is not None:
+                await self._write_without_the_last(fs, scenario.newer)
         else:
             await fs._exists("nothing")
         await fs._close()
@@ -148,8 +146,28 @@ class Play:
             for client in ready.store.clients.values():
                 await client.open()
         for program in scenario.programs:
-            if program[0] == "write":
+            if program[0] in WRITES:
                 model.remember(program[1].encode())
+
+    def _put_behind(self) -> None:
+        """Let others have put there what no catalog knows."""
+        model, scenario = self.model, self.scenario
+        for name, data in zip(model.names, scenario.lying, strict=True):
+            if data is not None:
+                model.disks[name].set(PATH, model.remember(data), Headers())
+                model.foreign.append((name, data))
+        if not scenario.complete and scenario.lying == (None, None):
+            model.disks[model.names[0]].set("elsewhere", b"before", Headers())
+        first = next((data for data in scenario.lying if data is not None), None)
+        for path in model.paths:
+            model.truths[path].append((0.0, first if path == PATH else None))
+
+    async def _write_without_the_last(self, fs: rs.ResilientFileSystem, data: bytes) -> None:
+        model = self.model
+        model.down_until_s[model.names[-1]] = math.inf
+        await fs._write(PATH, model.remember(data))
+        await asyncio.gather(*fs.store.tails)
+        model.down_until_s[model.names[-1]] = 0.0
 
     async def _others(self) -> None:
         """Be the rest of the application: it notes, all along, which backends answer."""
@@ -212,9 +230,12 @@ class Play:
         started_s = model.loop.time()
         calls = {
             "write": lambda: fs._write(PATH, rest[0].encode()),
+            "stream": lambda: self._stream(fs, rest[0].encode()),
             "delete": lambda: fs._rm_file(PATH),
+            "move": lambda: fs._mv_file(PATH, OTHER),
             "read": lambda: fs._cat_file(PATH),
-            "repair": functools.partial(self._repair, fs),
+            "open": lambda: self._read_by_pieces(fs),
+            "repair": lambda: self._repair(fs),
             "adopt": lambda: adopt_all(fs.store),
         }
         value: Any = None
@@ -226,47 +247,20 @@ class Play:
         if process.dead:
             return
         model.say(f"=> {type(error).__name__ if error else value!r}"[:150])
-        self._judge(verb, rest, started_s, value, error)
+        judge.a_call(model, self.scenario, program, judge.End(started_s, value, error))
+
+    async def _stream(self, fs: rs.ResilientFileSystem, data: bytes) -> None:
+        async with await fs.open_async(PATH, "wb") as file:
+            for at in range(len(data)):
+                await file.write(data[at : at + 1])
+
+    async def _read_by_pieces(self, fs: rs.ResilientFileSystem) -> bytes:
+        async with await fs.open_async(PATH) as file:
+            return b"".join([await file.read(1), await file.read(1), await file.read()])
 
     async def _repair(self, fs: rs.ResilientFileSystem) -> None:
         await repair_all(fs.store)
         await sweep_all(fs.store, 0.0)
-
-    def _judge(
-        self, verb: str, rest: list[str], started_s: float, value: Any, error: Exception | None
-    ) -> None:
-        model = self.model
-        expected = (ObjectError, FileNotFoundError)
-        if error is not None and not isinstance(error, expected):
-            model.fail(f"P5: {verb} ended in {type(error).__name__}: {error}")
-            return
-        truth = model.window(started_s, model.loop.time())
-        if verb == "read":
-            self._judge_read(truth, value, error)
-        if verb == "write" and error is None and rest[0].encode() not in truth:
-            model.fail(f"P1: {rest[0]!r} was acknowledged, and is not what was committed")
-        alone = sum(program == ("write", *rest) for program in self.scenario.programs) == 1
-        refused = verb == "write" and isinstance(error, InsufficientCopiesError) and alone
-        if refused and rest[0].encode() in [data for _, data in model.truth]:
-            model.fail(f"P1: the write of {rest[0]!r} was refused, and is committed")
-        if verb == "delete" and error is None and None not in truth:
-            model.fail("P3: a deletion was acknowledged, and never committed")
-
-    def _judge_read(self, truth: list[bytes | None], value: Any, error: Exception | None) -> None:
-        model = self.model
-        if error is None:
-            if value not in truth:
-                model.fail(f"P2/P3/P4: read {value!r}, and the truth was {truth!r}")
-        elif isinstance(error, FileNotFoundError):
-            if None not in truth:
-                model.fail(f"P5: said to be absent, and the truth was {truth!r}")
-        elif isinstance(error, OriginalMissingError):
-            data = truth[-1]
-            held = [one.data for disk in model.disks.values() for one in disk.objects.values()]
-            if len(set(truth)) > 1 or data is None or data in held:
-                model.fail(f"P5: said to be lost, and the truth was {truth!r}")
-        elif not isinstance(error, BackendsUnavailableError):
-            model.fail(f"P5: a read ended in {type(error).__name__}")
 
     # When faults have stopped
 
@@ -282,7 +276,7 @@ class Play:
         await prepare(fs.store)
         for name in model.gone_back:  # somebody has looked at it, and says so
             await rejoin_one(fs.store, name)
-        for _ in range(PEACE_ROUNDS):
+        for turn in range(1, PEACE_ROUNDS + 1):
             await asyncio.sleep(LATE_WINDOW_S * 0.4)
             try:
                 await self._scrub(fs)
@@ -291,11 +285,14 @@ class Play:
             except CatalogUnavailableError as error:
                 model.fail(f"P7: {error}")
                 return
+            if report.done and turn >= self.rounds_at_least:
+                break
         if report is not None and not report.done:
             model.fail(f"P7: repair does not come to an end: {report}")
-        self._judge_end()
-        if not model.broken:
-            await self._judge_last_read(fs)
+        judge.the_end(model, self.scenario)
+        for path in model.paths:
+            if not model.broken:
+                await self._judge_last_read(fs, path)
         await fs._close()
 
     async def _scrub(self, fs: rs.ResilientFileSystem) -> None:
@@ -308,33 +305,14 @@ class Play:
                 await fs._cat_file(PATH)
             await asyncio.sleep(1.5)
 
-    def _judge_end(self) -> None:
-        model = self.model
-        record = model.record()
-        now = model._now(record)
-        if record.intent is not None:
-            model.fail("P8: an intent stays for ever")
-        for name, disk in model.disks.items():
-            staged = [key for key in disk.objects if key.startswith(f"{RESERVED}/staging/")]
-            if staged:
-                model.fail(f"P8: {staged} stay on {name} for ever")
-            there = model.held(name, PATH)
-            kept = now is not None and len(model.excused) < self.scenario.min_copies
-            if kept and there != now and record.present is not None:
-                model.fail(f"P7: {name} holds {there!r}, and the object is {now!r}")
-            theirs = (name, there) in model.foreign or name in model.gone_back
-            if now is None and there is not None and not theirs:
-                model.fail(f"P3: {there!r} is left on {name} for ever")
-
-    async def _judge_last_read(self, fs: rs.ResilientFileSystem) -> None:
+    async def _judge_last_read(self, fs: rs.ResilientFileSystem, path: str) -> None:
         model = self.model
         started_s = model.loop.time()
         try:
-            value, error = await fs._cat_file(PATH), None
+            value, error = await fs._cat_file(path), None
         except (ObjectError, FileNotFoundError) as raised:
             value, error = None, raised
-        truth = model.window(started_s, model.loop.time())
-        self._judge_read(truth, value, error)
+        judge.a_read(model, model.window(started_s, model.loop.time(), path), value, error)
 
 
 def play(name: str, seed: int) -> Model:

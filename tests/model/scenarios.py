@@ -9,7 +9,10 @@ from typing import Any
 
 import attrs
 
+from tests.model.world import PATH
+
 Program = tuple[str, ...]
+WRITES = ("write", "stream")
 
 
 @attrs.frozen(kw_only=True)
@@ -30,6 +33,8 @@ class Scenario:
         When each begins, in most runs; empty: chance says so.
     pauses_between
         After how many of its answers a program may be paused.
+    newer
+        What was written over it while the last backend was away.
     lying
         What somebody else has put on each backend before.
     """
@@ -40,7 +45,9 @@ class Scenario:
     min_copies: int = 2
     complete: bool = True
     init: bytes | None = None
+    newer: bytes | None = None
     lying: tuple[bytes | None, bytes | None] = (None, None)
+    paths: tuple[str, ...] = (PATH,)
     conditions: bool = False
     unsteady: int | None = None
     starts: tuple[float, ...] = ()

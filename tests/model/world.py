@@ -29,11 +29,12 @@ from resilient_store.testing.simulation.family import SimulatedFamily
 from resilient_store.testing.simulation.loop import SimulatedLoop
 from resilient_store.testing.simulation.world import SimulatedDisk, World
 
-PATH = "o"
+PATH, OTHER = "o", "p"  # there is a second one where objects move
 TIMEOUT_S = 2.0
 LEASE_S = 20.0
 LATE_WINDOW_S = 100.0
 LATENCY_S = 0.01
+LAST_MOMENT_S = LATE_WINDOW_S * 0.95  # no request is under way any longer
 OWN_KEY_VERBS = ("put", "finish", "publish", "delete")
 
 
@@ -103,7 +104,13 @@ class Model:
     """
 
     def __init__(
-        self, seed: int, budget: dict[str, int], *, backends: int = 2, conditions: bool = False
+        self,
+        seed: int,
+        budget: dict[str, int],
+        *,
+        backends: int = 2,
+        conditions: bool = False,
+        paths: tuple[str, ...] = (PATH,),
     ) -> None:
         self.chance = random.Random(f"model {seed}")
         self.loop = ModelLoop(seed)  # type: ignore[abstract]
@@ -116,7 +123,8 @@ class Model:
         self.lates: list[Late] = []
         self.trace: list[str] = []
         self.broken: list[str] = []
-        self.truth: list[tuple[float, bytes | None]] = []
+        self.paths = paths
+        self.truths: dict[str, list[tuple[float, bytes | None]]] = {path: [] for path in paths}
         self.contents: dict[str, bytes] = {}
         self.foreign: list[tuple[str, bytes]] = []
         self.excused: set[str] = set()
@@ -126,10 +134,11 @@ class Model:
         self.paused: list[Process] = []
         self.unsteady: int | None = None  # the only program that crashes or is paused
         self.quiet_world = True  # nothing goes wrong until the programs run
-        driver = SqliteDriver(locate("sqlite://"), clock=self.loop.time)
-        self.database = SqlDatabase(driver)
+        self._driver = SqliteDriver(locate("sqlite://"), clock=self.loop.time)
+        self._seen: dict[str, tuple[int, Record]] = {}
+        self.database = SqlDatabase(self._driver)
         self.database.prepare()
-        self._version = 0
+        self._versions = dict.fromkeys(paths, 0)
 
     # Chance
 
@@ -156,7 +165,6 @@ class Model:
         if self.spend("catalog-down", 0.1):
             self.say("catalog: away")
             raise CatalogDownError("the catalog is away")
-        before = self._version
         self.wake(changed=True)
         if self.spend("unknown-commit", 0.15):
             if self.chance.random() < 0.5:
@@ -164,10 +172,10 @@ class Model:
                 self.say("catalog: done, and the answer lost")
             else:
                 self.say("catalog: not done, and the answer lost")
-            self.look(before)
+            self.look()
             raise CommitUnknownError("lost")
         answer = call()
-        self.look(before)
+        self.look()
         await self.crash_perhaps("after a catalog call")
         await self.pause_perhaps()
         return answer
@@ -193,9 +201,13 @@ class Model:
             return
         long_s = LEASE_S + LATE_WINDOW_S + 40
         seconds = self.chance.choice([LEASE_S + 5, long_s, long_s])
+        process.wakes_on_change = self.chance.random() < 0.4
+        await self.pause(process, seconds)
+
+    async def pause(self, process: Process, seconds: float) -> None:
+        """Let the process that runs stop here for so long."""
         now_s = self.loop.time()
         process.paused_at_s, process.paused_until_s = now_s, now_s + seconds
-        process.wakes_on_change = self.chance.random() < 0.4
         self.loop.call_at(
             process.paused_until_s,
             functools.partial(self.wake, changed=False),
@@ -220,7 +232,7 @@ class Model:
             verb,
             key,
             work,
-            self.loop.time() + LATE_WINDOW_S * 0.95,
+            self.loop.time() + LAST_MOMENT_S,
             self.chance.random() < 0.6,
         )
         self.lates.append(late)
@@ -258,9 +270,14 @@ class Model:
 
     # What is true
 
-    def record(self) -> Record:
+    def record(self, path: str = PATH) -> Record:
         """Return what the catalog says now."""
-        return self.database.find(PATH)[0]
+        memory = self._driver._memory
+        assert memory is not None
+        changes = memory.raw.total_changes
+        if self._seen.get(path, (-1,))[0] != changes:
+            self._seen[path] = (changes, self.database.find(path)[0])
+        return self._seen[path][1]
 
     def remember(self, data: bytes) -> bytes:
         """Know these bytes by their checksum."""
@@ -281,26 +298,29 @@ class Model:
             for handle in handles:
                 self.loop.call_at(now_s + wait_s, handle._run, context=contextvars.Context())
 
-    def look(self, before: int) -> None:
+    def look(self) -> None:
         """See whether the catalog has changed its mind, and check what must always hold."""
-        record = self.record()
-        version = 0 if record.entry is None else record.entry.version
-        if version != before:
-            self._version = version
-            now = self._now(record)
-            if not self.truth or self.truth[-1][1] != now:
-                self.truth.append((self.loop.time(), now))
-            self.say(f"catalog: version {version} is {now!r}")
+        for path in self.paths:
+            record = self.record(path)
+            version = 0 if record.entry is None else record.entry.version
+            if version == self._versions[path]:
+                continue
+            self._versions[path] = version
+            now, truth = self.now(record), self.truths[path]
+            if not truth or truth[-1][1] != now:
+                truth.append((self.loop.time(), now))
+            self.say(f"catalog: version {version} of {path} is {now!r}")
             self.after_commit()
         self.check()
 
-    def _now(self, record: Record) -> bytes | None:
+    def now(self, record: Record) -> bytes | None:
+        """Return the bytes of which a record speaks."""
         entry = record.present
         if entry is None or entry.content is None:
             return None
         if entry.content.kind == "chunked":
             return self.contents[entry.content.checksum]
-        held = [self.held(row.backend, PATH) for row in record.holders()]
+        held = [self.held(row.backend, record.path) for row in record.holders()]
         return next((data for data in held if data is not None), b"?")
 
     def held(self, name: str, key: str) -> bytes | None:
@@ -310,21 +330,23 @@ class Model:
 
     def check(self) -> None:
         """Check what must hold at every moment (P1, and foreign bytes are never destroyed)."""
-        record = self.record()
-        entry = record.present
-        if entry is not None and entry.content is not None and entry.content.kind == "chunked":
-            self._check_copies(record, self.contents[entry.content.checksum])
+        for path in self.paths:
+            record = self.record(path)
+            entry = record.present
+            if entry is not None and entry.content is not None and entry.content.kind == "chunked":
+                self._check_copies(record, self.contents[entry.content.checksum])
+        was = {value for truth in self.truths.values() for _, value in truth}
         for name, data in self.foreign:
             everywhere = [one.data for one in self.disks[name].objects.values()]
-            known = data in [value for _, value in self.truth]  # it was an object of the store's
+            known = data in was  # it was an object of the store's
             if data not in everywhere and not known:
                 self.fail(f"P9: foreign bytes {data!r} on {name} are destroyed")
 
     def _check_copies(self, record: Record, data: bytes) -> None:
-        good = 0
+        good, path = 0, record.path
         for row in record.holders():
-            key = PATH if row.place == OWN else f"{RESERVED}/staging/{row.place}/{PATH}"
-            there = data in (self.held(row.backend, key), self.held(row.backend, PATH))
+            key = path if row.place == OWN else f"{RESERVED}/staging/{row.place}/{path}"
+            there = data in (self.held(row.backend, key), self.held(row.backend, path))
             if not there and row.backend not in self.excused:
                 self.fail(f"P1: a replica recorded good is not on {row.backend}")
             good += there
@@ -337,10 +359,10 @@ class Model:
         if good < self.min_copies - len(self.excused) and not theirs:
             self.fail(f"P1: {good} good copies, acknowledged with {self.min_copies}")
 
-    def window(self, start_s: float, end_s: float) -> list[bytes | None]:
+    def window(self, start_s: float, end_s: float, path: str = PATH) -> list[bytes | None]:
         """Return everything that was true at some moment between two times."""
         values: list[bytes | None] = []
-        for at_s, value in self.truth:
+        for at_s, value in self.truths[path]:
             if at_s <= start_s:
                 values = [value]
             elif at_s <= end_s:
@@ -371,6 +393,22 @@ class ModelDisk(SimulatedDisk):
     def family(self) -> ModelFamily:
         """Open the disk."""
         return ModelFamily(self)
+
+
+def with_its_source(disk: ModelDisk, work: Callable[[], object]) -> Callable[[], object]:
+    """Return a request to carry out later, for which a copy has read its source by now."""
+    staged = {key: one for key, one in disk.objects.items() if key.startswith(RESERVED)}
+
+    def land() -> object:
+        gone = staged.keys() - disk.objects.keys()
+        disk.objects |= {key: staged[key] for key in gone}
+        try:
+            return work()
+        finally:
+            for key in gone:
+                disk.objects.pop(key, None)
+
+    return land
 
 
 class ModelFamily(SimulatedFamily):

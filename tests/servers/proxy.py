@@ -154,7 +154,7 @@ class FaultProxy:
         self._fault, self._match, self._times = fault, match, times
         self._wake()
         if fault.mode == "refuse":
-            self._refuse()
+            await self._refuse()
         else:
             await self._listen()
         if drop or fault.mode == "refuse":
@@ -184,11 +184,18 @@ class FaultProxy:
                 self._serve, sock=ours, limit=HEAD_BYTES, backlog=BACKLOG
             )
 
-    def _refuse(self) -> None:
+    async def _refuse(self) -> None:
         """Close the port, and keep it: bound but not listened at, it refuses and stays ours."""
         if self._listening is not None:
-            self._listening.close()
+            await self._stop_listening(self._listening)
             self._listening, self._reserved = None, self._bind()
+
+    async def _stop_listening(self, server: asyncio.Server) -> None:
+        for ours in server.sockets:
+            self._loop.remove_reader(ours.fileno())
+        # asyncio 3.11 leaves a socket open that was accepted and not begun with before `close`.
+        await asyncio.sleep(0)
+        server.close()
 
     def _bind(self) -> socket.socket:
         # With its protocol named, or asyncio would not let small pieces go at once.
@@ -211,7 +218,7 @@ class FaultProxy:
 
     async def _close(self) -> None:
         if self._listening is not None:
-            self._listening.close()
+            await self._stop_listening(self._listening)
         if self._reserved is not None:
             self._reserved.close()
         for connection in self._connections.values():

@@ -101,7 +101,7 @@ def discover(record: Record, moment: Moment, found: Discovered) -> tuple[Record,
             row = attrs.evolve(row, looked=True, tag=found.holders[name])
         elif name in found.others:
             row = attrs.evolve(row, state=State.FOREIGN, looked=False)
-        elif name in found.nowhere:
+        elif name in found.nowhere or row.state is State.GONE:  # taken away when nothing was owed
             row = attrs.evolve(row, state=State.MISSING, looked=True, tag=None)
         rows.append(row)
     return attrs.evolve(record, entry=entry, voids=()).with_replicas(*rows), True

@@ -14,8 +14,9 @@ from resilient_store.protocol.machine import Ask, Done, Wait
 V = TypeVar("V")
 
 RETRY_AFTER_S = 0.1
-# A time-out has had its time; a refusal will be repeated; throttled means "not now".
-_WORTH_A_RETRY = frozenset({Outcome.UNAVAILABLE})
+# A time-out has had its time; a refusal will be repeated; throttled means "not now". Bytes that
+# were spoilt on their way, and not where they lie, come whole the next time.
+_WORTH_A_RETRY = frozenset({Outcome.UNAVAILABLE, Outcome.CORRUPT})
 
 
 @attrs.frozen
@@ -76,8 +77,9 @@ class ReadMachine(Generic[V]):
       all others are asked at once. One backend that holds everything is enough.
     - Candidates with an open breaker come last, when nobody else is left to ask: all at once
       when everybody else has answered, by the hedge delay when somebody else is silent.
-    - Then what was merely unavailable is asked once more: by the hedge delay when somebody is
-      silent, so that a backend that hangs does not keep the read from one that came back.
+    - Then who was merely unavailable, or sent spoilt bytes, is asked once more: by the hedge
+      delay when somebody is silent, so that a backend that hangs does not keep the read from
+      one that came back.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ import attrs
 from resilient_store.backends.client import BackendClient
 from resilient_store.errors import BackendsUnavailableError, ConcurrentWriteError
 from resilient_store.io.catalogued import own_key
+from resilient_store.io.catalogued.discover import unexplained
 from resilient_store.io.catalogued.holder import Holder, find, run
 from resilient_store.io.catalogued.labels import unlabelled
 from resilient_store.io.catalogued.write import CataloguedWrite
@@ -61,12 +62,18 @@ async def adopt_path(store: Store, path: str, *, newest: bool) -> Adopted:
     record, _ = await find(store, path)
     if record.present is not None:
         return await _adopt_over(store, record, newest=newest)
-    if not record.is_empty:
-        return Adopted(path, why="" if record.intent is None else "somebody is at work on it")
+    if record.intent is not None or record.entry is not None:
+        at_work = record.intent is not None  # else it was deleted
+        return Adopted(path, why="somebody is at work on it" if at_work else "")
+    return await _adopt_unknown(store, record, newest=newest)
+
+
+async def _adopt_unknown(store: Store, record: Record, *, newest: bool) -> Adopted:
+    path = record.path
     infos: dict[str, ObjectInfo | None] = {}
 
     async def look(client: BackendClient) -> Reply[ObjectInfo]:
-        reply = await client.info(path)
+        reply = await unexplained(record, client)
         if reply.ok or reply.outcome is Outcome.NOT_FOUND:
             infos[client.name] = reply.value
         return reply

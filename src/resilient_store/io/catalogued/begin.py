@@ -84,15 +84,20 @@ async def begin_all(
                 case Busy():
                     busy[path] = answer
                 case Begun():
-                    pass
+                    pass  # not committed, for the others are not
         if busy:
-            if runtime.now_s() >= until_s:
-                path, by = next(iter(busy.items()))
-                raise ConcurrentWriteError(path, note=f"{by.intent.owner} is at work on it")
-            left_s = max(by.left_s for by in busy.values()) + runtime.uniform(0.0, FIRST_WAIT_S)
-            left_s = min(left_s, until_s - runtime.now_s())
-            await runtime.pause(max(0.0, min(wait_s * runtime.uniform(0.5, 1.5), left_s)))
+            await _wait(busy, wait_s, until_s)
             wait_s = min(LONGEST_WAIT_S, 2 * wait_s)
+
+
+async def _wait(busy: Mapping[str, Busy], wait_s: float, until_s: float) -> None:
+    """Wait a while for those at work, at the longest until the last lease ends."""
+    if runtime.now_s() >= until_s:
+        path, by = next(iter(busy.items()))
+        raise ConcurrentWriteError(path, note=f"{by.intent.owner} is at work on it")
+    left_s = max(by.left_s for by in busy.values()) + runtime.uniform(0.0, FIRST_WAIT_S)
+    left_s = min(left_s, until_s - runtime.now_s())
+    await runtime.pause(max(0.0, min(wait_s * runtime.uniform(0.5, 1.5), left_s)))
 
 
 async def _answers(

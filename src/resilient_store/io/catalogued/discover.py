@@ -36,7 +36,11 @@ async def discover(store: Store, record: Record) -> bool:
     nowhere: list[str] = []
 
     async def perform(client: BackendClient) -> Reply[ObjectInfo]:
-        reply = await _unexplained(store, record, client)
+        reply = await unexplained(record, client)
+        there = reply.value is not None and not reply.value.directory
+        if there and store.came_back(client.name):
+            detail = "it came back from an earlier state; adopt what lies there"
+            return Reply(client.name, Outcome.UNAVAILABLE, detail=detail)
         if reply.outcome is Outcome.NOT_FOUND:
             if not store.believes_absence(client.name):
                 return Reply(client.name, Outcome.UNAVAILABLE, detail="suspect")
@@ -69,15 +73,12 @@ async def discover(store: Store, record: Record) -> bool:
     )
 
 
-async def _unexplained(store: Store, record: Record, client: BackendClient) -> Reply[ObjectInfo]:
+async def unexplained(record: Record, client: BackendClient) -> Reply[ObjectInfo]:
     """Look at a key; what an open intent or a void explains is not there (R11, R12, R14)."""
     reply = await client.info(record.path)
     info = reply.value
     if info is None or info.directory:
         return reply
-    if store.came_back(client.name):
-        detail = "it came back from an earlier state; adopt what lies there"
-        return Reply(client.name, Outcome.UNAVAILABLE, detail=detail)
     if record.intent is not None and client.name in record.intent.direct:
         return Reply(client.name, Outcome.NOT_FOUND)
     explained = await _is_explained(record, client, info)

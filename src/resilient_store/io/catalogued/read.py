@@ -143,6 +143,8 @@ async def _verified(
     if reply.outcome is Outcome.NOT_FOUND and row.place not in (None, OWN):
         # It may just have been published: the own key has it before the catalog says so.
         reply = await _read_at(entry, record.path, span, client, row)
+    if reply.ok:  # if its bytes were spoilt before, they were so on their way only
+        seen[:] = [one for one in seen if one.by.backend != client.name]
     said = {Outcome.NOT_FOUND: State.MISSING, Outcome.CORRUPT: State.CORRUPT}.get(reply.outcome)
     if said is State.MISSING and not store.believes_absence(client.name):
         return Reply(client.name, Outcome.UNAVAILABLE, detail="so much is missing there: suspect")
@@ -179,6 +181,9 @@ async def _read_unverifiable(
     """Read an object that was adopted: held to the platform's checksum, or pinned to its tag."""
     content = entry.content
     assert content is not None
+    if row.state is not State.GOOD and (span is not None or content.kind == "none"):
+        detail = "nothing proves that its bytes are this object's"
+        return Reply(client.name, Outcome.UNAVAILABLE, detail=detail)
     reply = await client.get(key, *(span or (None, None)))
     body = reply.value
     if body is None:
