@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 from resilient_store.model.step import Step
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 logger = logging.getLogger("resilient_store")
 
@@ -117,25 +118,6 @@ async def pause(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-class BlockingPool(Protocol):
-    """Threads of their own for calls that block."""
-
-    async def run(self, call: Callable[[Any], T]) -> T:
-        """Run a call in a thread."""
-
-
-async def run_blocking(pool: BlockingPool, call: Callable[[], T]) -> T:
-    """Run a blocking call in a pool's thread; a simulated loop runs it as an event of its own."""
-    runtime = _current()
-    if runtime is _REAL:
-        return await pool.run(lambda _: call())
-    hook = getattr(runtime, "run_blocking", None)
-    if hook is not None:
-        answer: T = await hook(call)
-        return answer
-    return await asyncio.get_running_loop().run_in_executor(None, call)
-
-
 def steady_s() -> float:
     """Return a clock that never goes back, for threads, which have no loop to ask."""
     return time.monotonic()
@@ -227,6 +209,57 @@ async def within(call: Coroutine[Any, Any, T], deadline: Deadline) -> T:
         return task.result()
     finally:
         await end_tasks([task])
+
+
+class BlockingJob(Protocol[T_co]):
+    """A blocking call in a thread of its own."""
+
+    def is_done_within(self, seconds: float) -> bool:
+        """Hold the calling thread up for so long, or until it is done."""
+
+    async def wait(self) -> T_co:
+        """Wait for its answer."""
+
+
+class BlockingPool(Protocol):
+    """Threads of their own for calls that block."""
+
+    def submit(self, call: Callable[[Any], T]) -> BlockingJob[T]:
+        """Begin a call in a thread."""
+
+
+async def run_blocking(
+    pool: BlockingPool, call: Callable[[], T], timeout_s: float, glance_s: float = 0.0
+) -> T:
+    """Run a blocking call in a pool's thread; a simulated loop runs it as an event of its own.
+
+    Parameters
+    ----------
+    glance_s
+        How long the loop's thread itself waits for it first. To be woken through the loop takes
+        longer than many a call.
+
+    Raises
+    ------
+    OutOfTimeError
+        It did not answer in time; it goes on in its thread.
+    """
+    runtime = _current()
+    hook = getattr(runtime, "run_blocking", None)
+    if runtime is _REAL:
+        job = pool.submit(lambda _: call())
+        waiting = job.wait()
+        if glance_s and job.is_done_within(glance_s):
+            return await waiting
+    elif hook is not None:
+        waiting = hook(call)
+    else:
+        waiting = _in_executor(call)
+    return await within(waiting, Deadline(timeout_s))
+
+
+async def _in_executor(call: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(None, call)
 
 
 async def end_tasks(tasks: Sequence[asyncio.Task[Any]], grace_s: float = GRACE_S) -> None:

@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -42,8 +42,49 @@ class AbandonedError(Exception):
     """A blocking call noticed that nobody waits for it any more; nobody sees this."""
 
 
-_Job = tuple["Future[Any]", Callable[[Abandonment], Any], Abandonment]
-_Jobs = queue.SimpleQueue[_Job | None]
+class Job(Generic[T]):
+    """A blocking call for a thread, and its answer."""
+
+    def __init__(self, call: Callable[[Abandonment], T]) -> None:
+        self._call: Callable[[Abandonment], T] | None = call
+        self._abandonment = Abandonment()
+        self._future: Future[T] = Future()
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def carry_out(self) -> None:
+        """Make the call, unless nobody waits for it any more."""
+        call, self._call = self._call, None
+        assert call is not None, "a call is made once"
+        if self._future.set_running_or_notify_cancel():
+            try:
+                self._future.set_result(call(self._abandonment))
+            except BaseException as error:
+                self._future.set_exception(error)
+        self._done.release()
+
+    def is_done_within(self, seconds: float) -> bool:
+        """Hold the calling thread up for so long, or until the call is done."""
+        return self._done.acquire(timeout=seconds)
+
+    async def wait(self, dispose: Callable[[T], None] | None = None) -> T:
+        """Return the call's result.
+
+        Cancelling returns at once; a call that has begun goes on in its thread, told by its
+        `Abandonment`, and its result goes to `dispose`.
+        """
+        if self._future.done():
+            return self._future.result()
+        try:
+            return await asyncio.wrap_future(self._future)
+        except asyncio.CancelledError:
+            self._abandonment.abandoned = True
+            if dispose is not None:
+                self._future.add_done_callback(lambda done: _dispose(done, dispose))
+            raise
+
+
+_Jobs = queue.SimpleQueue[Job[Any] | None]
 
 
 class DaemonPool:
@@ -70,22 +111,15 @@ class DaemonPool:
     async def run(
         self, call: Callable[[Abandonment], T], dispose: Callable[[T], None] | None = None
     ) -> T:
-        """Run a blocking call in a thread.
+        """Run a blocking call in a thread, as `Job.wait` says."""
+        return await self.submit(call).wait(dispose)
 
-        Cancelling returns at once; a call that has begun goes on in its thread, told by its
-        `Abandonment`, and its result goes to `dispose`.
-        """
-        future: Future[T] = Future()
-        abandonment = Abandonment()
-        self._jobs.put((future, call, abandonment))
+    def submit(self, call: Callable[[Abandonment], T]) -> Job[T]:
+        """Begin a blocking call in a thread."""
+        job: Job[T] = Job(call)
+        self._jobs.put(job)
         self._start_thread_if_needed()
-        try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            abandonment.abandoned = True
-            if dispose is not None:
-                future.add_done_callback(lambda done: _dispose(done, dispose))
-            raise
+        return job
 
     def close(self) -> None:
         """Let idle threads end; those that hang are left to themselves."""
@@ -121,13 +155,8 @@ if hasattr(os, "register_at_fork"):
 
 def _work(jobs: _Jobs, idle: threading.Semaphore) -> None:
     while (job := jobs.get()) is not None:
-        future, call, abandonment = job
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(call(abandonment))  # not kept here: it may be a large body
-            except BaseException as error:
-                future.set_exception(error)
-        del job, future, call
+        job.carry_out()
+        del job  # its answer may be a large body
         idle.release()
 
 

@@ -111,16 +111,32 @@ class BackendClient:
         reply = await self._call(kind, key, lambda family, _: family.info(key))
         return attrs.evolve(reply, blank=reply.value is not None and reply.value.blank)
 
-    async def get(self, key: str, start: int | None = None, end: int | None = None) -> Reply[Body]:
-        """Read an object or a range. An empty body is marked blank unless the object is not."""
+    async def get(
+        self,
+        key: str,
+        start: int | None = None,
+        end: int | None = None,
+        verify: Callable[[bytes], bool] | None = None,
+    ) -> Reply[Body]:
+        """Read an object or a range. An empty body is marked blank unless the object is not.
+
+        Parameters
+        ----------
+        verify
+            Whether these are the bytes that were asked for; None: what the platform states of
+            them says so.
+        """
         size = end - (start or 0) if end is not None and end > (start or 0) >= 0 else 0
         reply = await self._call(
-            "read", key, lambda family, moves: family.get(key, start, end, moves), size=size
+            "read",
+            key,
+            lambda family, moves: family.get(key, start, end, moves, check=verify is None),
+            size=size,
         )
         body = reply.value
-        if body is not None and _is_short(body, start, end):
+        if body is not None and (wrong := _wrong_with(body, start, end, verify)):
             self.health.record("read", Outcome.CORRUPT, runtime.now_s(), key=key)
-            return Reply(self.name, Outcome.CORRUPT, detail="fewer bytes than the object has")
+            return Reply(self.name, Outcome.CORRUPT, detail=wrong)
         return attrs.evolve(reply, blank=body is not None and not body.data and not body.size)
 
     async def probe(self, key: str) -> None:
@@ -177,9 +193,13 @@ class BackendClient:
             size=size,
         )
 
-    async def delete(self, key: str, *, expected: str | None = None) -> Reply[None]:
+    async def delete(
+        self, key: str, *, expected: str | None = None, looked: bool = False
+    ) -> Reply[None]:
         """Delete an object."""
-        return await self._change(key, lambda family: family.delete(key, expected=expected))
+        return await self._change(
+            key, lambda family: family.delete(key, expected=expected, looked=looked)
+        )
 
     async def list(
         self, key: str, *, recursive: bool, kind: Kind = "read"
@@ -385,9 +405,15 @@ def _for_who_configured(name: str, error: Exception) -> ConfigurationError:
     return ConfigurationError(f"backend {name}: {error}")
 
 
-def _is_short(body: Body, start: int | None, end: int | None) -> bool:
-    """Say whether an answer brought fewer bytes than its own word on the size promises."""
-    return body.size is not None and len(body.data) < len(range(body.size)[start:end])
+def _wrong_with(
+    body: Body, start: int | None, end: int | None, verify: Callable[[bytes], bool] | None
+) -> str:
+    """Say what is wrong with the bytes that an answer brought; empty: nothing."""
+    if body.size is not None and len(body.data) < len(range(body.size)[start:end]):
+        return "fewer bytes than the object has"
+    if verify is not None and not verify(body.data):
+        return "the bytes differ from the checksum"
+    return ""
 
 
 def _is_cancelled() -> bool:

@@ -99,8 +99,14 @@ class Family(Protocol):
     async def info(self, key: str) -> ObjectInfo:
         """Say what lies at the key."""
 
-    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
-        """Read an object, or a range of it as Python slices it. One request where it can be."""
+    async def get(
+        self, key: str, start: int | None, end: int | None, moves: Moves, *, check: bool = True
+    ) -> Body:
+        """Read an object, or a range of it as Python slices it. One request where it can be.
+
+        Without `check` a family need not compare the bytes with what the platform states of
+        them: the caller has a checksum of its own.
+        """
 
     async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:
         """Store an object so that it appears whole."""
@@ -124,8 +130,12 @@ class Family(Protocol):
         `keep` the staged object stays where it is, which a family may refuse.
         """
 
-    async def delete(self, key: str, *, expected: str | None = None) -> None:
-        """Delete an object; with a tag, only if the object still has it."""
+    async def delete(self, key: str, *, expected: str | None = None, looked: bool = False) -> None:
+        """Delete an object; with a tag, only if the object still has it.
+
+        Whoever has just `looked`, or has put it there, spares a platform another look that says
+        "done" of what is absent.
+        """
 
     async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
         """List what lies under the key: one level, or everything, directories included."""

@@ -342,7 +342,7 @@ class WriteSession:
             await fan_out(self._store, uploads, lambda client: uploads[client.name].abort())
         if staged := sorted(self._staged):
             staging = join(RESERVED, "staging", f"0-{self._id}", self._path)
-            await fan_out(self._store, staged, lambda client: client.delete(staging))
+            await fan_out(self._store, staged, lambda c: c.delete(staging, looked=True))
             self._staged.clear()
         if self._ended or self._overwrites or self._once:
             return self._left_behind(list(self._stored) if self._once else [])

@@ -142,9 +142,10 @@ class AzureFamily(FlatFamily):
         self._has_folders |= info.directory
         return info
 
-    async def _fetch(self, key: str, span: Span, moves: Moves) -> Body:
-        is_checked = span is None or (
-            span[1] is not None and span[1] - span[0] <= LARGEST_CHECKED_RANGE_BYTES
+    async def _fetch(self, key: str, span: Span, moves: Moves, *, check: bool) -> Body:
+        is_checked = check and (
+            span is None
+            or (span[1] is not None and span[1] - span[0] <= LARGEST_CHECKED_RANGE_BYTES)
         )
         try:
             # The one call below the public ones: those retry a broken body by themselves.
@@ -276,7 +277,7 @@ class AzureFamily(FlatFamily):
     async def _remove(self, key: str) -> None:
         await self.blob(key).delete_blob()
 
-    async def delete(self, key: str, *, expected: str | None = None) -> None:
+    async def delete(self, key: str, *, expected: str | None = None, looked: bool = False) -> None:
         """Delete an object, with a tag only the one that has it."""
         condition = {} if expected is None else _only_if(expected)
         try:

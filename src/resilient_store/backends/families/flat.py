@@ -136,7 +136,7 @@ class FlatFamily(ABC):
         """Look at an object; FileNotFoundError only on the platform's own word."""
 
     @abstractmethod
-    async def _fetch(self, key: str, span: Span, moves: Moves) -> Body:
+    async def _fetch(self, key: str, span: Span, moves: Moves, *, check: bool) -> Body:
         """Read an object or a range; FileNotFoundError only on the platform's own word."""
 
     @abstractmethod
@@ -185,17 +185,20 @@ class FlatFamily(ABC):
             return ObjectInfo(key=key, directory=True)
         raise FileNotFoundError(2, "no such object", key)
 
-    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
+    async def get(
+        self, key: str, start: int | None, end: int | None, moves: Moves, *, check: bool = True
+    ) -> Body:
         """Read an object, or a range of it as Python slices it."""
         try:
             if self._takes_a_look(start, end):
-                return await self._fetch_slice(key, start, end, moves)
+                return await self._fetch_slice(key, start, end, moves, check=check)
             whole = end is None and not start
             try:
-                return await self._fetch(key, None if whole else (start or 0, end), moves)
+                span = None if whole else (start or 0, end)
+                return await self._fetch(key, span, moves, check=check)
             except BeyondTheEndError:
                 # There is nothing, or it is a server that knows no more last bytes than all.
-                return await self._fetch_slice(key, start, end, moves)
+                return await self._fetch_slice(key, start, end, moves, check=check)
         except BeyondTheEndError:
             raise CorruptBodyError from None
         except FileNotFoundError:
@@ -203,7 +206,7 @@ class FlatFamily(ABC):
             raise
 
     async def _fetch_slice(
-        self, key: str, start: int | None, end: int | None, moves: Moves
+        self, key: str, start: int | None, end: int | None, moves: Moves, *, check: bool
     ) -> Body:
         """Read what a slice means, now that the object's size is looked up."""
         info = await self._head(key)
@@ -211,7 +214,7 @@ class FlatFamily(ABC):
             raise FileNotFoundError(2, "a directory", key)
         first, last, _ = slice(start, end).indices(info.size or 0)
         if first < last:
-            return await self._fetch(key, (first, last), moves)
+            return await self._fetch(key, (first, last), moves, check=check)
         content_type = info.headers.content_type if info.headers else None
         return Body(data=b"", size=info.size, tag=info.tag, content_type=content_type)
 

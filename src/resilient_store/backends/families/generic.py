@@ -78,7 +78,9 @@ class GenericFamily:
             raise
         return self._object_info(key, found)
 
-    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
+    async def get(
+        self, key: str, start: int | None, end: int | None, moves: Moves, *, check: bool = True
+    ) -> Body:
         """Read an object, or a range of it.
 
         A whole read asks for the size first: without it there is no telling a short body
@@ -164,7 +166,7 @@ class GenericFamily:
             raise ChangedError
         return await self._rename(staged, key)
 
-    async def delete(self, key: str, *, expected: str | None = None) -> None:
+    async def delete(self, key: str, *, expected: str | None = None, looked: bool = False) -> None:
         """Delete an object; never on a condition, which nothing here can keep."""
         if expected is not None:
             raise RefusedError("it cannot delete on a condition")

@@ -27,7 +27,9 @@ class LocalFamily:
         """Say what lies at the key."""
         return await self._run(lambda _: self._disk.info(key))
 
-    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
+    async def get(
+        self, key: str, start: int | None, end: int | None, moves: Moves, *, check: bool = True
+    ) -> Body:
         """Read a file, or a slice of it, through one descriptor."""
         return await self._run(lambda _: self._disk.read(key, start, end, moves))
 
@@ -64,7 +66,7 @@ class LocalFamily:
             lambda abandonment: self._disk.publish(staged, key, expected, abandonment, keep=keep)
         )
 
-    async def delete(self, key: str, *, expected: str | None = None) -> None:
+    async def delete(self, key: str, *, expected: str | None = None, looked: bool = False) -> None:
         """Delete a file; with a tag, only if it is still the file that was written."""
         await self._run(lambda abandonment: self._disk.delete(key, expected, abandonment))
 

@@ -51,7 +51,9 @@ class MemoryFamily:
                 return ObjectInfo(key="", directory=True)
             return self._info(key)
 
-    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
+    async def get(
+        self, key: str, start: int | None, end: int | None, moves: Moves, *, check: bool = True
+    ) -> Body:
         """Read an object, or a slice of it."""
         with _lock:
             file = self._file(key)
@@ -102,7 +104,7 @@ class MemoryFamily:
                 await self.delete(staged)
             return stored
 
-    async def delete(self, key: str, *, expected: str | None = None) -> None:
+    async def delete(self, key: str, *, expected: str | None = None, looked: bool = False) -> None:
         """Delete an object; with a tag, only if it is still the one that was written."""
         with _lock:
             if expected is not None and _tag(self._file(key)) != expected:

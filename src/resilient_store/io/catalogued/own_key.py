@@ -170,7 +170,8 @@ async def remove(holder: Holder, client: BackendClient) -> tuple[Reply[Any], Not
         return found.reply, {"error": found.reply.words()}
     await holder.ready_for(client.backend.timeout)
     conditional = client.traits is not None and client.traits.conditional_delete
-    reply = await client.delete(holder.path, expected=found.tag if conditional else None)
+    tag = found.tag if conditional else None
+    reply = await client.delete(holder.path, expected=tag, looked=True)
     if reply.ok or reply.outcome is Outcome.NOT_FOUND:
         return reply, {"state": State.GONE, "place": None, "looked": True, "tag": None}
     return reply, {"error": reply.words()}

@@ -45,7 +45,7 @@ async def publish_staged(holder: Holder, names: Sequence[str], size: int) -> Non
         return
     reach(Step.WRITE_FINISHED)
     moved = [name for name, said in notes.items() if said.get("place") == OWN]
-    await fan_out(store, moved, lambda client: client.delete(holder.staging), Demand(1))
+    await fan_out(store, moved, lambda c: c.delete(holder.staging, looked=True), Demand(1))
 
 
 async def drop_replaced(holder: Holder, names: Container[str]) -> None:
@@ -56,4 +56,6 @@ async def drop_replaced(holder: Holder, names: Container[str]) -> None:
         if name in names and row.place not in (None, OWN)
     }
     if replaced:
-        await fan_out(holder.store, replaced, lambda c: c.delete(replaced[c.name]), Demand(1))
+        await fan_out(
+            holder.store, replaced, lambda c: c.delete(replaced[c.name], looked=True), Demand(1)
+        )

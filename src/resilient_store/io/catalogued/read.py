@@ -165,12 +165,15 @@ async def _read_at(
     if content.kind != "chunked":
         return await _read_unverifiable(entry, key, None if whole else span, client, row)
     begin, stop = (0, content.size) if whole else aligned(content, first, last)
-    reply = await (client.get(key) if whole else client.get(key, begin, stop))
+
+    def verify(data: bytes) -> bool:
+        return len(data) == stop - begin and verifies(content, begin, data)
+
+    first_byte, last_byte = (None, None) if whole else (begin, stop)
+    reply = await client.get(key, first_byte, last_byte, verify)
     body = reply.value
     if body is None:
         return attrs.evolve(reply, blank=False)
-    if len(body.data) != stop - begin or not verifies(content, begin, body.data):
-        return Reply(client.name, Outcome.CORRUPT, detail="the bytes differ from the checksum")
     data = body.data if whole else body.data[first - begin : last - begin]
     return Reply(client.name, Outcome.OK, attrs.evolve(body, data=data, size=content.size))
 

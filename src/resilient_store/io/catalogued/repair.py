@@ -215,7 +215,7 @@ async def _publish(holder: Holder, client: BackendClient, row: Replica, report: 
         return
     reach(Step.REPAIR_COUNTED)
     report.copied.append(client.name)
-    await client.delete(staged)
+    await client.delete(staged, looked=True)
 
 
 async def _touch(holder: Holder, name: str) -> bool:

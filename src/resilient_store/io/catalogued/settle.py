@@ -35,7 +35,7 @@ async def undo(holder: Holder) -> dict[str, Reply[Any]]:
 
     async def take_back(client: BackendClient) -> Reply[Any]:
         if client.name not in intent.direct:
-            return await client.delete(holder.staging)
+            return await client.delete(holder.staging, looked=True)
         reply, said = await own_key.remove(holder, client)
         notes[client.name] = said
         return reply

@@ -109,7 +109,9 @@ class SimulatedFamily:
         """Say what lies at the key."""
         return await self.request("info", key, lambda: self._info(key))
 
-    async def get(self, key: str, start: int | None, end: int | None, moves: Moves) -> Body:
+    async def get(
+        self, key: str, start: int | None, end: int | None, moves: Moves, *, check: bool = True
+    ) -> Body:
         """Read an object, or a slice of it."""
 
         def work() -> Body:
@@ -160,7 +162,7 @@ class SimulatedFamily:
 
         return await self.request("publish", key, work)
 
-    async def delete(self, key: str, *, expected: str | None = None) -> None:
+    async def delete(self, key: str, *, expected: str | None = None, looked: bool = False) -> None:
         """Delete an object; with a tag, only the one that has it."""
         if expected is not None and not self.traits.conditional_delete:
             raise RefusedError("it cannot delete on a condition")
