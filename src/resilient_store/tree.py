@@ -45,6 +45,10 @@ class TreeFileSystem(AsyncFileSystem):
         self, path: str, detail: bool = True, *, partial: bool = False, **_: Any
     ) -> Listing:
         path = self._strip_protocol(path)
+        if not detail:
+            names = await verbs.names(self.store, path, recursive=False)
+            if names is not None:
+                return Listing(names)
         listed = await verbs.listing(self.store, path, recursive=False, partial=partial)
         found = listed.entries
         return Listing(found.values() if detail else found, listed.missing)
@@ -63,10 +67,12 @@ class TreeFileSystem(AsyncFileSystem):
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
         path = self._strip_protocol(path)
+        if not detail and not withdirs and maxdepth is None:
+            names = await verbs.names(self.store, path, recursive=True)
+            if names is not None:
+                return Listing(names)
         try:
-            listed = await verbs.listing(
-                self.store, path, recursive=True, partial=partial, detail=detail or withdirs
-            )
+            listed = await verbs.listing(self.store, path, recursive=True, partial=partial)
         except FileNotFoundError:
             listed = Listed({}, absent=True)
         if missing is not None:

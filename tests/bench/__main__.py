@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import resilient_store as rs
+from tests.bench.catalog import a_million, with_a_catalog
 from tests.bench.measure import Ratio, compare, facts, ratio, table, taken_s
+from tests.bench.million import OBJECTS
 from tests.servers import processes
 from tests.servers.platforms import RCLONE_OPTIONS, Platform
 
@@ -201,6 +203,7 @@ def run(rounds: int, *, with_streams: bool) -> tuple[str, bool]:
         with servers() as platforms:
             bench = Bench(platforms)
             ratios = asyncio.run(healthy(bench, rounds))
+            ratios += asyncio.run(with_a_catalog(bench, Bench(platforms), SMALL, rounds))
             notes = {}
             for how in ("hung", "refusing"):
                 found, worst_s = asyncio.run(with_one_away(Bench(platforms), how, rounds))
@@ -212,9 +215,19 @@ def run(rounds: int, *, with_streams: bool) -> tuple[str, bool]:
                 streamed, small = streaming(bench)
                 notes, kept = notes | streamed, kept and small
         kept = kept and all(one.kept for one in ratios)
-        parts.append(f"## {title}\n\n{table(ratios)}\n\n{facts(notes)}\n")
-        print(parts[-1], flush=True)
+        parts.append(part(title, ratios, notes))
+    if with_streams:
+        ratios, notes, small = a_million(rounds)
+        kept = kept and small and all(one.kept for one in ratios)
+        parts.append(part(f"A catalog of {OBJECTS:,} objects in SQLite", ratios, notes))
     return "\n".join(parts), kept
+
+
+def part(title: str, ratios: list[Ratio], notes: dict[str, str]) -> str:
+    """Print and return a part of the page."""
+    shown = f"## {title}\n\n{table(ratios)}\n\n{facts(notes)}\n"
+    print(shown, flush=True)
+    return shown
 
 
 INTRODUCTION = """# Benchmarks
@@ -247,7 +260,7 @@ def main() -> int:
     """Measure, print, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--quick", action="store_true", help="no streams, and no page")
+    parser.add_argument("--quick", action="store_true", help="no streams, no million, and no page")
     given = parser.parse_args()
     body, kept = run(given.rounds, with_streams=not given.quick)
     if not given.quick:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
 
@@ -49,9 +49,13 @@ class Ratio:
         asked = "" if self.most is None else f"{self.most:g}"
         return (
             f"| {self.what} | {1000 * self.ours_s:.2f} | {1000 * self.bare_s:.2f} "
-            f"| **{self.middle:.2f}** | {self.low:.2f} to {self.high:.2f} | {asked} "
+            f"| **{_short(self.middle)}** | {_short(self.low)} to {_short(self.high)} | {asked} "
             f"| {self.rounds} |"
         )
+
+
+def _short(number: float) -> str:
+    return f"{number:.2f}" if number >= 0.1 else f"{number:.3f}"
 
 
 HEADING = (
@@ -83,6 +87,32 @@ async def compare(
             other_s = await taken_s(bare)
             pairs.append((await taken_s(ours), other_s))
     return ratio(what, pairs, most=most)
+
+
+async def added(
+    what: str, ours: Variant, without: Variant, bare: Variant, *, rounds: int, most: float
+) -> Ratio:
+    """Compare the bare time and what one variant adds to another with the bare time alone."""
+    for _ in range(WARM_UP):
+        for variant in (ours, without, bare):
+            await variant()
+    pairs = []
+    for number in range(rounds):
+        turns = [ours, without, bare]
+        turns = turns[number % 3 :] + turns[: number % 3]
+        took_s = {variant: await taken_s(variant) for variant in turns}
+        pairs.append((took_s[bare] + took_s[ours] - took_s[without], took_s[bare]))
+    return ratio(what, pairs, most=most)
+
+
+def lookups(find: Callable[[str], object], paths: Sequence[str]) -> float:
+    """Return the median of how long a look-up takes, in seconds."""
+    took_s = []
+    for path in paths:
+        began_s = time.perf_counter()
+        find(path)
+        took_s.append(time.perf_counter() - began_s)
+    return statistics.median(took_s)
 
 
 def ratio(what: str, pairs: list[tuple[float, float]], *, most: float | None = None) -> Ratio:

@@ -4,7 +4,7 @@ CREATE TABLE resilient_counters ( name VARCHAR NOT NULL, value BIGINT NOT NULL, 
 CREATE TABLE resilient_entries ( path VARCHAR NOT NULL, version BIGINT NOT NULL, deleted SMALLINT NOT NULL, folded BIGINT NOT NULL, size BIGINT, kind VARCHAR, checksum VARCHAR, content_type VARCHAR, created_s DOUBLE NOT NULL, modified_s DOUBLE NOT NULL, chunk_bytes BIGINT, derived_path VARCHAR, derived_version BIGINT, headers VARCHAR NOT NULL, past VARCHAR NOT NULL, chunks BLOB, PRIMARY KEY (path) ) WITHOUT ROWID;
 CREATE INDEX resilient_folded ON resilient_entries (folded);
 CREATE INDEX resilient_tombstones ON resilient_entries (path) WHERE deleted = 1;
-CREATE INDEX resilient_listing ON resilient_entries (path, version, size, checksum, content_type, created_s, modified_s) WHERE deleted = 0;
+CREATE INDEX resilient_listing ON resilient_entries (path, version, size, checksum, content_type, created_s, modified_s, deleted) WHERE deleted = 0;
 CREATE TABLE resilient_intents ( path VARCHAR NOT NULL, id BIGINT NOT NULL, version BIGINT NOT NULL, kind VARCHAR NOT NULL, token VARCHAR NOT NULL, phase VARCHAR NOT NULL, direct VARCHAR NOT NULL, checksum VARCHAR NOT NULL, owner VARCHAR NOT NULL, started_s DOUBLE NOT NULL, expires_s DOUBLE NOT NULL, PRIMARY KEY (path) ) WITHOUT ROWID;
 CREATE INDEX resilient_tokens ON resilient_intents (token);
 CREATE TABLE resilient_purges ( bucket SMALLINT NOT NULL, count BIGINT NOT NULL, PRIMARY KEY (bucket) ) WITHOUT ROWID;

@@ -153,9 +153,11 @@ def test_no_statement_counts_rows_off():
 
 
 PLANS = {
-    "page": "resilient_listing",
-    "page_on": "resilient_listing",
-    "has_below": "resilient_listing",
+    "page": "COVERING INDEX resilient_listing",
+    "page_on": "COVERING INDEX resilient_listing",
+    "names": "COVERING INDEX resilient_listing",
+    "names_on": "COVERING INDEX resilient_listing",
+    "has_below": "COVERING INDEX resilient_listing",
     "folded": "resilient_folded",
     "held_by": "resilient_held",
     "tokens": "resilient_staged",

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from fsspec.asyn import sync
 
-from resilient_store.backends.client import UploadClient
+from resilient_store.backends.upload import UploadClient
 from resilient_store.io.drive import end_all
 from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.io.verbs import open_reader

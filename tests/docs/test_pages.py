@@ -10,12 +10,13 @@ import attrs
 import pytest
 
 import resilient_store as rs
-from resilient_store.backends.client import LAST_RESORT_S, RATE_BYTES_PER_S
+from resilient_store.backends.client import LAST_RESORT_S
 from resilient_store.backends.contract import RefusedError
 from resilient_store.backends.families.azure_answers import checked_options
 from resilient_store.backends.families.flat import CHECK_AGAIN_AFTER, PAGE_KEYS
 from resilient_store.backends.families.gcs_answers import Options
 from resilient_store.backends.tables import gcs, s3
+from resilient_store.backends.upload import RATE_BYTES_PER_S
 from resilient_store.io.parts import PART_BYTES
 from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.path import LONGEST_BYTES

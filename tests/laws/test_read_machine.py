@@ -137,7 +137,7 @@ def test_it_always_ends_and_asks_nobody_twice_but_for_one_retry(scene):
     for name in scene.names:
         assert played.asked.count(name) <= 2
         if played.asked.count(name) == 2:
-            assert scene.script[name][0].outcome is Outcome.UNAVAILABLE
+            assert scene.script[name][0].outcome in (Outcome.UNAVAILABLE, Outcome.CORRUPT)
             assert name not in scene.unhealthy
             first, again = [at_s for at_s, who in played.asks if who == name]
             assert again >= first + scene.script[name][0].after_s + RETRY_AFTER_S
@@ -339,6 +339,11 @@ def test_a_retry_needs_a_closed_breaker_and_a_token_of_its_own_backend(healthy, 
     played = play(machine, {"a": [DOWN, OK]})
     assert played.asked == (["a", "a"] if healthy and budget else ["a"])
     assert spent == (["a"] if healthy else [])
+
+
+def test_p5_spoilt_bytes_are_asked_for_again_whatever_the_budget():
+    machine = reader(["a"], may_hedge=lambda name: False)
+    assert play(machine, {"a": [Answer(Outcome.CORRUPT), OK]}).value.found is not None
 
 
 def test_a_retry_that_is_denied_leaves_the_others_theirs():

@@ -13,7 +13,7 @@ import time
 import pytest
 
 import resilient_store as rs
-from resilient_store.backends import client
+from resilient_store.backends import upload
 from tests.servers.subjects import backend
 from tests.servers.waiting import until
 
@@ -192,7 +192,7 @@ def test_parts_of_a_write_that_raised_are_aborted(s3, bucket, fs, after):
     "at", [r"\?uploads", r"partNumber=1\b", r"partNumber=2\b", "^POST.*uploadId"]
 )
 def test_parts_of_a_write_that_timed_out_are_aborted(monkeypatch, s3, bucket, at):
-    monkeypatch.setattr(client, "RATE_BYTES_PER_S", 100 * MIB)
+    monkeypatch.setattr(upload, "RATE_BYTES_PER_S", 100 * MIB)
     with rs.ResilientFileSystem([one(s3, bucket, timeout=1.0, stall_timeout=2.0)]) as fs:
         fs.exists("warm")
         s3.proxy.set("swallow", match=at)

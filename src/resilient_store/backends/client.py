@@ -24,10 +24,10 @@ from resilient_store.backends.contract import (
     Moves,
     Stored,
     Traits,
-    Upload,
     WrongOptionError,
 )
 from resilient_store.backends.health import Health, Kind
+from resilient_store.backends.upload import UploadClient, seconds_for
 from resilient_store.errors import ConfigurationError, StoreIdentityError
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
@@ -35,7 +35,6 @@ from resilient_store.policies import Backend
 
 T = TypeVar("T")
 
-RATE_BYTES_PER_S = 1_000_000
 LAST_RESORT_S = 1.0
 _SLOW_SHARE = 0.5
 _PROBE_BYTES = 65536
@@ -141,7 +140,7 @@ class BackendClient:
 
     async def probe(self, key: str) -> None:
         """Try a backend that is left alone, with a small read of what was asked for."""
-        lease_s = self.backend.timeout + _PROBE_BYTES / RATE_BYTES_PER_S + _LEASE_MARGIN_S
+        lease_s = self.backend.timeout + seconds_for(_PROBE_BYTES) + _LEASE_MARGIN_S
         if not self.health.take_probe("read", runtime.now_s(), lease_s):
             return
         try:
@@ -285,13 +284,13 @@ class BackendClient:
         # Left alone, and asked all the same: it gets little to begin to answer, but its place
         # may be taken by calls from before it was well again, and is waited for as ever.
         is_last_resort = deadline_s is None and kind == "read" and not self.health.is_closed(kind)
-        deadline = runtime.Deadline(timeout_s + size / RATE_BYTES_PER_S, pullable=is_last_resort)
+        deadline = runtime.Deadline(timeout_s + seconds_for(size), pullable=is_last_resort)
         sent = False
         if counted:
             self.health.earn()
 
         def moves(size: int) -> None:
-            deadline.push(timeout_s + size / RATE_BYTES_PER_S)
+            deadline.push(timeout_s + seconds_for(size))
 
         async def work() -> T:
             nonlocal sent
@@ -299,7 +298,7 @@ class BackendClient:
             async with session.bulkhead:
                 family = await self._opened(session)
                 sent = True
-                deadline.pull(LAST_RESORT_S + size / RATE_BYTES_PER_S)
+                deadline.pull(LAST_RESORT_S + seconds_for(size))
                 return await run(family, moves)
 
         reply: Reply[T]
@@ -367,36 +366,6 @@ class BackendClient:
         if self._admit is not None and await self._admit(self, family):
             self._admit = None
             self._answered_s = runtime.now_s()
-
-
-@attrs.define
-class UploadClient:
-    """An upload behind its backend's deadlines: each part has the stall limit, the end its own."""
-
-    _client: BackendClient
-    _key: str
-    _upload: Upload
-    _size: int = 0
-
-    async def write(self, part: bytes) -> Reply[None]:
-        """Send the next bytes."""
-        self._size += len(part)
-        return await self._client.step(
-            self._key,
-            lambda: self._upload.write(part),
-            deadline_s=self._client.backend.stall_timeout + len(part) / RATE_BYTES_PER_S,
-        )
-
-    async def finish(self) -> Reply[Stored]:
-        """Make the object visible."""
-        deadline_s = self._client.backend.timeout + self._size / RATE_BYTES_PER_S
-        return await self._client.step(self._key, self._upload.finish, deadline_s=deadline_s)
-
-    async def abort(self) -> Reply[None]:
-        """Leave nothing behind."""
-        return await self._client.step(
-            self._key, self._upload.abort, deadline_s=self._client.backend.timeout
-        )
 
 
 def _for_who_configured(name: str, error: Exception) -> ConfigurationError:

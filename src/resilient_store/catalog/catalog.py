@@ -194,6 +194,10 @@ class Catalog:
         """List objects whose path begins with `prefix` and comes after `after`, in order."""
         return await self._read(lambda database: database.page(prefix, after, limit))
 
+    async def names(self, prefix: str, after: str, limit: int) -> list[str]:
+        """List the paths of the same objects, and nothing else of them."""
+        return await self._read(lambda database: database.names(prefix, after, limit))
+
     async def has_below(self, folder: str) -> bool:
         """Say whether an object lies below a folder."""
         return await self._read(lambda database: database.has_below(folder))

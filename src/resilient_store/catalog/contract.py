@@ -9,9 +9,7 @@ them in threads of their own, and bounds them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
-
-import attrs
+from typing import NamedTuple, Protocol, TypeVar
 
 from resilient_store.model.state import Record, StoreState
 from resilient_store.protocol.moment import Moment
@@ -29,9 +27,8 @@ class CommitUnknownError(CatalogDownError):
     """The answer to a commit was lost: it was carried out, or it was not (R6)."""
 
 
-@attrs.frozen(kw_only=True)
-class Summary:
-    """One object, as a listing shows it."""
+class Summary(NamedTuple):
+    """One object, as a listing shows it; a tuple, for there may be a million of them."""
 
     path: str
     version: int
@@ -62,6 +59,9 @@ class Database(Protocol):
 
     def page(self, prefix: str, after: str, limit: int) -> list[Summary]:
         """List objects whose path begins with `prefix` and comes after `after`, in order."""
+
+    def names(self, prefix: str, after: str, limit: int) -> list[str]:
+        """List the paths of the same objects, and nothing else of them."""
 
     def has_below(self, folder: str) -> bool:
         """Say whether an object lies below a folder."""

@@ -113,6 +113,10 @@ class SqlDatabase:
         found = self.driver.ask((statement, {**_between(prefix, after), "limit": limit}))
         return [rows.summary_of(row) for row in found]
 
+    def names(self, prefix: str, after: str, limit: int) -> list[str]:
+        statement = self._sql.names if _goes_on(prefix, after) else self._sql.names_on
+        return self._paths(statement, **_between(prefix, after), limit=limit)
+
     def has_below(self, folder: str) -> bool:
         between = _between(f"{folder}/" if folder else "", "")
         return bool(self._paths(self._sql.has_below, **between, limit=1))

@@ -64,13 +64,15 @@ class Pool(Generic[C]):
         """
         if fresh:
             self.close()
-        connection = self._take(deadline_s)
-        if connection is None:
-            connection = self._open(deadline_s)
+        connection = self.take(deadline_s)
         try:
             yield connection
         finally:
-            self._give_back(connection)
+            self.give_back(connection)
+
+    def take(self, deadline_s: float) -> C:
+        """Lend a connection until it is given back, as `lend` does."""
+        return self._take(deadline_s) or self._open(deadline_s)
 
     def drop(self, connection: C) -> None:
         """Close a lent connection; it will not be lent again."""
@@ -114,7 +116,8 @@ class Pool(Generic[C]):
                 self._changed.notify_all()
         return made[0]
 
-    def _give_back(self, connection: C) -> None:
+    def give_back(self, connection: C) -> None:
+        """End what `take` began."""
         with self._changed:
             if connection in self._lent:
                 self._lent.remove(connection)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -59,9 +58,7 @@ def _is_surrogate(sign: str) -> bool:
 
 def decode(text: str | None) -> Any:
     """Undo `encode`."""
-    if text is not None and text.startswith(ESCAPE):
-        return json.loads(text[1:])
-    return text
+    return json.loads(text[1:]) if text and text[0] == ESCAPE else text
 
 
 # --- loading ------------------------------------------------------------------------------
@@ -70,12 +67,11 @@ def decode(text: str | None) -> Any:
 def record_of(path: str, rows: list[Row]) -> Record:
     """Make a record of what `load` returned."""
     first = rows[0]
-    held = [row[_REPLICA_AT:] for row in rows if row[_REPLICA_AT] is not None]
-    found = map(_replica_of, sorted(held, key=itemgetter(0)))
+    held = sorted(row[_REPLICA_AT:] for row in rows if row[_REPLICA_AT] is not None)
     return Record(
         path=path,
         entry=_entry_of(path, first[_ENTRY_AT:_INTENT_AT]),
-        replicas={replica.backend: replica for replica in found},
+        replicas={columns[0]: _replica_of(columns) for columns in held},
         intent=_intent_of(first[_INTENT_AT:_REPLICA_AT]),
         voids=_voids_of(first[1]) if first[1] else (),
         purges=first[0] or 0,
@@ -96,7 +92,9 @@ def _entry_of(path: str, columns: Row) -> Entry | None:
         path=path,
         version=version,
         content=content,
-        headers=Headers(content_type=decode(content_type), **(json.loads(headers or "{}"))),
+        headers=Headers(
+            content_type=decode(content_type), **(json.loads(headers) if headers else {})
+        ),
         derived_from=None if derived_path is None else (derived_path, derived_version),
         created_s=created_s,
         modified_s=modified_s,
@@ -147,16 +145,10 @@ def _voids_of(gathered: str) -> tuple[Void, ...]:
 
 def summary_of(row: Row) -> Summary:
     """Make a line of a listing."""
-    path, version, size, checksum, content_type, created_s, modified_s = row
-    return Summary(
-        path=path,
-        version=version,
-        size=size,
-        checksum=checksum,
-        content_type=decode(content_type),
-        created_s=created_s,
-        modified_s=modified_s,
-    )
+    summary = Summary(*row)
+    if summary.content_type is None or not summary.content_type.startswith(ESCAPE):
+        return summary
+    return summary._replace(content_type=decode(summary.content_type))
 
 
 def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:

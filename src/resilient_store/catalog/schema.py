@@ -160,12 +160,15 @@ _index("staged", replicas.c.place, where=IS_STAGED)
 _index("held", replicas.c.backend, replicas.c.path)
 _index("tokens", intents.c.token)
 
-# Listings must not wade through the tombstones of a large folder. SQLite takes the index only
-# where it holds all that is asked for; an index row of PostgreSQL is too short for that.
+# Listings must not wade through the tombstones of a large folder. In SQLite the index holds all
+# that is asked for, and what it is about, or each row would be fetched from its table; an index
+# row of PostgreSQL is too short for that.
 LISTED = ("path", "version", "size", "checksum", "content_type", "created_s", "modified_s")
 _listings = {
     "sqlite": Index(
-        f"{PREFIX}listing", *(entries.c[name] for name in LISTED), sqlite_where=IS_OBJECT
+        f"{PREFIX}listing",
+        *(entries.c[name] for name in (*LISTED, "deleted")),
+        sqlite_where=IS_OBJECT,
     ),
     "postgresql": Index(f"{PREFIX}listing", entries.c.path, postgresql_where=IS_OBJECT),
 }

@@ -154,14 +154,21 @@ class SqliteDriver:
 
     @contextlib.contextmanager
     def _lend(self, deadline_s: float) -> Iterator[Handle]:
+        handle = self._take(deadline_s)
+        try:
+            yield handle
+        finally:
+            self._pool.give_back(handle)
+
+    def _take(self, deadline_s: float) -> Handle:
         if self._memory is not None and self._made_in != runtime.process_id():
             raise CatalogDownError("a catalog in memory belongs to the process that made it")
-        with self._pool.lend(deadline_s) as handle:
-            # What is written to a file that was removed or replaced is lost.
-            if handle.identity is not None and handle.identity != self._identity():
-                self._pool.drop(handle)
-                raise CatalogDownError(f"{self._shown}: its file was removed or replaced")
-            yield handle
+        handle = self._pool.take(deadline_s)
+        # What is written to a file that was removed or replaced is lost.
+        if handle.identity is not None and handle.identity != self._identity():
+            self._pool.drop(handle)
+            raise CatalogDownError(f"{self._shown}: its file was removed or replaced")
+        return handle
 
     # --- waiting and errors ---------------------------------------------------------------
 
@@ -205,9 +212,13 @@ class SqliteDriver:
     # --- reading --------------------------------------------------------------------------
 
     def ask(self, asked: Asked) -> list[Row]:
+        # As `_lend`, without its generator: this is on the way of every read.
         deadline_s = runtime.steady_s() + WITHIN_S
-        with self._lend(deadline_s) as handle:
+        handle = self._take(deadline_s)
+        try:
             return self._patiently(lambda: handle.rows(asked), deadline_s, handle)
+        finally:
+            self._pool.give_back(handle)
 
     def together(self, asked: Sequence[Asked]) -> list[list[Row]]:
         def read() -> list[list[Row]]:

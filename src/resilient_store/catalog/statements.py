@@ -69,6 +69,8 @@ class Statements:
     backends: str
     page: str
     page_on: str
+    names: str
+    names_on: str
     has_below: str
     present: str
     folded: str
@@ -136,8 +138,10 @@ def _reading(name: str) -> dict[str, ClauseElement]:
         "load": _load(name),
         "settings": select(settings.c.name, settings.c.value),
         "backends": select(*backends.c),
-        "page": _page(gt),
-        "page_on": _page(ge),
+        "page": _page(schema.LISTED, gt),
+        "page_on": _page(schema.LISTED, ge),
+        "names": _page(("path",), gt),
+        "names_on": _page(("path",), ge),
         "has_below": select(entries.c.path)
         .where(IS_OBJECT, entries.c.path >= _given("low"), entries.c.path < _given("high"))
         .limit(_limit()),
@@ -195,9 +199,9 @@ def _among(column: ColumnElement[Any], parameter: str, name: str) -> ColumnEleme
     return column == func.any(_given(parameter, postgresql.ARRAY(String)))
 
 
-def _page(above: _Above) -> Select[Any]:
+def _page(columns: tuple[str, ...], above: _Above) -> Select[Any]:
     return (
-        select(*_picked(entries, schema.LISTED))
+        select(*_picked(entries, columns))
         .where(IS_OBJECT, above(entries.c.path, _given("low")), entries.c.path < _given("high"))
         .order_by(entries.c.path)
         .limit(_limit())

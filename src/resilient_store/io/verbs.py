@@ -15,7 +15,7 @@ from resilient_store.io import delete as stateless_delete
 from resilient_store.io import read as stateless_read
 from resilient_store.io.catalogued import delete as catalogued_delete
 from resilient_store.io.catalogued import objects
-from resilient_store.io.catalogued.listing import Listed, directory, list_known
+from resilient_store.io.catalogued.listing import Listed, directory, list_known, names_known
 from resilient_store.io.catalogued.move import MoveSession
 from resilient_store.io.catalogued.read import read_version
 from resilient_store.io.catalogued.stream import VersionReader
@@ -106,9 +106,16 @@ async def info(store: Store, path: str) -> dict[str, Any]:
     return await _either(store, known, stateless)
 
 
-async def listing(
-    store: Store, path: str, *, recursive: bool, partial: bool, detail: bool = True
-) -> Listed:
+async def names(store: Store, path: str, *, recursive: bool) -> list[str] | None:
+    """Return the names of what lies under a path, in order; None: `listing` must tell."""
+
+    async def stateless() -> None:
+        return None
+
+    return await _either(store, lambda: names_known(store, path, recursive=recursive), stateless)
+
+
+async def listing(store: Store, path: str, *, recursive: bool, partial: bool) -> Listed:
     """List what lies under a path."""
 
     async def stateless() -> Listed:
@@ -122,7 +129,7 @@ async def listing(
 
     return await _either(
         store,
-        lambda: list_known(store, path, recursive=recursive, partial=partial, detail=detail),
+        lambda: list_known(store, path, recursive=recursive, partial=partial),
         stateless,
     )
 

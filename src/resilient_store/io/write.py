@@ -12,8 +12,9 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from resilient_store import runtime
-from resilient_store.backends.client import BackendClient, UploadClient
+from resilient_store.backends.client import BackendClient
 from resilient_store.backends.contract import Stored
+from resilient_store.backends.upload import UploadClient
 from resilient_store.errors import (
     BlankObjectError,
     ConcurrentWriteError,

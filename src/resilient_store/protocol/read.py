@@ -162,7 +162,9 @@ class ReadMachine(Generic[V]):
             if now_s < due_s:
                 return Wait(due_s)
             self._retried.add(name)
-            if self.is_healthy(name) and self.may_hedge(name):
+            # What is lost is said after a second look, whatever the budget.
+            spoilt = any(r.backend == name and r.outcome is Outcome.CORRUPT for r in self._replies)
+            if self.is_healthy(name) and (spoilt or self.may_hedge(name)):
                 self._replies = [r for r in self._replies if r.backend != name]
                 return self._ask(name, now_s)
         return Wait() if self._running else Done(self._reading())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+import operator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 import attrs
 
@@ -22,6 +23,10 @@ LONG_PAGE = 10_000
 _LAST = "\U0010ffff"  # after every character that a path may hold
 
 
+T = TypeVar("T")
+Ask = Callable[[str, int], Awaitable[list[T]]]
+
+
 @attrs.frozen
 class Listed:
     """What lies under a path: name to entry, and which backends could not be asked."""
@@ -31,9 +36,7 @@ class Listed:
     absent: bool = False
 
 
-async def list_known(
-    store: Store, path: str, *, recursive: bool, partial: bool, detail: bool = True
-) -> Listed:
+async def list_known(store: Store, path: str, *, recursive: bool, partial: bool) -> Listed:
     """List what lies under a path.
 
     Raises
@@ -49,7 +52,7 @@ async def list_known(
     Promises: P3, P5. Source: design, section 4.
     """
     try:
-        found = await _from_catalog(store, path, recursive=recursive, detail=detail)
+        found = await _from_catalog(store, path, recursive=recursive)
         state = await store.known.state()
         if state is None or not state.complete:
             return await _united(store, path, found, recursive=recursive, partial=partial)
@@ -67,53 +70,65 @@ async def _itself(store: Store, path: str) -> Listed:
     return Listed({path: listed(summary)})
 
 
-async def _from_catalog(
-    store: Store, path: str, *, recursive: bool, detail: bool
-) -> dict[str, dict[str, Any]]:
-    show: Callable[[Summary], dict[str, Any]] = listed if detail else _nothing
+async def names_known(store: Store, path: str, *, recursive: bool) -> list[str] | None:
+    """Return the names of what lies under a path, in order; None: `list_known` must tell.
+
+    Directories are among them only where one level is asked for.
+
+    Raises
+    ------
+    CatalogUnavailableError
+        The catalog cannot be asked.
+    """
     prefix = f"{path}/" if path else ""
+    ask = functools.partial(store.known.names, prefix)
+    try:
+        if recursive:
+            found = [name async for page in _pages(ask, str) for name in page]
+        else:
+            found = list(await _one_level(ask, prefix, str))
+        if path and not found:
+            found = await store.known.present([path])
+        state = await store.known.state()
+    except CatalogDownError as error:
+        raise unavailable(path, error) from None
+    is_known = state is not None and state.complete and (found or recursive or not path)
+    return found if is_known else None
+
+
+async def _from_catalog(store: Store, path: str, *, recursive: bool) -> dict[str, dict[str, Any]]:
+    prefix = f"{path}/" if path else ""
+    ask = functools.partial(store.known.page, prefix)
     if not recursive:
-        return await _one_level(store, prefix, show)
-    found: dict[str, dict[str, Any]] = {}
-    async for page in pages(store, prefix):
-        for summary in page:
-            found[summary.path] = show(summary)
-    if detail:
-        _add_directories(found, path)
+        level = await _one_level(ask, prefix, _path_of)
+        return {n: directory(n) if one is None else listed(one) for n, one in level.items()}
+    found = {one.path: listed(one) async for page in _pages(ask, _path_of) for one in page}
+    _add_directories(found, path)
     return found
 
 
-def _nothing(_: Summary) -> dict[str, Any]:
-    return _FILE
+_path_of: Callable[[Summary], str] = operator.itemgetter(0)
 
 
-_FILE: dict[str, Any] = {"type": "file"}
-
-
-async def pages(store: Store, prefix: str) -> AsyncIterator[list[Summary]]:
-    """Read all objects whose path begins with a prefix, page by page."""
+async def _pages(ask: Ask[T], path_of: Callable[[T], str]) -> AsyncIterator[list[T]]:
+    """Read everything, page by page."""
     after, limit = "", PAGE
-    while page := await store.known.page(prefix, after, limit):
+    while page := await ask(after, limit):
         yield page
         if len(page) < limit:
             return
-        after, limit = page[-1].path, LONG_PAGE
+        after, limit = path_of(page[-1]), LONG_PAGE
 
 
-async def _one_level(
-    store: Store, prefix: str, show: Callable[[Summary], dict[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """List one level; a folder below it costs one step, however much is in it."""
-    found: dict[str, dict[str, Any]] = {}
+async def _one_level(ask: Ask[T], prefix: str, path_of: Callable[[T], str]) -> dict[str, T | None]:
+    """List one level; a folder below it, None, costs one step, however much is in it."""
+    found: dict[str, T | None] = {}
     after, limit = "", PAGE + 1
-    while page := await store.known.page(prefix, after, limit):
-        for summary in page:
-            name, slash, _ = summary.path[len(prefix) :].partition("/")
-            if slash:
-                found[prefix + name] = directory(prefix + name)
-            else:
-                found[summary.path] = show(summary)
-            after = summary.path
+    while page := await ask(after, limit):
+        for one in page:
+            after = path_of(one)
+            name, slash, _ = after[len(prefix) :].partition("/")
+            found[prefix + name if slash else after] = None if slash else one
         if len(page) < limit:
             return found
         name, slash, _ = after[len(prefix) :].partition("/")

@@ -12,7 +12,8 @@ from typing import Any
 import attrs
 
 from resilient_store import runtime
-from resilient_store.backends.client import RATE_BYTES_PER_S, BackendClient, UploadClient
+from resilient_store.backends.client import BackendClient
+from resilient_store.backends.upload import UploadClient, seconds_for
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.drive import protected
 from resilient_store.io.stream import BLOCK_BYTES
@@ -189,7 +190,7 @@ async def publish(
         if found.verdict is Verdict.FOREIGN:
             return found.reply, {"error": found.reply.words()}
         return found.reply, {}
-    within_s = client.backend.timeout + size / RATE_BYTES_PER_S
+    within_s = client.backend.timeout + seconds_for(size)
     await holder.ready_for(within_s)
     reply = await client.publish(
         staged, holder.path, expected=found.tag, size=size, looked=True, keep=True

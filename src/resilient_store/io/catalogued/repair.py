@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import attrs
 
-from resilient_store.backends.client import BackendClient, UploadClient
+from resilient_store.backends.client import BackendClient
+from resilient_store.backends.upload import UploadClient
 from resilient_store.errors import ConcurrentWriteError, ObjectError
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued import read as versions

@@ -15,8 +15,9 @@ from typing import Any, NoReturn, TypeVar
 
 import attrs
 
-from resilient_store.backends.client import RATE_BYTES_PER_S, BackendClient, UploadClient
+from resilient_store.backends.client import BackendClient
 from resilient_store.backends.contract import Stored
+from resilient_store.backends.upload import UploadClient, seconds_for
 from resilient_store.errors import BlankObjectError, CatalogUnavailableError, ObjectError
 from resilient_store.io.catalogued import holder as holding
 from resilient_store.io.catalogued.answers import note_answers, silent_among
@@ -261,7 +262,7 @@ class CataloguedWrite:
     def _longest_s(self) -> float:
         """Return how long the calls that bring the last bytes may take."""
         timeouts_s = (self._store.clients[name].backend.timeout for name in self._live)
-        return max(timeouts_s, default=0.0) + self._checksum.size / RATE_BYTES_PER_S
+        return max(timeouts_s, default=0.0) + seconds_for(self._checksum.size)
 
     async def _finish(self, last: Part, client: BackendClient) -> Reply[Stored]:
         upload = self._uploads.get(client.name)

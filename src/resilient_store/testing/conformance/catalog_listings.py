@@ -55,7 +55,9 @@ class Listings:
             store(database, tombstone(path) if path in gone else held(path, "aws"))
         for begins in (prefix, "", paths[0], paths[0][:1]):
             listed = pages(partial(database.page, begins), lambda line: line.path, size)
-            assert [line.path for line in listed] == [p for p in objects if p.startswith(begins)]
+            expected = [p for p in objects if p.startswith(begins)]
+            assert [line.path for line in listed] == expected
+            assert pages(partial(database.names, begins), str, size) == expected
             hidden = pages(partial(database.hidden, begins), str, size)
             assert hidden == [p for p in gone if p.startswith(begins)]
         assert database.present(paths) == [path for path in paths if path in objects]
@@ -77,7 +79,7 @@ class Listings:
         )
         store(database, Record(path="a/b", entry=entry))
         (line,) = database.page("a/", "", 5)
-        assert attrs.astuple(line) == ("a/b", 7, 5, "abc", "image/png", 1.25, 2.5)
+        assert tuple(line) == ("a/b", 7, 5, "abc", "image/png", 1.25, 2.5)
 
     def test_names_that_differ_only_in_case_or_form_are_found(self, database: Database) -> None:
         """Both ways, but not the name itself nor what is deleted."""
