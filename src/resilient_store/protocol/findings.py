@@ -107,6 +107,26 @@ def discover(record: Record, moment: Moment, found: Discovered) -> tuple[Record,
     return attrs.evolve(record, entry=entry, voids=()).with_replicas(*rows), True
 
 
+def unrecorded(found: Discovered) -> Record:
+    """Describe an object that nobody may record, for somebody is at work on its path (R14).
+
+    It is of no version, and counts for whoever found it and for nobody else.
+    """
+    entry = Entry(
+        path=found.by.path,
+        version=0,
+        content=found.content,
+        headers=found.headers,
+        created_s=found.created_s,
+        modified_s=found.created_s,
+    )
+    rows = [
+        Replica(backend=name, state=State.GOOD, place=OWN, looked=True, tag=tag)
+        for name, tag in found.holders.items()
+    ]
+    return Record(path=found.by.path, entry=entry).with_replicas(*rows)
+
+
 def enrich(record: Record, _: Moment, version: int, content: Content) -> tuple[Record, bool]:
     """Give an adopted version checksums of its own, computed from its bytes."""
     entry = record.present

@@ -7,13 +7,14 @@ import logging
 from typing import Any
 
 from resilient_store.backends.client import BackendClient
-from resilient_store.errors import ObjectError
+from resilient_store.errors import BackendsUnavailableError, ObjectError
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.objects import known
 from resilient_store.io.catalogued.publish import drop_replaced
+from resilient_store.io.catalogued.read import STARTED_OVER
 from resilient_store.io.catalogued.settle import settle
 from resilient_store.io.drive import protected
 from resilient_store.io.fanout import away_to_write, fan_out
@@ -44,16 +45,22 @@ async def delete(store: Store, path: str) -> None:
     -----
     Promises: P2, P3, P8. Source: design, section 6, "Delete"; rules R1, R4, R9.
     """
-    await known(store, path)
     wish = Wish(
         kind="delete",
         placed=store.placed(path),
         owner=store.owner,
         lease_s=store.configuration.lease,
     )
-    holder = await begin(store, path, wish, settle)
-    reach(Step.DELETE_BEGUN)
-    await protected(_bury(holder))
+    for _ in range(STARTED_OVER):
+        await known(store, path)
+        holder = await begin(store, path, wish, settle)
+        reach(Step.DELETE_BEGUN)
+        if holder.record.entry is not None:
+            await protected(_bury(holder))
+            return
+        # Whoever was at work there has kept it from being recorded, or it is forgotten by now.
+        await protected(holder.finish())
+    raise BackendsUnavailableError(path, note="it changed as often as it was looked at")
 
 
 async def _bury(holder: Holder) -> None:

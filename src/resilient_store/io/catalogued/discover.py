@@ -16,8 +16,13 @@ from resilient_store.protocol import findings
 from resilient_store.store import Store
 
 
-async def discover(store: Store, record: Record) -> bool:
-    """Look for a path in the backends, and record it; False: it changed, so look it up again.
+async def discover(store: Store, record: Record) -> Record | None:
+    """Look for a path in the backends, and record it, so that it can be looked up again.
+
+    Returns
+    -------
+    Record or None
+        What to read by instead: somebody is at work on the path, so nothing may be recorded.
 
     Raises
     ------
@@ -48,29 +53,27 @@ async def discover(store: Store, record: Record) -> bool:
         return reply
 
     reading = await ask(store, path, perform)
-    if reading.found is None and (await find(store, path))[0] != record:
-        return False
+    at_work = record.intent is not None
+    if (at_work or reading.found is None) and (await find(store, path))[0] != record:
+        return None
     found = reading.found or await without_original(store, path, reading)
     info = found.value
     assert info is not None, "only an OK is found"
     if info.directory:
         raise IsADirectoryError(21, "is a directory", path)
-    return await run(
-        store,
-        path,
-        functools.partial(
-            findings.discover,
-            found=findings.Discovered(
-                content=Content(size=info.size or 0, kind="none"),
-                headers=unlabelled(info.headers),
-                holders={found.backend: info.tag},
-                others={},
-                nowhere=tuple(nowhere),
-                by=record,
-                created_s=0.0 if info.modified is None else info.modified.timestamp(),
-            ),
-        ),
+    discovered = findings.Discovered(
+        content=Content(size=info.size or 0, kind="none"),
+        headers=unlabelled(info.headers),
+        holders={found.backend: info.tag},
+        others={},
+        nowhere=tuple(nowhere),
+        by=record,
+        created_s=0.0 if info.modified is None else info.modified.timestamp(),
     )
+    if at_work:
+        return findings.unrecorded(discovered)
+    await run(store, path, functools.partial(findings.discover, found=discovered))
+    return None
 
 
 async def unexplained(record: Record, client: BackendClient) -> Reply[ObjectInfo]:

@@ -77,7 +77,7 @@ class MoveSession(CataloguedWrite):
         self._burying = None
         await protected(held.finish())
         await protected(burying.finish())
-        if now is None:
+        if now is None and before is not None and before.version:
             raise FileNotFoundError(2, "no such object", burying.path)
         raise ConcurrentWriteError(burying.path, note="it changed while it was moved")
 

@@ -29,7 +29,11 @@ async def original(
         if isinstance(had, Had):
             enrich(store, had, start, end)
             return had
-        await discover(store, had.record)
+        passing = await discover(store, had.record)
+        if passing is not None:
+            found, _ = await versions.read_version(store, passing, start, end)
+            if found is not None:
+                return found
     raise BackendsUnavailableError(path, note="it changed as often as it was looked at")
 
 
@@ -50,9 +54,11 @@ async def known(store: Store, path: str) -> Record:
         if record.entry is not None or complete:
             raise await _no_object(store, path)
         try:
-            await discover(store, record)
+            passing = await discover(store, record)
         except FileNotFoundError:
             raise await _no_object(store, path) from None
+        if passing is not None:
+            return passing
     raise BackendsUnavailableError(path, note="it changed as often as it was looked at")
 
 
@@ -156,7 +162,7 @@ def described(record: Record) -> dict[str, Any]:
         "tag": None if first is None else first.tag,
         "backend": None if first is None else first.backend,
         **entry.headers.over(None, record.path).as_dict(),
-        "version": entry.version,
+        "version": entry.version or None,
         "checksum": content.checksum or None,
         "verified": content.kind == "chunked",
         "replicas": {name: row.state.value for name, row in sorted(record.replicas.items())},

@@ -97,6 +97,10 @@ class VersionReader:
             if had is not None:
                 return had.data
             again, _ = await find(self._store, self._record.path)
+            if (
+                not self._version and again.entry is None
+            ):  # it was never recorded, for somebody was at work on it
+                raise versions.refusal(self._store, self._record, replies)
             if again.present is None or again.present.version != self._version:
                 raise ObjectChangedError(self._record.path, replies)
             before, self._record = self._record, again
