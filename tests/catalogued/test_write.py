@@ -472,6 +472,33 @@ def test_a_path_that_a_disk_cannot_hold_is_refused_before_anything_is_sent(fs, s
     assert record(fs, path).is_empty
 
 
+def fold(shop, name):
+    """Let a disk look like one on which case makes no difference."""
+    (shop.disk(name) / ".RESILIENT").mkdir()
+
+
+@pytest.mark.parametrize("other", ["originals/CAT.jpg", "ORIGINALS/cat.jpg"])
+@pytest.mark.parametrize("how", ["write", "cp_file", "mv"])
+def test_a_spelling_that_a_folding_disk_takes_for_another_is_refused_beforehand(shop, how, other):
+    fold(shop, "gcp")
+    fs = shop.open()
+    fs.write(CAT, ONE)
+    fs.write(DOG, TWO)
+    calls = {"write": lambda: fs.write(other, TWO), "cp_file": lambda: fs.cp_file(DOG, other)}
+    with pytest.raises(rs.InvalidPathError, match=f"{CAT}.* case .*gcp"):
+        calls.get(how, lambda: fs.mv(DOG, other))()
+    assert [shop.objects(name) for name in NAMES] == [[CAT, DOG]] * 3
+    fs.rm(CAT)
+    fs.write(other, THREE)
+    assert fs.cat(other) == THREE
+
+
+def test_a_disk_that_tells_them_apart_holds_both_spellings(fs):
+    fs.write(CAT, ONE)
+    fs.write(CAT.upper(), TWO)
+    assert (fs.cat(CAT), fs.cat(CAT.upper())) == (ONE, TWO)
+
+
 # What a hung backend costs
 
 

@@ -69,7 +69,8 @@ class BackendClient:
     health
         Shared by all loops of the process.
     admit
-        Asked once in a process, before the backend's first use, whether it is the store's.
+        Asked whether the backend is the store's: before its first use in a process, and again
+        after it failed or was silent for a minute.
 
     Attributes
     ----------
@@ -77,6 +78,8 @@ class BackendClient:
         What the backend can do; None until it was first opened.
     creates_exclusively
         Whether a second creation of a key is refused; None until it was found out.
+    folds
+        Whether spellings that differ in case are one key; None until it was found out.
 
     Notes
     -----
@@ -99,6 +102,7 @@ class BackendClient:
         self.health = health
         self.traits: Traits | None = None
         self.creates_exclusively: bool | None = None
+        self.folds: bool | None = None
         self._opener = opener
         self._admission = self._admit = admit
         self._answered_s = -math.inf

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from resilient_store.backends.client import BackendClient
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import InvalidPathError
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.drive import all_of
-from resilient_store.model.path import above
+from resilient_store.model.outcome import Outcome
+from resilient_store.model.path import RESERVED, above
 from resilient_store.store import Store
 
 
 async def refuse_clashes(store: Store, path: str, placed: tuple[str, ...]) -> None:
-    """Refuse a path where a placed backend has directories and the paths around it forbid it.
+    """Refuse a path where a placed backend has directories and what is there forbids it.
 
     Raises
     ------
@@ -26,12 +28,27 @@ async def refuse_clashes(store: Store, path: str, placed: tuple[str, ...]) -> No
     fresh = [client for client in clients if client.traits is None]
     if fresh:
         await all_of([client.open() for client in fresh])
-    if not any(client.traits is not None and client.traits.directories for client in clients):
+    disks = [c for c in clients if c.traits is not None and c.traits.directories]
+    if not disks:
         return
+    folding = [client.name for client in disks if await _folds(client)]
     try:
         for folder in await store.known.present(above(path)) if above(path) else ():
             raise InvalidPathError(path, note=f"{folder!r} is an object, so nothing lies below it")
         if await store.known.has_below(path):
             raise InvalidPathError(path, note="there are objects below it, so it is a directory")
+        for other in await store.known.folded(path) if folding else ():
+            note = f"{other!r} differs only in case or Unicode form: {folding[0]} cannot hold both"
+            raise InvalidPathError(path, note=note)
     except CatalogDownError as error:
         raise unavailable(path, error) from None
+
+
+async def _folds(client: BackendClient) -> bool:
+    """Find out, once in a process, whether spellings that differ in case are one file there."""
+    if client.folds is None:
+        # The store's own folder is there before anything is written.
+        reply = await client.info(RESERVED.upper())
+        if reply.ok or reply.outcome is Outcome.NOT_FOUND:
+            client.folds = reply.ok
+    return bool(client.folds)
