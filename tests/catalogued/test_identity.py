@@ -316,3 +316,21 @@ def test_a_backend_that_was_added_with_objects_on_it_makes_it_incomplete(fs, sho
     ) as larger:
         assert larger.cat("theirs") == TWO
         assert not store_state(larger).complete
+
+
+# A backend that was added, and hangs
+
+
+def test_p6_a_backend_that_was_never_met_and_hangs_costs_a_process_a_second(fs, shop, s3):
+    fs.write(CAT, ONE)
+    hangs = rs.Backend(
+        s3.url(s3.new_bucket()), name="new", domain="new", storage_options=s3.storage_options()
+    )
+    s3.proxy.set("blackhole")
+    began_s = time.monotonic()
+    with rs.ResilientFileSystem([*shop.backends(), hangs], **shop.settings()) as larger:
+        assert larger.cat(CAT) == ONE
+        assert time.monotonic() - began_s < 2.5
+        s3.proxy.set("pass", drop=True)
+        well_again(larger)
+        assert larger.write(DOG, TWO).copies == (*NAMES, "new")

@@ -132,22 +132,40 @@ async def protected(call: Coroutine[Any, Any, T]) -> T:
 
 
 def leave_to_finish(
-    tails: dict[asyncio.Task[None], None], call: Coroutine[Any, Any, None]
+    tails: dict[asyncio.Task[Any], None], call: Coroutine[Any, Any, None]
 ) -> asyncio.Task[None]:
     """Let a bounded call outlive the one that began it; `end_all` ends it with the store."""
     task = asyncio.create_task(call)
+    _leave(tails, task)
+    return task
+
+
+def _leave(tails: dict[asyncio.Task[Any], None], task: asyncio.Task[Any]) -> None:
     tails[task] = None
 
-    def done(task: asyncio.Task[None]) -> None:
+    def done(task: asyncio.Task[Any]) -> None:
         tails.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a call in the background failed: %s", type(error).__name__)
 
     task.add_done_callback(done)
-    return task
 
 
-async def end_all(tails: dict[asyncio.Task[None], None]) -> None:
+async def wait_a_moment(
+    tails: dict[asyncio.Task[Any], None], call: Coroutine[Any, Any, object], seconds: float
+) -> None:
+    """Wait for a bounded call for so long, then leave it to finish by itself."""
+    task = asyncio.create_task(call)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        if not task.done():
+            _leave(tails, task)
+    if task.done():
+        task.result()
+
+
+async def end_all(tails: dict[asyncio.Task[Any], None]) -> None:
     """End what `leave_to_finish` left in this loop."""
     loop = asyncio.get_running_loop()
     await end_tasks([task for task in tails if task.get_loop() is loop])

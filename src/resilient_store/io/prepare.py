@@ -5,10 +5,13 @@ from __future__ import annotations
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import BackendsUnavailableError
 from resilient_store.io.catalogued.holder import unavailable
-from resilient_store.io.drive import protected
+from resilient_store.io.drive import protected, wait_a_moment
 from resilient_store.io.fanout import fan_out
 from resilient_store.protocol.write import Demand
 from resilient_store.store import Store
+
+NOBODY_KNOWS = "The catalog is new, and no backend can be asked whose it is"
+MEET_S = 1.0  # what a backend that hangs may cost a process at its start
 
 
 async def prepare(store: Store) -> None:
@@ -31,13 +34,14 @@ async def prepare(store: Store) -> None:
         state = await store.known.state()
         met = () if state is None else tuple(n for n, row in state.backends.items() if row.met)
         fresh = [name for name in store.clients if name not in met]
-        replies = await protected(fan_out(store, fresh, lambda c: c.open(), Demand(1)))
-        if fresh:
+        meeting = fan_out(store, fresh, lambda c: c.open(), Demand(1))
+        if state is not None:
+            await wait_a_moment(store.tails, meeting, MEET_S)
+        else:
+            replies = await protected(meeting)
             state = await store.known.state()
+            if state is None:
+                raise BackendsUnavailableError("", replies.values(), NOBODY_KNOWS)
     except CatalogDownError as error:
         raise unavailable("", error) from None
-    if state is None:
-        raise BackendsUnavailableError(
-            "", replies.values(), "The catalog is new, and no backend can be asked whose it is"
-        )
     store.preparing.done = True
