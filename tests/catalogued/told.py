@@ -187,10 +187,6 @@ class Told(Play):
         assert left == ({}, False, None), "not all came about that was told"
         await self._peace()
 
-    async def _all_along(self) -> None:
-        while True:
-            await self._others()
-
     # What a story is made of
 
     def plan(self, verb: str, disks: str, fate: Fate, key: str = PATH) -> None:

@@ -183,6 +183,10 @@ class Play:
             model.database.change_state(note)
             await asyncio.sleep(LATE_WINDOW_S / 10)
 
+    async def _all_along(self) -> None:
+        while True:
+            await self._others()
+
     async def _accidents(self) -> None:
         """Let backends go down and come back, bytes rot, and strangers write."""
         model = self.model

@@ -46,13 +46,19 @@ BEGINNINGS: dict[str, dict[str, Any]] = {
 }
 AWAY_S = 10.0
 PAUSES_S = (LEASE_S + 5, LEASE_S + LATE_WINDOW_S + 40)
+ALL_IS_QUIET_S = LEASE_S + LATE_WINDOW_S + 6
 NEVER_LATER_S = 3 * (LEASE_S + LATE_WINDOW_S) + 600
 ENDS_WITHIN_S = 20_000.0
 TRACE_LINES = 80
 
 _LATER = ("late", "twice")
 _MOMENTS = ("after 1 commit", "after 2 commits", "after 3 commits", "at the last moment")
-_PROCESS = ("dies before", "dies after", *(f"stops for {seconds:g} s" for seconds in PAUSES_S))
+_LATER_ON = ", the other comes when all is quiet"
+_PROCESS = (
+    *("dies before", "dies after", f"dies after{_LATER_ON}"),
+    *(f"stops for {seconds:g} s" for seconds in PAUSES_S),
+    f"stops for {PAUSES_S[-1]:g} s{_LATER_ON}",
+)
 _ANY = ("refused", "hangs", "is done and not answered", "backend is down", *_PROCESS)
 _FLIPS = "a bit flips"
 AT_A_READ = (*_ANY, _FLIPS)
@@ -214,6 +220,8 @@ class SinglesPlay(Play):
                 stopped = self.model.loop.create_task(self._stopped.wait())
                 await asyncio.wait([*began, stopped], return_when=asyncio.FIRST_COMPLETED)
                 stopped.cancel()
+                if self._stopped.is_set() and self._fault[1].endswith(_LATER_ON):
+                    await self._until_all_is_quiet()
             # Whose process lives on makes the second call itself.
             mine = process if self._stopped.is_set() else self._processes[0]
             mine = process if self.workload.together else mine
@@ -222,6 +230,11 @@ class SinglesPlay(Play):
         await asyncio.wait(began, timeout=NEVER_LATER_S)
         self._away_until_s = 0.0
         await self._peace()
+
+    async def _until_all_is_quiet(self) -> None:
+        others = self.model.loop.create_task(self._all_along())
+        await asyncio.sleep(ALL_IS_QUIET_S)
+        others.cancel()
 
     def reached(self, what: str, kinds: tuple[str, ...]) -> str:
         """Note a place; return which fault happens there."""
@@ -244,12 +257,12 @@ class SinglesPlay(Play):
     async def after(self, kind: str) -> None:
         """Let the process that was answered die or stop."""
         process = PROCESS.get()
-        if kind == "dies after":
+        if kind.startswith("dies after"):
             await self.die()
         if kind.startswith("stops"):
             assert process is not None
             self._stopped.set()
-            await self.model.pause(process, float(kind.split()[2]))
+            self.model.pause(process, float(kind.split()[2]))
 
     async def _catalog(self, call: Callable[[], Any]) -> Any:
         kind = self.reached("catalog", AT_A_CATALOG_CALL)

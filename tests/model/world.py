@@ -177,7 +177,7 @@ class Model:
         answer = call()
         self.look()
         await self.crash_perhaps("after a catalog call")
-        await self.pause_perhaps()
+        self.pause_perhaps()
         return answer
 
     async def crash_perhaps(self, where: str) -> None:
@@ -191,7 +191,7 @@ class Model:
             process.dead = True
             await asyncio.sleep(0)
 
-    async def pause_perhaps(self) -> None:
+    def pause_perhaps(self) -> None:
         """Let the process stop here for longer than its lease, if its turn has come."""
         process = self._unsteady_process()
         if process is None:
@@ -202,10 +202,16 @@ class Model:
         long_s = LEASE_S + LATE_WINDOW_S + 40
         seconds = self.chance.choice([LEASE_S + 5, long_s, long_s])
         process.wakes_on_change = self.chance.random() < 0.4
-        await self.pause(process, seconds)
+        self.pause(process, seconds)
 
-    async def pause(self, process: Process, seconds: float) -> None:
-        """Let the process that runs stop here for so long."""
+    def pause(self, process: Process, seconds: float) -> None:
+        """Let the process stop for so long, just before it hears what it is answered now.
+
+        Stopped while it still waits for the answer, it would find that it came too late.
+        """
+        self.loop.call_soon(self._stop, process, seconds, context=contextvars.Context())
+
+    def _stop(self, process: Process, seconds: float) -> None:
         now_s = self.loop.time()
         process.paused_at_s, process.paused_until_s = now_s, now_s + seconds
         self.loop.call_at(
@@ -214,8 +220,7 @@ class Model:
             context=contextvars.Context(),
         )
         self.paused.append(process)
-        self.say(f"is paused for {seconds:g} s")
-        await asyncio.sleep(0)
+        self.say(f"{process.name} is paused for {seconds:g} s")
 
     def _unsteady_process(self) -> Process | None:
         process = PROCESS.get()
@@ -447,5 +452,5 @@ class ModelFamily(SimulatedFamily):
             raise ConnectionResetError(errno.ECONNRESET, "reset")
         await asyncio.sleep(LATENCY_S / 2)
         await model.crash_perhaps(f"after {verb} {key} @{disk.name}")
-        await model.pause_perhaps()
+        model.pause_perhaps()
         return result
