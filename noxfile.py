@@ -136,10 +136,11 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def search(session: nox.Session) -> None:
-    """Look for seeds that fail: `nox -s search -- --seconds 60`."""
+    """Look for seeds that fail, for so long in each world: `nox -s search -- --seconds 60`."""
     prepare(session)
     simulation = "resilient_store.testing.simulation"
     run(session, "python", "-m", simulation, "--search", *session.posargs)
+    run(session, "python", "-m", "tests.model", *session.posargs)
 
 
 # --- the shared environment ---------------------------------------------------------------

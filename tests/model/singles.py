@@ -1,4 +1,4 @@
-"""All workloads of up to two calls, and one fault at each place where one can happen.
+"""Workloads of a few calls, and one fault at each place where one can happen.
 
 A *place* is a request to a backend, a call of the catalog or a statement of one. A first run
 without any fault finds the places of a workload; then every fault that can happen at a place
@@ -71,7 +71,7 @@ AT_A_COMMIT = ("disk full", "not done, and not answered", "done, and not answere
 
 @attrs.frozen
 class Workload:
-    """One call or two; the second begins when the first has ended, died or stopped, or with it."""
+    """One call or more; one begins when the one before has ended, died or stopped, or with it."""
 
     beginning: str
     calls: tuple[str, ...]
@@ -83,7 +83,7 @@ class Workload:
 
     def scenario(self) -> Scenario:
         """Return it as programs."""
-        data = iter(("xx", "yy"))
+        data = iter(("xx", "yy", "zz"))
         programs = tuple((c, next(data)) if c in WRITES else (c,) for c in self.calls)
         paths = (PATH, OTHER) if "move" in self.calls else (PATH,)
         return Scenario(programs=programs, paths=paths, **BEGINNINGS[self.beginning])
@@ -343,7 +343,10 @@ def faults(workload: Workload) -> Iterator[tuple[Place, str]]:
 def broken(workload: Workload, place: Place, kind: str) -> str:
     """Play a workload with one fault; return its timeline if a promise is broken."""
     model = SinglesPlay(workload, place.number, kind).run()
-    if not model.broken:
-        return ""
+    return shown(workload, place, kind, model) if model.broken else ""
+
+
+def shown(workload: Workload, place: Place, kind: str, model: Model) -> str:
+    """Return what happened as text."""
     lines = "\n".join(model.trace[-TRACE_LINES:])
     return f"{workload}; {place.number} {place.what}: {kind}: {model.broken}\n{lines}"
