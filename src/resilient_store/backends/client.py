@@ -112,7 +112,8 @@ class BackendClient:
     async def info(self, key: str, *, kind: Kind = "read") -> Reply[ObjectInfo]:
         """Look at a key. An empty object is marked blank."""
         reply = await self._call(kind, key, lambda family, _: family.info(key))
-        return attrs.evolve(reply, blank=reply.value is not None and reply.value.blank)
+        is_blank = reply.value is not None and reply.value.blank
+        return attrs.evolve(reply, blank=True) if is_blank else reply
 
     async def get(
         self,
@@ -140,7 +141,8 @@ class BackendClient:
         if body is not None and (wrong := _wrong_with(body, start, end, verify)):
             self.health.record("read", Outcome.CORRUPT, runtime.now_s(), key=key)
             return Reply(self.name, Outcome.CORRUPT, detail=wrong)
-        return attrs.evolve(reply, blank=body is not None and not body.data and not body.size)
+        is_blank = body is not None and not body.data and not body.size
+        return attrs.evolve(reply, blank=True) if is_blank else reply
 
     async def probe(self, key: str) -> None:
         """Try a backend that is left alone, with a small read of what was asked for."""

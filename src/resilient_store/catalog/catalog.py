@@ -264,7 +264,7 @@ class Catalog:
             return self._database
 
     async def _read(self, ask: Callable[[Database], T], glance_s: float = 0.0) -> T:
-        return await self._within(self._readers, ask, Gate(), glance_s)
+        return await self._within(self._readers, ask, None, glance_s)
 
     async def _write(self, ask: Callable[[Database], T], gate: Gate) -> T:
         return await self._within(self._writers, ask, gate)
@@ -278,7 +278,11 @@ class Catalog:
         raise CatalogDownError(f"the catalog could not be loaded in {OPEN_WITHIN_S:g} s")
 
     async def _within(
-        self, pool: DaemonPool, ask: Callable[[Database], T], gate: Gate, glance_s: float = 0.0
+        self,
+        pool: DaemonPool,
+        ask: Callable[[Database], T],
+        gate: Gate | None,
+        glance_s: float = 0.0,
     ) -> T:
         database = self._database or await self._load(pool)
         try:
@@ -286,7 +290,7 @@ class Catalog:
         except runtime.OutOfTimeError:
             pass
         finally:
-            passed = gate.give_up()
+            passed = gate is not None and gate.give_up()
         if passed:
             raise CommitUnknownError("the catalog did not say in time whether it stored a change")
         raise CatalogDownError(f"the catalog did not answer within {WITHIN_S:g} s")

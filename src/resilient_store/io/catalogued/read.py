@@ -174,8 +174,10 @@ async def _read_at(
     body = reply.value
     if body is None:
         return attrs.evolve(reply, blank=False)
-    data = body.data if whole else body.data[first - begin : last - begin]
-    return Reply(client.name, Outcome.OK, attrs.evolve(body, data=data, size=content.size))
+    if not whole or body.size != content.size:
+        data = body.data[first - begin : last - begin]
+        body = attrs.evolve(body, data=data, size=content.size)
+    return Reply(client.name, Outcome.OK, body)
 
 
 async def _read_unverifiable(
