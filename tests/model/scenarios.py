@@ -1,6 +1,9 @@
 """The scenarios in which each rule of the protocol is needed: who does what, and what may go wrong.
 
-The names, programs and budgets are those of the executable model that found the rules.
+The names, programs and budgets are those of the executable model that found the rules. A few do no
+harm here without a rule that the model needs: who takes over finds its keys busy, and stages, so
+that nothing counts where a writer that was stopped writes without its lease; and what lay at a path
+that nobody knew is its object once it was looked at, and may be replaced.
 """
 
 from __future__ import annotations
@@ -69,17 +72,13 @@ SCENARIOS: dict[str, Scenario] = {
     "create-crash-same": _scenario(
         X,
         X,
-        shows=("leasecheck", "quiet", "takeover"),
+        shows=("quiet", "takeover"),
         budget={"crash": 1, "late": 1, "pause": 1},
         unsteady=0,
         starts=(0.0, 126.0),
     ),
-    "pause": _scenario(
-        X, Y, shows=("leasecheck",), budget={"pause": 1}, unsteady=0, starts=(0.0, 126.0)
-    ),
-    "overwrite": _scenario(
-        X, Y, init=OLD, shows=("quiet", "leasecheck"), budget={"late": 2, "pause": 1}
-    ),
+    "pause": _scenario(X, Y, budget={"pause": 1}, unsteady=0, starts=(0.0, 126.0)),
+    "overwrite": _scenario(X, Y, init=OLD, shows=("quiet",), budget={"late": 2, "pause": 1}),
     "overwrite-crash": _scenario(
         X, Y, init=OLD, shows=("fence",), budget={"late": 1, "pause": 1}, unsteady=0
     ),
@@ -138,7 +137,7 @@ SCENARIOS: dict[str, Scenario] = {
         complete=False,
         min_copies=1,
         lying=(None, b"F1"),
-        shows=("lookup", "account"),
+        shows=("lookup",),
         budget={"down": 1, "late": 1},
     ),
     "undiscovered-delete": _scenario(
@@ -148,7 +147,6 @@ SCENARIOS: dict[str, Scenario] = {
         complete=False,
         min_copies=1,
         lying=(None, b"F1"),
-        shows=("account",),
         budget={"down": 1, "late": 1},
     ),
     "foreign": _scenario(
