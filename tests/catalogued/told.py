@@ -26,6 +26,7 @@ from tests.model.world import (
     LEASE_S,
     PATH,
     PROCESS,
+    SKEW_S,
     Late,
     ModelDisk,
     ModelFamily,
@@ -59,7 +60,7 @@ class Sending:
         """Let it be carried out later, whoever waits for it; a copy has read its source by then."""
         model = self.told.model
         land = with_its_source(model.disks[self.disk], self.work)
-        dead_s = model.loop.time() + LAST_MOMENT_S
+        dead_s = model.loop.true_s() + LAST_MOMENT_S
         late = Late(self.disk, self.verb, self.key, land, dead_s, after_commit=False)
         model.lates.append(late)
 
@@ -195,7 +196,7 @@ class Told(Play):
 
     def is_down(self, name: str, seconds: float = math.inf) -> None:
         """Let a backend refuse everything for so long from now on."""
-        self.model.down_until_s[name] = self.model.loop.time() + seconds
+        self.model.down_until_s[name] = self.model.loop.true_s() + seconds
 
     def at(self, step: Step, act: Callable[[], object]) -> None:
         """Do something once, when any process passes a step."""
@@ -214,6 +215,7 @@ class Told(Play):
 
         async def run() -> Any:
             PROCESS.set(self._processes[number])
+            SKEW_S.set(self._skews_s[number])
             return await call(self._ready[number])
 
         return self.model.loop.create_task(run(), context=contextvars.Context())
@@ -268,10 +270,10 @@ class Told(Play):
         process = self._processes[number]
         process.paused_until_s = 0.0
         handles, process.left = process.left, []
-        now_s = self.model.loop.time()
+        now_s = self.model.loop.true_s()
         for turn, handle in enumerate(handles):
             when_s = now_s + turn * 0.001
-            self.model.loop.call_at(when_s, _run, handle, context=contextvars.Context())
+            self.model.loop.call_at_true(when_s, _run, handle, context=contextvars.Context())
 
     def land(self) -> None:
         """Let everything land that is under way."""

@@ -33,7 +33,7 @@ def a_call(model: Model, scenario: Scenario, program: Program, end: End) -> None
     if error is not None and not isinstance(error, (ObjectError, FileNotFoundError)):
         model.fail(f"P5: {verb} ended in {type(error).__name__}: {error}")
         return
-    truth = model.window(end.started_s, model.loop.time())
+    truth = model.window(end.started_s, model.loop.true_s())
     if verb == "open" and isinstance(error, ObjectChangedError):
         if len(set(truth)) < 2:
             model.fail(f"P5: a file said that its object had changed, and the truth was {truth!r}")
@@ -51,7 +51,7 @@ def _a_removal(model: Model, verb: str, truth: list[bytes | None], end: End) -> 
     if end.error is None and None not in truth:
         model.fail(f"P3: a {verb} was acknowledged, and never committed")
     if verb == "move" and end.error is None:
-        arrived = model.window(end.started_s, model.loop.time(), OTHER)
+        arrived = model.window(end.started_s, model.loop.true_s(), OTHER)
         if not set(truth) & set(arrived) - {None}:
             model.fail(f"P1: moved, and {arrived!r} arrived of {truth!r}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import math
 from typing import Any
 
@@ -30,6 +31,8 @@ from tests.model.world import (
     OTHER,
     PATH,
     PROCESS,
+    SKEW_S,
+    SKEWS_S,
     TIMEOUT_S,
     Model,
     Process,
@@ -141,10 +144,11 @@ class Play:
             await fs._exists("nothing")
         await fs._close()
         self._ready = [self._open() for _ in scenario.programs]
-        for ready in self._ready:  # what a process asks once, it has asked
-            await ready._exists("nothing")
-            for client in ready.store.clients.values():
-                await client.open()
+        self._skews_s = [model.skews.choice(SKEWS_S) for _ in scenario.programs]
+        for ready, skew_s in zip(self._ready, self._skews_s, strict=True):
+            context = contextvars.copy_context()
+            context.run(SKEW_S.set, skew_s)
+            await model.loop.create_task(_warm_up(ready), context=context)
         for program in scenario.programs:
             if program[0] in WRITES:
                 model.remember(program[1].encode())
@@ -190,7 +194,7 @@ class Play:
     async def _accidents(self) -> None:
         """Let backends go down and come back, bytes rot, and strangers write."""
         model = self.model
-        began_s = model.loop.time()
+        began_s = model.loop.true_s()
         if model.budget.get("regress"):
             await asyncio.sleep(140.0)
         for _ in range(40):
@@ -200,8 +204,8 @@ class Play:
             if model.spend("down", 0.1):
                 seconds = model.chance.choice([0.5, 10.0, 60.0])
                 model.say(f"backend {name} is down for {seconds:g} s")
-                model.down_until_s[name] = model.loop.time() + seconds
-            if model.loop.time() - began_s > 130.0 and model.spend("regress", 0.5):
+                model.down_until_s[name] = model.loop.true_s() + seconds
+            if model.loop.true_s() - began_s > 130.0 and model.spend("regress", 0.5):
                 self._go_back(name)
             if PATH in disk.objects and model.spend("rot", 0.1):
                 model.say(f"bytes rot @{name}")
@@ -228,10 +232,11 @@ class Play:
     async def _program(self, process: Process, program: Program, start_s: float) -> None:
         await asyncio.sleep(start_s)
         PROCESS.set(process)
+        SKEW_S.set(self._skews_s[process.number])
         model = self.model
         fs = self._ready[process.number]
         verb, *rest = program
-        started_s = model.loop.time()
+        started_s = model.loop.true_s()
         calls = {
             "write": lambda: fs._write(PATH, rest[0].encode()),
             "stream": lambda: self._stream(fs, rest[0].encode()),
@@ -304,19 +309,26 @@ class Play:
         for name in self.model.names:
             others = [n for n in self.model.names if n != name]
             for other in others:
-                self.model.down_until_s[other] = self.model.loop.time() + 1.0
+                self.model.down_until_s[other] = self.model.loop.true_s() + 1.0
             with contextlib.suppress(OSError, ObjectError):
                 await fs._cat_file(PATH)
             await asyncio.sleep(1.5)
 
     async def _judge_last_read(self, fs: rs.ResilientFileSystem, path: str) -> None:
         model = self.model
-        started_s = model.loop.time()
+        started_s = model.loop.true_s()
         try:
             value, error = await fs._cat_file(path), None
         except (ObjectError, FileNotFoundError) as raised:
             value, error = None, raised
-        judge.a_read(model, model.window(started_s, model.loop.time(), path), value, error)
+        judge.a_read(model, model.window(started_s, model.loop.true_s(), path), value, error)
+
+
+async def _warm_up(fs: rs.ResilientFileSystem) -> None:
+    """Ask what a process asks once."""
+    await fs._exists("nothing")
+    for client in fs.store.clients.values():
+        await client.open()
 
 
 def play(name: str, seed: int) -> Model:

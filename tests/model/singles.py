@@ -122,11 +122,11 @@ class SinglesModel(Model):
         self, disk: ModelDisk, verb: str, key: str, work: Callable[[], object], when: str
     ) -> None:
         """Let a request land later, whoever waits for it."""
-        dead_s = self.loop.time() + LAST_MOMENT_S
+        dead_s = self.loop.true_s() + LAST_MOMENT_S
         land = with_its_source(disk, work)
         late = Late(disk.name, verb, key, land, dead_s, after_commit=False)
         self.lates.append(late)
-        self.loop.call_at(dead_s, self.land, late, context=contextvars.Context())
+        self.loop.call_at_true(dead_s, self.land, late, context=contextvars.Context())
         if when != _MOMENTS[-1]:
             self.waiting.append((late, _MOMENTS.index(when) + 1))
 
@@ -158,7 +158,7 @@ class SinglesFamily(ModelFamily):
         if kind == "refused":
             raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
         if kind == "backend is down":
-            play.model.down_until_s[disk.name] = play.model.loop.time() + AWAY_S
+            play.model.down_until_s[disk.name] = play.model.loop.true_s() + AWAY_S
         if kind in _LATER:
             play.model.keep(disk, verb, key, work, when)
         if kind in ("hangs", "late"):
@@ -267,10 +267,10 @@ class SinglesPlay(Play):
     async def _catalog(self, call: Callable[[], Any]) -> Any:
         kind = self.reached("catalog", AT_A_CATALOG_CALL)
         if kind == "away":
-            self._away_until_s = self.model.loop.time() + AWAY_S
+            self._away_until_s = self.model.loop.true_s() + AWAY_S
         if kind == "dies before":
             await self.die()
-        if self.model.loop.time() < self._away_until_s and not self.model.over:
+        if self.model.loop.true_s() < self._away_until_s and not self.model.over:
             raise CatalogDownError("the catalog is away")
 
         def counted() -> Any:

@@ -56,14 +56,35 @@ class Process:
 
 
 PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("PROCESS", default=None)
+SKEW_S: contextvars.ContextVar[float] = contextvars.ContextVar("SKEW_S", default=0.0)
+RESOLUTION_S = 1e-9
+SKEWS_S = (-86_400.0, -3.0, 0.0, 40.0, 1e6)
 
 
 class ModelLoop(SimulatedLoop):
     """A loop on which a dead process never runs again, and a paused one not before it wakes.
 
     Whatever a process has started carries its name in its context, so that no timer, answer or
-    clean-up of a dead one does anything.
+    clean-up of a dead one does anything; and what its machine's clock is wrong by.
     """
+
+    def time(self) -> float:
+        return super().time() + SKEW_S.get()
+
+    def true_s(self) -> float:
+        """Return what no process can know."""
+        return super().time()
+
+    def call_at(self, when: float, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
+        return super().call_at(when - SKEW_S.get(), *arguments, **options)
+
+    def call_at_true(self, when: float, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
+        """Call something when it is so late in truth."""
+        return super().call_at(when, *arguments, **options)
+
+    def call_later(self, delay: float, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
+        least_s = max(delay, RESOLUTION_S)  # or a rounded rest of a deadline would never pass
+        return super().call_at(self._now_s + least_s, *arguments, **options)
 
     def _run_handle(self, handle: asyncio.Handle) -> None:
         process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
@@ -133,8 +154,9 @@ class Model:
         self.over = False
         self.paused: list[Process] = []
         self.unsteady: int | None = None  # the only program that crashes or is paused
+        self.skews = random.Random(f"skews {seed}")
         self.quiet_world = True  # nothing goes wrong until the programs run
-        self._driver = SqliteDriver(locate("sqlite://"), clock=self.loop.time)
+        self._driver = SqliteDriver(locate("sqlite://"), clock=self.loop.true_s)
         self._seen: dict[str, tuple[int, Record]] = {}
         self.database = SqlDatabase(self._driver)
         self.database.prepare()
@@ -153,7 +175,7 @@ class Model:
         """Add a line to the timeline."""
         process = PROCESS.get()
         who = "-" if process is None else process.name
-        self.trace.append(f"{self.loop.time():8.2f} {who:8} {text}")
+        self.trace.append(f"{self.loop.true_s():8.2f} {who:8} {text}")
 
     # The catalog
 
@@ -212,9 +234,9 @@ class Model:
         self.loop.call_soon(self._stop, process, seconds, context=contextvars.Context())
 
     def _stop(self, process: Process, seconds: float) -> None:
-        now_s = self.loop.time()
+        now_s = self.loop.true_s()
         process.paused_at_s, process.paused_until_s = now_s, now_s + seconds
-        self.loop.call_at(
+        self.loop.call_at_true(
             process.paused_until_s,
             functools.partial(self.wake, changed=False),
             context=contextvars.Context(),
@@ -237,7 +259,7 @@ class Model:
             verb,
             key,
             work,
-            self.loop.time() + LAST_MOMENT_S,
+            self.loop.true_s() + LAST_MOMENT_S,
             self.chance.random() < 0.6,
         )
         self.lates.append(late)
@@ -249,15 +271,15 @@ class Model:
 
     def _later(self, seconds: float, late: Late) -> None:
         # In nobody's context: it lands although its sender is dead.
-        when_s = self.loop.time() + seconds
-        self.loop.call_at(when_s, self.land, late, context=contextvars.Context())
+        when_s = self.loop.true_s() + seconds
+        self.loop.call_at_true(when_s, self.land, late, context=contextvars.Context())
 
     def land(self, late: Late) -> None:
         """Carry a late request out, once."""
         if late not in self.lates:
             return
         self.lates.remove(late)
-        if self.loop.time() > late.dead_s:
+        if self.loop.true_s() > late.dead_s:
             return
         try:
             late.work()
@@ -291,7 +313,7 @@ class Model:
 
     def wake(self, *, changed: bool) -> None:
         """Let paused processes go on whose time has come, or whose lease somebody has taken."""
-        now_s = self.loop.time()
+        now_s = self.loop.true_s()
         for process in list(self.paused):
             early = changed and process.wakes_on_change and now_s - process.paused_at_s > LEASE_S
             if not (early and process is not PROCESS.get()) and now_s < process.paused_until_s:
@@ -301,7 +323,7 @@ class Model:
             handles, process.left = process.left, []
             wait_s = self.chance.choice([0.0, 0.003, 0.02]) if early else 0.0
             for handle in handles:
-                self.loop.call_at(now_s + wait_s, handle._run, context=contextvars.Context())
+                self.loop.call_at_true(now_s + wait_s, handle._run, context=contextvars.Context())
 
     def look(self) -> None:
         """See whether the catalog has changed its mind, and check what must always hold."""
@@ -313,7 +335,7 @@ class Model:
             self._versions[path] = version
             now, truth = self.now(record), self.truths[path]
             if not truth or truth[-1][1] != now:
-                truth.append((self.loop.time(), now))
+                truth.append((self.loop.true_s(), now))
             self.say(f"catalog: version {version} of {path} is {now!r}")
             self.after_commit()
         self.check()
@@ -428,7 +450,7 @@ class ModelFamily(SimulatedFamily):
         await asyncio.sleep(model.chance.choice([0.1, 0.5, 1.0, 3.0]) * LATENCY_S)
         if model.over:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "it is over")
-        if model.loop.time() < model.down_until_s[disk.name]:
+        if model.loop.true_s() < model.down_until_s[disk.name]:
             model.say(f"{verb} {key} @{disk.name}: down")
             raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
         if verb in OWN_KEY_VERBS and model.spend("late", 0.3):
