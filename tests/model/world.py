@@ -447,7 +447,10 @@ class ModelFamily(SimulatedFamily):
         disk: ModelDisk = self._disk  # type: ignore[assignment]
         model = disk.model
         await model.crash_perhaps(f"before {verb} {key} @{disk.name}")
+        sent_s = model.loop.true_s()
         await asyncio.sleep(model.chance.choice([0.1, 0.5, 1.0, 3.0]) * LATENCY_S)
+        if model.loop.true_s() - sent_s > LATE_WINDOW_S:  # its process was stopped meanwhile
+            raise ConnectionResetError(errno.ECONNRESET, "later than any request may land")
         if model.over:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "it is over")
         if model.loop.true_s() < model.down_until_s[disk.name]:
