@@ -28,6 +28,7 @@ from resilient_store.protocol.findings import (
     enrich,
     observe,
     purge,
+    unrecorded,
 )
 from resilient_store.protocol.moment import Busy, TakenOver, Wish
 from resilient_store.protocol.quiet import is_quiet
@@ -248,6 +249,15 @@ def test_r14_exactly_the_holders_count_as_copies_and_silence_is_unknown(data):
     assert {row.backend for row in after.holders()} == set(found.holders)
     silent = set(NAMES) - {*found.holders, *found.others, *found.nowhere}
     assert {n for n in NAMES if after.replica(n).state is State.UNKNOWN} == silent
+
+
+@given(st.data())
+def test_r14_what_may_not_be_recorded_counts_for_its_finder_alone_and_is_of_no_version(data):
+    found = data.draw(finds(Record(path=PATH)))
+    record = unrecorded(found)
+    assert (record.entry.version, record.entry.content) == (0, found.content)
+    assert {row.backend: row.tag for row in record.holders()} == found.holders
+    assert set(record.replicas) == set(found.holders)
 
 
 FOUND = Discovered(

@@ -18,7 +18,7 @@ from tests.model.singles import (
     places,
 )
 
-FAULT_OF = 61  # in plain runs one fault of so many
+FAULT_OF = 127  # in plain runs one fault of so many
 
 
 @pytest.fixture(autouse=True)

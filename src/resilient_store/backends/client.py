@@ -79,7 +79,7 @@ class BackendClient:
     creates_exclusively
         Whether a second creation of a key is refused; None until it was found out.
     folds
-        Whether spellings that differ in case are one key; None until it was found out.
+        Whether spellings that differ in case are one key; None where nobody has asked.
 
     Notes
     -----

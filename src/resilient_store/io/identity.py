@@ -110,8 +110,19 @@ async def admit(
             raise RootMissingError
         if found is not None and found.epoch < row.epoch:
             raise RootMissingError
-        return True
-    await _meet(catalog, configured, client, family, found)
+    else:
+        await _meet(catalog, configured, client, family, found)
+    if client.folds is None and family.traits.directories:
+        client.folds = await _folds(family)
+    return True
+
+
+async def _folds(family: Family) -> bool:
+    """Say whether spellings that differ in case are one: our own folder is there by then."""
+    try:
+        await family.info(RESERVED.upper())
+    except FileNotFoundError:
+        return False
     return True
 
 

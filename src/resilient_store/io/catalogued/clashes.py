@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from resilient_store.backends.client import BackendClient
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import InvalidPathError
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.drive import all_of
-from resilient_store.model.outcome import Outcome
-from resilient_store.model.path import RESERVED, above
+from resilient_store.model.path import above
 from resilient_store.store import Store
 
 
@@ -31,7 +29,7 @@ async def refuse_clashes(store: Store, path: str, placed: tuple[str, ...]) -> No
     disks = [c for c in clients if c.traits is not None and c.traits.directories]
     if not disks:
         return
-    folding = [client.name for client in disks if await _folds(client)]
+    folding = [client.name for client in disks if client.folds]
     try:
         for folder in await store.known.present(above(path)) if above(path) else ():
             raise InvalidPathError(path, note=f"{folder!r} is an object, so nothing lies below it")
@@ -42,13 +40,3 @@ async def refuse_clashes(store: Store, path: str, placed: tuple[str, ...]) -> No
             raise InvalidPathError(path, note=note)
     except CatalogDownError as error:
         raise unavailable(path, error) from None
-
-
-async def _folds(client: BackendClient) -> bool:
-    """Find out, once in a process, whether spellings that differ in case are one file there."""
-    if client.folds is None:
-        # The store's own folder is there before anything is written.
-        reply = await client.info(RESERVED.upper())
-        if reply.ok or reply.outcome is Outcome.NOT_FOUND:
-            client.folds = reply.ok
-    return bool(client.folds)
