@@ -23,6 +23,7 @@ from resilient_store.catalog.location import locate as locate_catalog
 from resilient_store.errors import ConfigurationError
 from resilient_store.model.domain import platforms
 from resilient_store.model.result import BackendState
+from resilient_store.model.state import StoreState
 from resilient_store.placement import Placement
 from resilient_store.policies import (
     Backend,
@@ -236,7 +237,7 @@ class Store:
     preparing: Preparation = attrs.field(factory=Preparation)
     losses: dict[str, deque[float]] = attrs.field(factory=dict)
     answers: dict[str, float] = attrs.field(factory=dict)
-    tails: dict[asyncio.Task[None], None] = attrs.field(factory=dict)
+    tails: dict[asyncio.Task[Any], None] = attrs.field(factory=dict)
 
     @property
     def writable(self) -> tuple[str, ...]:
@@ -255,6 +256,12 @@ class Store:
             if placement.matches(path):
                 return tuple(n for n in self.writable if n in placement.backends)
         return self.writable
+
+    def knows_all(self, state: StoreState | None) -> bool:
+        """Say whether the catalog knows every path: none may lie where it has never looked (P5)."""
+        if state is None or not state.complete:
+            return False
+        return all(state.backend(name).met for name in self.clients)
 
     def demand_for(self, path: str) -> Demand:
         """Return what a write of this path must reach."""

@@ -46,12 +46,9 @@ class TreeFileSystem(AsyncFileSystem):
     ) -> Listing:
         path = self._strip_protocol(path)
         if not detail:
-            names = await verbs.names(self.store, path, recursive=False)
-            if names is not None:
-                return Listing(names)
+            return await verbs.names(self.store, path, recursive=False, partial=partial)
         listed = await verbs.listing(self.store, path, recursive=False, partial=partial)
-        found = listed.entries
-        return Listing(found.values() if detail else found, listed.missing)
+        return Listing(listed.entries.values(), listed.missing)
 
     async def _find(
         self,
@@ -67,11 +64,10 @@ class TreeFileSystem(AsyncFileSystem):
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
         path = self._strip_protocol(path)
-        if not detail and not withdirs and maxdepth is None:
-            names = await verbs.names(self.store, path, recursive=True)
-            if names is not None:
-                return Listing(names)
+        plain = not (detail or withdirs or maxdepth or missing is not None)
         try:
+            if plain:
+                return await verbs.names(self.store, path, recursive=True, partial=partial)
             listed = await verbs.listing(self.store, path, recursive=True, partial=partial)
         except FileNotFoundError:
             listed = Listed({}, absent=True)

@@ -10,10 +10,30 @@ import time
 import pytest
 
 import resilient_store as rs
+from resilient_store.catalog.contract import CatalogDownError
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, took_s
 
 WITHIN_S = 2.0
 SOME_S = 1.0
+
+
+@pytest.mark.parametrize("call", ["ls", "find"])
+def test_p6_a_catalog_that_is_away_is_asked_once_for_names(fs, shop, monkeypatch, call):
+    fs.write(CAT, ONE)
+    asked = []
+
+    async def away(*_):
+        asked.append(call)
+        raise CatalogDownError("it is away")
+
+    reader = shop.open(catalog_down="read")
+    reader.exists(CAT)
+    for name in ("names", "page"):
+        monkeypatch.setattr(reader.store.known, name, away)
+    names = {"ls": lambda: reader.ls("originals", detail=False), "find": lambda: reader.find("")}
+    assert names[call]() == [CAT]
+    assert asked == [call]
+
 
 READS = {
     "read": lambda fs: fs.read(CAT),

@@ -321,14 +321,34 @@ def test_a_backend_that_was_added_with_objects_on_it_makes_it_incomplete(fs, sho
 # A backend that was added, and hangs
 
 
-def test_p6_a_backend_that_was_never_met_and_hangs_costs_a_process_a_second(fs, shop, s3):
-    fs.write(CAT, ONE)
-    hangs = rs.Backend(
-        s3.url(s3.new_bucket()), name="new", domain="new", storage_options=s3.storage_options()
+@pytest.fixture
+def new(s3):
+    """Describe a backend that nobody has met, with something on it."""
+    bucket = s3.new_bucket()
+    s3.write(bucket, "elsewhere.jpg", THREE)
+    return rs.Backend(
+        s3.url(bucket), name="new", domain="new", storage_options=s3.storage_options(), timeout=3
     )
+
+
+def test_p5_what_may_lie_on_a_backend_that_was_never_met_is_not_absent(fs, shop, s3, new):
+    fs.write(CAT, ONE)
+    assert store_state(fs).complete
+    s3.proxy.set("blackhole")
+    with rs.ResilientFileSystem([*shop.backends(), new], **shop.settings()) as larger:
+        for call in (larger.exists, larger.cat, larger.ls, larger.find):
+            with pytest.raises(rs.BackendsUnavailableError, match="new"):
+                call("elsewhere.jpg")
+        s3.proxy.set("pass", drop=True)
+        well_again(larger)
+        assert larger.cat("elsewhere.jpg") == THREE
+
+
+def test_p6_a_backend_that_was_never_met_and_hangs_costs_a_process_a_second(fs, shop, s3, new):
+    fs.write(CAT, ONE)
     s3.proxy.set("blackhole")
     began_s = time.monotonic()
-    with rs.ResilientFileSystem([*shop.backends(), hangs], **shop.settings()) as larger:
+    with rs.ResilientFileSystem([*shop.backends(), new], **shop.settings()) as larger:
         assert larger.cat(CAT) == ONE
         assert time.monotonic() - began_s < 2.5
         s3.proxy.set("pass", drop=True)

@@ -15,7 +15,13 @@ from resilient_store.io import delete as stateless_delete
 from resilient_store.io import read as stateless_read
 from resilient_store.io.catalogued import delete as catalogued_delete
 from resilient_store.io.catalogued import objects
-from resilient_store.io.catalogued.listing import Listed, directory, list_known, names_known
+from resilient_store.io.catalogued.listing import (
+    Listed,
+    directory,
+    list_known,
+    names_in,
+    names_known,
+)
 from resilient_store.io.catalogued.move import MoveSession
 from resilient_store.io.catalogued.read import read_version
 from resilient_store.io.catalogued.stream import VersionReader
@@ -27,7 +33,7 @@ from resilient_store.io.stream import PinnedReader
 from resilient_store.io.write import WriteSession
 from resilient_store.model.info import Headers
 from resilient_store.model.path import is_hidden
-from resilient_store.model.result import ReadResult, Reason, WriteReceipt
+from resilient_store.model.result import Listing, ReadResult, Reason, WriteReceipt
 from resilient_store.model.state import Record
 from resilient_store.policies import DegradedRead
 from resilient_store.protocol.listing import best
@@ -106,32 +112,38 @@ async def info(store: Store, path: str) -> dict[str, Any]:
     return await _either(store, known, stateless)
 
 
-async def names(store: Store, path: str, *, recursive: bool) -> list[str] | None:
-    """Return the names of what lies under a path, in order; None: `listing` must tell."""
+async def names(store: Store, path: str, *, recursive: bool, partial: bool) -> Listing:
+    """Return the names of what lies under a path: with `recursive` of objects only."""
 
-    async def stateless() -> None:
-        return None
+    async def stateless() -> Listing:
+        found = await _asked(store, path, recursive=recursive, partial=partial)
+        return names_in(found, recursive=recursive)
 
-    return await _either(store, lambda: names_known(store, path, recursive=recursive), stateless)
+    return await _either(
+        store,
+        lambda: names_known(store, path, recursive=recursive, partial=partial),
+        stateless,
+    )
 
 
 async def listing(store: Store, path: str, *, recursive: bool, partial: bool) -> Listed:
     """List what lies under a path."""
-
-    async def stateless() -> Listed:
-        merged = await list_union(store, path, recursive=recursive, partial=partial)
-        found = {
-            key: entry(key, *best(words))
-            for key, words in merged.entries.items()
-            if key and not is_hidden(key)
-        }
-        return Listed(found, merged.missing, merged.absent)
-
     return await _either(
         store,
         lambda: list_known(store, path, recursive=recursive, partial=partial),
-        stateless,
+        lambda: _asked(store, path, recursive=recursive, partial=partial),
     )
+
+
+async def _asked(store: Store, path: str, *, recursive: bool, partial: bool) -> Listed:
+    """List by asking the backends."""
+    merged = await list_union(store, path, recursive=recursive, partial=partial)
+    found = {
+        key: entry(key, *best(words))
+        for key, words in merged.entries.items()
+        if key and not is_hidden(key)
+    }
+    return Listed(found, merged.missing, merged.absent)
 
 
 async def open_reader(store: Store, path: str, *, degraded: bool = False) -> Reader:

@@ -252,4 +252,4 @@ async def find(store: Store, path: str) -> tuple[Record, bool]:
         record, state = await store.known.find(path)
     except CatalogDownError as error:
         raise unavailable(path, error) from None
-    return record, state is not None and state.complete
+    return record, store.knows_all(state)

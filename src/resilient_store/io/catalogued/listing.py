@@ -15,13 +15,13 @@ from resilient_store.io.catalogued.objects import listed
 from resilient_store.io.entries import entry
 from resilient_store.io.listing import list_union
 from resilient_store.model.path import above, is_hidden
+from resilient_store.model.result import Listing
 from resilient_store.protocol.listing import best
 from resilient_store.store import Store
 
 PAGE = 1000
 LONG_PAGE = 10_000
 _LAST = "\U0010ffff"  # after every character that a path may hold
-
 
 T = TypeVar("T")
 Ask = Callable[[str, int], Awaitable[list[T]]]
@@ -53,8 +53,7 @@ async def list_known(store: Store, path: str, *, recursive: bool, partial: bool)
     """
     try:
         found = await _from_catalog(store, path, recursive=recursive)
-        state = await store.known.state()
-        if state is None or not state.complete:
+        if not store.knows_all(await store.known.state()):
             return await _united(store, path, found, recursive=recursive, partial=partial)
         if found or not path:
             return Listed(found)
@@ -70,16 +69,29 @@ async def _itself(store: Store, path: str) -> Listed:
     return Listed({path: listed(summary)})
 
 
-async def names_known(store: Store, path: str, *, recursive: bool) -> list[str] | None:
-    """Return the names of what lies under a path, in order; None: `list_known` must tell.
+async def names_known(store: Store, path: str, *, recursive: bool, partial: bool) -> Listing:
+    """Return the names of what lies under a path; raises as `list_known` does.
 
     Directories are among them only where one level is asked for.
-
-    Raises
-    ------
-    CatalogUnavailableError
-        The catalog cannot be asked.
     """
+    if store.knows_all(store.known.seen):
+        found = await _names_from_catalog(store, path, recursive=recursive)
+        if found is not None:
+            return Listing(found)
+    listed = await list_known(store, path, recursive=recursive, partial=partial)
+    return names_in(listed, recursive=recursive)
+
+
+def names_in(found: Listed, *, recursive: bool) -> Listing:
+    """Return the names in a listing, in order where they are of more than one level."""
+    if not recursive:
+        return Listing(found.entries, found.missing)
+    names = (name for name, one in found.entries.items() if one["type"] == "file")
+    return Listing(sorted(names), found.missing)
+
+
+async def _names_from_catalog(store: Store, path: str, *, recursive: bool) -> list[str] | None:
+    """Return the names, in order; None where the catalog alone cannot tell."""
     prefix = f"{path}/" if path else ""
     ask = functools.partial(store.known.names, prefix)
     try:
@@ -88,12 +100,10 @@ async def names_known(store: Store, path: str, *, recursive: bool) -> list[str] 
         else:
             found = list(await _one_level(ask, prefix, str))
         if path and not found:
-            found = await store.known.present([path])
-        state = await store.known.state()
+            return await store.known.present([path]) or None
+        return found if store.knows_all(await store.known.state()) else None
     except CatalogDownError as error:
         raise unavailable(path, error) from None
-    is_known = state is not None and state.complete and (found or recursive or not path)
-    return found if is_known else None
 
 
 async def _from_catalog(store: Store, path: str, *, recursive: bool) -> dict[str, dict[str, Any]]:
