@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 
@@ -25,6 +26,8 @@ from tests.catalogued.stage import (
 )
 from tests.traps.faulty import ANSWERS, over, two
 
+delete = importlib.import_module("resilient_store.io.catalogued.delete")
+
 
 def absent(*stores):
     """Say that nobody finds it, in any way of looking."""
@@ -35,6 +38,16 @@ def absent(*stores):
         for call in (fs.cat, fs.read, fs.open, fs.info, fs.rm_file, fs.ls):
             with pytest.raises(FileNotFoundError):
                 call(CAT)
+
+
+def test_p5_an_object_that_is_never_recorded_is_not_said_to_be_absent(fs, shop, monkeypatch):
+    async def known(*_):
+        """Find it each time, and let somebody keep it from being recorded."""
+
+    monkeypatch.setattr(delete, "known", known)
+    with pytest.raises(rs.BackendsUnavailableError, match="as often as it was looked at"):
+        fs.rm_file(CAT)
+    assert record(fs, CAT).intent is None
 
 
 def test_p3_a_deleted_object_is_gone_for_every_process_and_on_every_disk(fs, shop):

@@ -30,13 +30,19 @@ async def by_pieces(fs):
         return await file.read(2) + await file.read()
 
 
+async def result(fs):
+    found = await fs._read(PATH)
+    return found.data, found.version, found.verified, found.original_missing
+
+
 async def described(fs):
     info = await fs._info(PATH)
     return info["size"], info["version"], info["verified"], info["original_missing"]
 
 
 CALLS = {
-    "read": (lambda fs: fs._cat_file(PATH), THEIRS),
+    "cat": (lambda fs: fs._cat_file(PATH), THEIRS),
+    "read": (result, (THEIRS, None, False, False)),
     "range": (lambda fs: fs._cat_file(PATH, start=2, end=4), THEIRS[2:4]),
     "open": (by_pieces, THEIRS),
     "info": (described, (len(THEIRS), None, False, False)),
@@ -52,6 +58,23 @@ def test_p5_it_is_served_as_it_was(name):
         writing = await being_overwritten(told)
         assert await told.start(1, call) == expected
         assert told.model.record().entry is None  # it was not recorded either
+        with pytest.raises(rs.InsufficientCopiesError):
+            await writing
+
+    Told(complete=False, lying=(THEIRS, None)).play(story)
+
+
+def test_p5_it_is_unreachable_and_not_changed_where_its_only_backend_goes_away():
+    async def story(told):
+        writing = await being_overwritten(told)
+
+        async def call(fs):
+            async with await fs.open_async(PATH) as file:
+                told.is_down("a", 1.0)
+                await file.read()
+
+        with pytest.raises(rs.BackendsUnavailableError):
+            await told.start(1, call)
         with pytest.raises(rs.InsufficientCopiesError):
             await writing
 

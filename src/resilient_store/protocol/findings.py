@@ -107,6 +107,9 @@ def discover(record: Record, moment: Moment, found: Discovered) -> tuple[Record,
     return attrs.evolve(record, entry=entry, voids=()).with_replicas(*rows), True
 
 
+UNRECORDED = 0  # the version of an object that has none
+
+
 def unrecorded(found: Discovered) -> Record:
     """Describe an object that nobody may record, for somebody is at work on its path (R14).
 
@@ -114,14 +117,14 @@ def unrecorded(found: Discovered) -> Record:
     """
     entry = Entry(
         path=found.by.path,
-        version=0,
+        version=UNRECORDED,
         content=found.content,
         headers=found.headers,
         created_s=found.created_s,
         modified_s=found.created_s,
     )
     rows = [
-        Replica(backend=name, state=State.GOOD, place=OWN, looked=True, tag=tag)
+        Replica(backend=name, version=UNRECORDED, state=State.GOOD, place=OWN, looked=True, tag=tag)
         for name, tag in found.holders.items()
     ]
     return Record(path=found.by.path, entry=entry).with_replicas(*rows)

@@ -62,9 +62,10 @@ async def adopt_path(store: Store, path: str, *, newest: bool) -> Adopted:
     record, _ = await find(store, path)
     if record.present is not None:
         return await _adopt_over(store, record, newest=newest)
-    if record.intent is not None or record.entry is not None:
-        at_work = record.intent is not None  # else it was deleted
-        return Adopted(path, why="somebody is at work on it" if at_work else "")
+    if record.intent is not None:
+        return Adopted(path, why="somebody is at work on it")
+    if record.entry is not None:
+        return Adopted(path)  # it was deleted
     return await _adopt_unknown(store, record, newest=newest)
 
 

@@ -41,11 +41,7 @@ async def discover(store: Store, record: Record) -> Record | None:
     nowhere: list[str] = []
 
     async def perform(client: BackendClient) -> Reply[ObjectInfo]:
-        reply = await unexplained(record, client)
-        there = reply.value is not None and not reply.value.directory
-        if there and store.came_back(client.name):
-            detail = "it came back from an earlier state; adopt what lies there"
-            return Reply(client.name, Outcome.UNAVAILABLE, detail=detail)
+        reply = await unexplained(record, client, came_back=store.came_back(client.name))
         if reply.outcome is Outcome.NOT_FOUND:
             if not store.believes_absence(client.name):
                 return Reply(client.name, Outcome.UNAVAILABLE, detail="suspect")
@@ -76,12 +72,20 @@ async def discover(store: Store, record: Record) -> Record | None:
     return None
 
 
-async def unexplained(record: Record, client: BackendClient) -> Reply[ObjectInfo]:
-    """Look at a key; what an open intent or a void explains is not there (R11, R12, R14)."""
+async def unexplained(
+    record: Record, client: BackendClient, *, came_back: bool = False
+) -> Reply[ObjectInfo]:
+    """Look at a key; what an open intent or a void explains is not there (R11, R12, R14).
+
+    Nor does anything count that lies on a backend that `came_back` from an earlier state.
+    """
     reply = await client.info(record.path)
     info = reply.value
     if info is None or info.directory:
         return reply
+    if came_back:
+        detail = "it came back from an earlier state; adopt what lies there"
+        return Reply(client.name, Outcome.UNAVAILABLE, detail=detail)
     if record.intent is not None and client.name in record.intent.direct:
         return Reply(client.name, Outcome.NOT_FOUND)
     explained = await _is_explained(record, client, info)

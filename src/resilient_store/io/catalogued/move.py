@@ -19,7 +19,7 @@ from resilient_store.model.part import Part
 from resilient_store.model.result import WriteReceipt
 from resilient_store.model.state import Record
 from resilient_store.model.step import Step
-from resilient_store.protocol import transactions
+from resilient_store.protocol import findings, transactions
 from resilient_store.protocol.moment import Moment, Wish
 from resilient_store.store import Store
 
@@ -77,7 +77,7 @@ class MoveSession(CataloguedWrite):
         self._burying = None
         await protected(held.finish())
         await protected(burying.finish())
-        if now is None and before is not None and before.version:
+        if now is None and before is not None and before.version != findings.UNRECORDED:
             raise FileNotFoundError(2, "no such object", burying.path)
         raise ConcurrentWriteError(burying.path, note="it changed while it was moved")
 

@@ -135,7 +135,7 @@ def _result(
         derivative=had.entry.path if reason is not None else None,
         derivative_stale=stale,
         backend=had.reply.backend,
-        version=had.entry.version,
+        version=had.entry.version or None,
         verified=had.verified,
         content_type=had.entry.headers.over(None, had.entry.path).content_type,
         refusal=refusal,

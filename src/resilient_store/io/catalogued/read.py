@@ -169,8 +169,8 @@ async def _read_at(
     def verify(data: bytes) -> bool:
         return len(data) == stop - begin and verifies(content, begin, data)
 
-    first_byte, last_byte = (None, None) if whole else (begin, stop)
-    reply = await client.get(key, first_byte, last_byte, verify)
+    start, end = (None, None) if whole else (begin, stop)
+    reply = await client.get(key, start, end, verify)
     body = reply.value
     if body is None:
         return attrs.evolve(reply, blank=False)

@@ -11,6 +11,7 @@ from resilient_store.io.drive import leave_to_finish
 from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.result import Reason
 from resilient_store.model.state import Record
+from resilient_store.protocol import findings
 from resilient_store.store import Store
 
 
@@ -97,9 +98,7 @@ class VersionReader:
             if had is not None:
                 return had.data
             again, _ = await find(self._store, self._record.path)
-            if (
-                not self._version and again.entry is None
-            ):  # it was never recorded, for somebody was at work on it
+            if self._version == findings.UNRECORDED and again.entry is None:
                 raise versions.refusal(self._store, self._record, replies)
             if again.present is None or again.present.version != self._version:
                 raise ObjectChangedError(self._record.path, replies)
