@@ -245,17 +245,14 @@ async def run_blocking(
         It did not answer in time; it goes on in its thread.
     """
     runtime = _current()
-    hook = getattr(runtime, "run_blocking", None)
     if runtime is _REAL:
         job = pool.submit(lambda _: call())
-        waiting = job.wait()
         if glance_s and job.is_done_within(glance_s):
-            return await waiting
-    elif hook is not None:
-        waiting = hook(call)
-    else:
-        waiting = _in_executor(call)
-    return await within(waiting, Deadline(timeout_s))
+            return await job.wait()
+        return await within(job.wait(), Deadline(timeout_s))
+    hook = getattr(runtime, "run_blocking", None)
+    simulated = _in_executor(call) if hook is None else hook(call)
+    return await within(simulated, Deadline(timeout_s))
 
 
 async def _in_executor(call: Callable[[], T]) -> T:

@@ -120,12 +120,8 @@ def _moved_whole(model: Model, scenario: Scenario) -> None:
     verbs = [program[0] for program in scenario.programs]
     if verbs.count("move") != 1 or {*WRITES, "delete"} & set(verbs):
         return
-    began = model.truths[PATH][0][1] if len(model.truths[PATH]) == 1 else _last_present(model)
+    present = [value for _, value in model.truths[PATH] if value is not None]
+    began = present[-1] if present else None
     places = [model.now(model.record(path)) for path in (PATH, OTHER)]
     if began is not None and sorted(places, key=bool) != [None, began]:
         model.fail(f"P1: {began!r} was moved, and now lies as {places!r}")
-
-
-def _last_present(model: Model) -> bytes | None:
-    present = [value for _, value in model.truths[PATH] if value is not None]
-    return present[-1] if present else None

@@ -146,7 +146,7 @@ class SinglesDisk(ModelDisk):
 
 
 class SinglesFamily(ModelFamily):
-    _disk: SinglesDisk  # type: ignore[assignment]
+    _disk: SinglesDisk
 
     async def request(self, verb: str, key: str, work: Callable[[], Any], **options: Any) -> Any:
         disk, play = self._disk, self._disk.play
@@ -202,7 +202,7 @@ class SinglesPlay(Play):
         self._in_a_call = False
         driver = model.database.driver
         assert driver._memory is not None
-        driver._memory = Handle(_Connection(driver._memory.raw, self), None)  # type: ignore[arg-type]
+        driver._memory = Handle(_Connection(driver._memory.raw, self), None)
         model.loop.resilient_runtime.run_blocking = self._catalog
 
     def run(self) -> SinglesModel:

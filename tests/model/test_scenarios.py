@@ -11,7 +11,7 @@ import pytest
 from tests.model.run import play
 from tests.model.scenarios import SCENARIOS
 
-SEEDS = 3
+SEEDS = 4
 SEEDS_IN_MATRIX = 1000
 SHOWN_LINES = 60
 

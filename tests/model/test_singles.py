@@ -8,6 +8,7 @@ import logging
 
 import pytest
 
+from tests.model.__main__ import drawn, play
 from tests.model.singles import (
     BEGINNINGS,
     CALLS,
@@ -60,6 +61,15 @@ def test_what_was_broken_once_is_whole(workload, what, kind):
     there = [place for place in places(workload) if place.what == what]
     assert there
     assert [broken(workload, place, kind) for place in there] == [""] * len(there)
+
+
+def test_a_seed_of_the_search_replays_three_calls_and_one_fault(capsys):
+    assert drawn(3) == drawn(3)
+    assert len(drawn(3)[0].calls) == 3
+    assert not play(3)
+    assert capsys.readouterr().out == ""
+    assert not play(3, whole=True)
+    assert capsys.readouterr().out.startswith("seed 3: ")
 
 
 FIRST = list(itertools.product(BEGINNINGS, CALLS))

@@ -72,7 +72,8 @@ class Pool(Generic[C]):
 
     def take(self, deadline_s: float) -> C:
         """Lend a connection until it is given back, as `lend` does."""
-        return self._take(deadline_s) or self._open(deadline_s)
+        connection = self._take(deadline_s)
+        return self._open(deadline_s) if connection is None else connection
 
     def drop(self, connection: C) -> None:
         """Close a lent connection; it will not be lent again."""
