@@ -180,7 +180,7 @@ def _discover() -> list[Patch]:
         after, done = real(bare, moment, attrs.evolve(found, by=bare))
         return attrs.evolve(after, intent=record.intent, voids=record.voids), done
 
-    async def unexplained(record: Record, client: Any) -> Any:
+    async def unexplained(record: Record, client: Any, *, came_back: bool = False) -> Any:
         return await client.info(record.path)
 
     return [(findings, "discover", record_it), (discover, "unexplained", unexplained)]
