@@ -334,7 +334,7 @@ def new(s3):
 def test_p5_what_may_lie_on_a_backend_that_was_never_met_is_not_absent(fs, shop, s3, new):
     fs.write(CAT, ONE)
     assert store_state(fs).complete
-    s3.proxy.set("blackhole")
+    s3.proxy.set("refuse")
     with rs.ResilientFileSystem([*shop.backends(), new], **shop.settings()) as larger:
         for call in (larger.exists, larger.cat, larger.ls, larger.find):
             with pytest.raises(rs.BackendsUnavailableError, match="new"):
