@@ -32,13 +32,6 @@ WANTED = ("-c", "constraints.txt", "-e", ".[all]", "--group", "dev")
 PURE = ("model/*", "placement.py", "policies.py", "protocol/*", "errors.py")
 NOT_PYTEST_TESTS = ("tests/laws", "tests/test_layout.py")  # `laws` and `lint` run these
 CLOCKS = "tests/resources"  # these look at real time and memory: alone, and not measured
-MANY_TIMES = (  # the same code again and again: twice as quick where nobody notes its lines
-    "tests/conformance",
-    "tests/catalogued/test_fsspec_suites.py",
-    "tests/faults",
-    "tests/model",
-    "tests/simulation",
-)
 SEEDS_IN_MATRIX = 2000
 
 # --- the sessions -------------------------------------------------------------------------
@@ -84,14 +77,7 @@ def tests(session: nox.Session) -> None:
         run(session, "pytest", *session.posargs)
         return
     run(session, "pytest", "-p", "no:xdist", CLOCKS)
-    run(session, "pytest", *two_workers(), *fixed_order(), *MANY_TIMES)
-    left_out = [f"--ignore={path}" for path in (*NOT_PYTEST_TESTS, CLOCKS, *MANY_TIMES)]
-    measured(session, "tests", "-m", "pytest", *two_workers(), *left_out)
-    data = [str(data_file(name)) for name in ("laws", "tests") if data_file(name).exists()]
-    both = f"--data-file={data_file('both')}"
-    run(session, "coverage", "combine", "--keep", "--quiet", both, *data)
-    played = "--omit=*/resilient_store/testing/simulation/*"  # by sessions that nobody measures
-    run(session, "coverage", "report", both, played, "--fail-under=95")
+    run(session, "pytest", *two_workers(), *fixed_order(), *left_out(*NOT_PYTEST_TESTS, CLOCKS))
 
 
 @nox.session(venv_backend="none")
@@ -130,10 +116,18 @@ def matrix(session: nox.Session) -> None:
     prepare(session)
     every = ("-m", "", "--timeout=3600", *session.posargs)
     run(session, "pytest", *every, "-p", "no:xdist", CLOCKS)
-    others = (*every, *two_workers(), f"--ignore={CLOCKS}")
+    others = (*every, *two_workers(), *left_out(CLOCKS))
     run(session, "pytest", *others, env={"HYPOTHESIS_PROFILE": "matrix"})
     seeds = ("--seeds", str(SEEDS_IN_MATRIX))
     run(session, "python", "-m", "resilient_store.testing.simulation", *seeds)
+
+
+@nox.session(venv_backend="none", default=False)
+def coverage(session: nox.Session) -> None:
+    """Run the tests once more, and say which lines they miss: twice as slow where they play."""
+    prepare(session)
+    measured(session, "tests", "-m", "pytest", *two_workers(), *left_out(CLOCKS))
+    run(session, "coverage", "report", f"--data-file={data_file('tests')}", "--fail-under=95")
 
 
 @nox.session(venv_backend="none", default=False)
@@ -236,6 +230,11 @@ def measured(session: nox.Session, name: str, *args: str) -> None:
 def data_file(name: str) -> Path:
     """Name the file in which coverage keeps what it saw."""
     return HERE / "build" / "coverage" / name
+
+
+def left_out(*paths: str) -> list[str]:
+    """Return what makes pytest pass over paths."""
+    return [f"--ignore={path}" for path in paths]
 
 
 def two_workers() -> tuple[str, ...]:
