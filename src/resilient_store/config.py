@@ -255,7 +255,9 @@ def without_secrets(url: str) -> str:
     return f"{scheme}{separator}{place_of(scheme, authority)}{slash}{path}"
 
 
-def read_config(path: str | os.PathLike[str], store: str | None = None) -> dict[str, Any]:
+def read_config(
+    path: str | os.PathLike[str], store: str | None = None, *, secrets_needed: bool = True
+) -> dict[str, Any]:
     """Read a store's options from a TOML file; secrets may be references to the environment.
 
     ``{env = "NAME"}`` anywhere in the file stands for that environment variable.
@@ -266,6 +268,8 @@ def read_config(path: str | os.PathLike[str], store: str | None = None) -> dict[
         The file.
     store
         The name of a table under ``[stores]``; None where the file has just one.
+    secrets_needed
+        False: a variable that the environment lacks is empty.
 
     Raises
     ------
@@ -282,18 +286,23 @@ def read_config(path: str | os.PathLike[str], store: str | None = None) -> dict[
         raise ConfigurationError(
             f"{os.fspath(path)}: say which store; it has {', '.join(stores) or 'no [stores.NAME]'}"
         )
-    options: dict[str, Any] = _resolve(stores[name], f"stores.{name}")
+    options: dict[str, Any] = _resolve(
+        stores[name], f"stores.{name}", secrets_needed=secrets_needed
+    )
     return options
 
 
-def _resolve(value: Any, where: str) -> Any:
+def _resolve(value: Any, where: str, *, secrets_needed: bool) -> Any:
+    def below(item: Any, at: str) -> Any:
+        return _resolve(item, f"{where}{at}", secrets_needed=secrets_needed)
+
     if isinstance(value, dict):
         if set(value) == {"env"}:
             variable = value["env"]
-            if variable not in os.environ:
+            if secrets_needed and variable not in os.environ:
                 raise ConfigurationError(f"{where}: the environment has no {variable}; set it")
-            return os.environ[variable]
-        return {name: _resolve(item, f"{where}.{name}") for name, item in value.items()}
+            return os.environ.get(variable, "")
+        return {name: below(item, f".{name}") for name, item in value.items()}
     if isinstance(value, list):
-        return [_resolve(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return [below(item, f"[{index}]") for index, item in enumerate(value)]
     return value

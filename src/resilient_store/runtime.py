@@ -124,8 +124,14 @@ def steady_s() -> float:
 
 
 def host_s() -> float:
-    """Return the host's clock in seconds since 1970: SQLite has no other."""
-    return time.time()
+    """Return the host's clock in seconds since 1970, or a simulation's: SQLite has no other."""
+    current = _current()
+    return time.time() if current is _REAL else current.wall().timestamp()
+
+
+def has_threads() -> bool:
+    """Whether blocking calls go to threads: a simulated loop makes each at its own moment."""
+    return _current() is _REAL
 
 
 def rest(seconds: float) -> None:
@@ -251,11 +257,12 @@ async def run_blocking(
             return await job.wait()
         return await within(job.wait(), Deadline(timeout_s))
     hook = getattr(runtime, "run_blocking", None)
-    simulated = _in_executor(call) if hook is None else hook(call)
+    simulated = in_executor(call) if hook is None else hook(call)
     return await within(simulated, Deadline(timeout_s))
 
 
-async def _in_executor(call: Callable[[], T]) -> T:
+async def in_executor(call: Callable[[], T]) -> T:
+    """Make a blocking call by the running loop's own means, which a simulation replaces."""
     return await asyncio.get_running_loop().run_in_executor(None, call)
 
 

@@ -17,6 +17,8 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from resilient_store import runtime
+
 T = TypeVar("T")
 
 
@@ -112,6 +114,8 @@ class DaemonPool:
         self, call: Callable[[Abandonment], T], dispose: Callable[[T], None] | None = None
     ) -> T:
         """Run a blocking call in a thread, as `Job.wait` says."""
+        if not runtime.has_threads():
+            return await runtime.in_executor(lambda: call(Abandonment()))
         return await self.submit(call).wait(dispose)
 
     def submit(self, call: Callable[[Abandonment], T]) -> Job[T]:

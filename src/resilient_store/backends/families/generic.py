@@ -7,7 +7,6 @@ an outage into "no" or into a shorter answer.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import datetime as dt
 import errno
@@ -28,6 +27,7 @@ from resilient_store.backends.contract import (
     Traits,
     Upload,
 )
+from resilient_store.backends.families.calling import ask, works_asynchronously
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.path import RESERVED, join, parent
 from resilient_store.threads import Abandonment, DaemonPool
@@ -67,7 +67,7 @@ class GenericFamily:
         self._root = self._root.rstrip("/") or ("/" if root.startswith("/") else "")
         self._pool = DaemonPool(name, threads)
         self._options = dict(write_options or {})
-        self._is_async = _works_asynchronously(filesystem)
+        self._is_async = works_asynchronously(filesystem)
 
     async def info(self, key: str) -> ObjectInfo:
         """Say what lies at the key."""
@@ -324,16 +324,7 @@ class GenericFamily:
         )
 
     async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        coroutine = getattr(self._fs, f"_{method}", None) if self._is_async else None
-        if coroutine is None:
-            run = getattr(self._fs, method)
-            return await self._pool.run(lambda _: run(*arguments, **options))
-        home = None if self._fs.asynchronous else self._fs.loop
-        if home is None or home is asyncio.get_running_loop():
-            return await coroutine(*arguments, **options)
-        # An instance that belongs to another loop is only ever touched on that loop.
-        call = asyncio.run_coroutine_threadsafe(coroutine(*arguments, **options), home)
-        return await asyncio.wrap_future(call)
+        return await ask(self._fs, self._pool, method, arguments, options, is_async=self._is_async)
 
     async def run(self, call: Any) -> Any:
         """Run a blocking call in this backend's own threads."""
@@ -367,13 +358,6 @@ class _SpooledUpload:
 
     async def abort(self) -> None:
         self._file.close()
-
-
-def _works_asynchronously(filesystem: Any) -> bool:
-    """Say whether the coroutines work: `DirFileSystem` has them whatever it wraps."""
-    while isinstance(filesystem, DirFileSystem):
-        filesystem = filesystem.fs
-    return bool(filesystem.async_impl)
 
 
 def _overrides(filesystem: Any, method: str) -> bool:

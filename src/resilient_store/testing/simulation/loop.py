@@ -345,6 +345,7 @@ class _Running:
         self._loop = loop
 
     def __enter__(self) -> None:
+        self._before = asyncio._get_running_loop()
         asyncio._set_running_loop(self._loop)
         self._loop._running = True
         self._hooks = sys.get_asyncgen_hooks()
@@ -358,7 +359,7 @@ class _Running:
     ) -> None:
         sys.set_asyncgen_hooks(*self._hooks)
         self._loop._running = False
-        asyncio._set_running_loop(None)
+        asyncio._set_running_loop(self._before)
 
 
 def _label(handle: asyncio.Handle) -> str:

@@ -1,0 +1,348 @@
+"""What goes wrong with which backend, from now on: switched by hand, scripted or drawn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import Awaitable, Callable, Iterator
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, TypeVar, get_args
+
+import attrs
+
+from resilient_store import runtime
+from resilient_store.errors import ConfigurationError
+from resilient_store.io.drive import leave_to_finish
+from resilient_store.model.domain import within
+from resilient_store.model.info import Body, ObjectInfo
+
+T = TypeVar("T")
+
+FaultKind = Literal[
+    "down",  # refuses at once
+    "hang",  # never answers
+    "slow",  # answers `seconds` later
+    "throttled",  # asks for less
+    "denied",  # says that we may not
+    "full",  # takes no bytes
+    "no-answer",  # does the work, and breaks the connection
+    "late",  # never answers, and does the work `seconds` after the caller gave up
+    "cut",  # sends half of the bytes
+    "flip",  # sends one bit wrong
+    "blank",  # says of its objects that they are empty
+]
+STORING = ("put", "write", "finish", "publish")
+CHANGING = (*STORING, "delete", "abort", "mkdir", "rmdir")
+READING = ("get",)
+_ONLY: dict[str, tuple[str, ...]] = {
+    "full": STORING,
+    "cut": READING,
+    "flip": READING,
+    "blank": (*READING, "info"),
+}
+
+
+@attrs.frozen
+class Fault:
+    """One thing that is wrong.
+
+    Attributes
+    ----------
+    kind
+        ``down``, ``hang``, ``slow``, ``throttled``, ``denied``, ``full``, ``no-answer``,
+        ``late``, ``cut``, ``flip`` or ``blank``.
+    where
+        A backend's name, or a failure domain with everything in it.
+    path
+        The only object that it hits; None: all of them.
+    seconds
+        For ``slow`` and ``late``.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such kind.
+    """
+
+    kind: FaultKind
+    where: str
+    path: str | None = attrs.field(default=None, kw_only=True)
+    seconds: float = attrs.field(default=3.0, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.kind not in get_args(FaultKind):
+            known = ", ".join(get_args(FaultKind))
+            raise ConfigurationError(f"Fault: there is no kind {self.kind!r}; there are {known}")
+
+    def hits(self, name: str, domain: str, verb: str, key: str) -> bool:
+        """Say whether a request of this backend meets it."""
+        if self.where != name and not within(domain, self.where):
+            return False
+        return self.path in (None, key) and verb in _ONLY.get(self.kind, (verb,))
+
+
+@attrs.frozen
+class Outage:
+    """A fault from one moment to another, in seconds from when it was planned."""
+
+    fault: Fault
+    start_s: float
+    end_s: float
+
+
+class Switched:
+    """A fault that was switched on; ends with `end`, or with the ``with`` it heads."""
+
+    def __init__(self, faults: Faults, fault: Fault) -> None:
+        self._faults = faults
+        self.fault = fault
+
+    def end(self) -> None:
+        """End this fault."""
+        self._faults.end(self.fault)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+
+class Holder(Protocol):
+    """What holds objects and can lose them: a `FaultyFileSystem`."""
+
+    name: str
+    domain: str
+
+    def damage(self, path: str) -> None:
+        """Change one bit of a stored object."""
+
+    def lose(self, path: str) -> None:
+        """Lose an object."""
+
+    def lose_everything(self) -> None:
+        """Lose every object."""
+
+
+class Faults:
+    """The switchboard: every `FaultyFileSystem` that was given it meets its faults.
+
+    A backend is named by its name, or by a failure domain with all that lies in it. What is
+    switched on stays on until `heal`, or until the end of the ``with`` that it heads.
+
+    Examples
+    --------
+    >>> from fsspec.implementations.memory import MemoryFileSystem
+    >>> from resilient_store.testing import Faults, FaultyFileSystem
+    >>> faults = Faults()
+    >>> aws = FaultyFileSystem(MemoryFileSystem(), faults=faults, name="aws")
+    >>> with faults.down("aws"):
+    ...     aws.exists("/cat.jpg")
+    Traceback (most recent call last):
+    ...
+    ConnectionRefusedError: [Errno 111] aws is down
+    """
+
+    def __init__(self) -> None:
+        self.active: list[Fault] = []
+        self.met: dict[str, int] = {}
+        self._holders: dict[str, Holder] = {}
+        self._script: list[tuple[int, Fault]] = []
+        self._plan: list[Outage] = []
+        self._planned_s: float | None = None
+        self._requests = 0
+
+    def register(self, holder: Holder) -> None:
+        """Let a filesystem be found by its name and its domain.
+
+        Raises
+        ------
+        ConfigurationError
+            Another one has this name.
+        """
+        if self._holders.setdefault(holder.name, holder) is not holder:
+            raise ConfigurationError(f"two filesystems have the name {holder.name!r}; give name=")
+
+    # Switched by hand
+
+    def begin(self, fault: Fault) -> Switched:
+        """Switch a fault on."""
+        self._named(fault.where)
+        self.active.append(fault)
+        return Switched(self, fault)
+
+    def end(self, fault: Fault) -> None:
+        """Switch a fault off, if it is on."""
+        with contextlib.suppress(ValueError):
+            self.active.remove(fault)
+
+    def down(self, where: str) -> Switched:
+        """Let a backend, or a whole domain, refuse every connection."""
+        return self.begin(Fault("down", where))
+
+    def hang(self, where: str) -> Switched:
+        """Let a backend, or a whole domain, never answer."""
+        return self.begin(Fault("hang", where))
+
+    def slow(self, where: str, seconds: float = 3.0) -> Switched:
+        """Let a backend, or a whole domain, answer so much later."""
+        return self.begin(Fault("slow", where, seconds=seconds))
+
+    def domain_lost(self, domain: str) -> Switched:
+        """Destroy all that a domain holds, and let it refuse every connection."""
+        for holder in self._named(domain):
+            holder.lose_everything()
+        return self.down(domain)
+
+    def heal(self, where: str | None = None) -> None:
+        """End every fault, or those of one backend or domain; what was lost stays lost."""
+        if where is None:
+            self.active.clear()
+            self._plan.clear()
+            return
+        names = {holder.name for holder in self._named(where)}
+        self.active[:] = [
+            fault
+            for fault in self.active
+            if not {holder.name for holder in self._named(fault.where)} <= names
+        ]
+
+    # Acts: they happen once
+
+    def corrupt(self, where: str, path: str) -> None:
+        """Change one bit of an object as it lies on a backend."""
+        for holder in self._named(where):
+            holder.damage(path)
+
+    def lose(self, where: str, path: str) -> None:
+        """Lose an object of a backend."""
+        for holder in self._named(where):
+            holder.lose(path)
+
+    # Scripted
+
+    def plan(self, *outages: Outage) -> None:
+        """Let faults come and go by the clock of the loop that asks, from its next request on."""
+        self._plan = list(outages)
+        self._planned_s = None
+
+    def script(self, *steps: tuple[int, Fault]) -> None:
+        """Plan faults for single requests, counted over all backends from now on, from 1."""
+        self._script.extend((self._requests + number, fault) for number, fault in steps)
+
+    # What a filesystem asks
+
+    def fault_for(self, name: str, domain: str, verb: str, key: str) -> Fault | None:
+        """Return what goes wrong with a request, and count it."""
+        self._requests += 1
+        scripted = [fault for number, fault in self._script if number == self._requests]
+        for fault in (*scripted, *self._due(), *self.active):
+            if fault.hits(name, domain, verb, key):
+                self.met[fault.kind] = self.met.get(fault.kind, 0) + 1
+                return fault
+        return None
+
+    def _due(self) -> Iterator[Fault]:
+        if not self._plan:
+            return
+        if self._planned_s is None:
+            self._planned_s = runtime.now_s()
+        gone_s = runtime.now_s() - self._planned_s
+        yield from (o.fault for o in self._plan if o.start_s <= gone_s < o.end_s)
+
+    def _named(self, where: str) -> list[Holder]:
+        if where in self._holders:
+            return [self._holders[where]]
+        found = [holder for holder in self._holders.values() if within(holder.domain, where)]
+        if not found:
+            known = ", ".join(f"{h.name} ({h.domain})" for h in self._holders.values())
+            raise ConfigurationError(
+                f"no backend and no domain is called {where!r}; there are {known or 'none'}"
+            )
+        return found
+
+
+_ERRORS: dict[str, tuple[type[OSError], int, str]] = {
+    "down": (ConnectionRefusedError, errno.ECONNREFUSED, "is down"),
+    "throttled": (OSError, errno.EBUSY, "asks for less"),
+    "denied": (PermissionError, errno.EACCES, "denies it"),
+    "full": (OSError, errno.ENOSPC, "is full"),
+}
+
+
+async def carry_out(
+    fault: Fault | None, name: str, verb: str, work: Callable[[], Awaitable[T]]
+) -> T:
+    """Do a request's work as its fault has it.
+
+    Raises
+    ------
+    OSError
+        What a broken connection, a full disk or a denied call raises.
+    """
+    if fault is None:
+        return await work()
+    if fault.kind in _ERRORS:
+        cls, number, words = _ERRORS[fault.kind]
+        raise cls(number, f"{name} {words}")
+    if fault.kind == "slow":
+        await runtime.pause(fault.seconds)
+        return await work()
+    if fault.kind == "no-answer":
+        await work()
+        raise ConnectionResetError(errno.ECONNRESET, f"{name} broke the connection")
+    if fault.kind in ("hang", "late"):
+        return await _never(fault, verb, work)
+    return spoilt(fault, await work())
+
+
+async def _never(fault: Fault, verb: str, work: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+    finally:
+        if fault.kind == "late" and verb in CHANGING:
+            leave_to_finish(_late, _land(fault.seconds, work))
+
+
+_late: dict[asyncio.Task[Any], None] = {}
+
+
+async def _land(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+    """Carry out what nobody waits for any more."""
+    await runtime.pause(seconds)
+    with contextlib.suppress(Exception):  # refused, and nobody hears of it
+        await work()
+
+
+def spoilt(fault: Fault, answer: T) -> T:
+    """Make bytes short or wrong, or an object empty."""
+    if isinstance(answer, bytes):
+        return _spoilt_bytes(fault, answer)  # type: ignore[return-value]
+    if isinstance(answer, Body):
+        data = _spoilt_bytes(fault, answer.data)
+        return attrs.evolve(answer, data=data, size=0 if fault.kind == "blank" else answer.size)
+    if isinstance(answer, ObjectInfo) and not answer.directory:
+        return attrs.evolve(answer, size=0)
+    if isinstance(answer, dict) and answer.get("type") == "file":
+        return {**answer, "size": 0}  # type: ignore[return-value]
+    return answer
+
+
+def _spoilt_bytes(fault: Fault, data: bytes) -> bytes:
+    if fault.kind == "blank":
+        return b""
+    if fault.kind == "cut":
+        return data[: len(data) // 2]
+    return flipped(data)
+
+
+def flipped(data: bytes) -> bytes:
+    """Return the bytes with one bit wrong."""
+    middle = len(data) // 2
+    return data[:middle] + bytes(b ^ 1 for b in data[middle : middle + 1]) + data[middle + 1 :]

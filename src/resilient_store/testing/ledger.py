@@ -1,0 +1,153 @@
+"""What a rehearsed store has been told, from outside, and what must be so after each call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from resilient_store.model.domain import platform as platform_of
+from resilient_store.model.result import ReadResult
+from resilient_store.testing.promised import Claims, claims
+from resilient_store.testing.rehearsal import Rehearsal
+from resilient_store.testing.strategies import derivatives_of
+
+T = TypeVar("T")
+Held = frozenset[bytes | None]
+
+
+class PromiseBrokenError(AssertionError):
+    """A store did what its configuration says it never does; the text tells the story."""
+
+
+class Ledger:
+    """What was acknowledged, which platforms are away, and the story so far.
+
+    It shares nothing with the store: what an object may be is told by the calls alone.
+    """
+
+    def __init__(self, rehearsal: Rehearsal) -> None:
+        self.rehearsal = rehearsal
+        self.fs = rehearsal.fs
+        self.claims: Claims = claims(rehearsal.fs)
+        self.away: list[str] = []
+        self.story: list[str] = []
+        self.objects: dict[str, Held] = {}
+        self.hurt: set[str] = set()
+
+    # What is known, from outside
+
+    @property
+    def known(self) -> list[str]:
+        """Every path that was written or deleted."""
+        return sorted(self.objects)
+
+    def held(self, path: str) -> Held:
+        """Return what an object may be: its bytes, or None for absent."""
+        return self.objects.get(path, frozenset({None}))
+
+    @property
+    def is_once(self) -> bool:
+        """Say whether one path has one content, for ever."""
+        return bool(self.fs.store.configuration.write_once)
+
+    @property
+    def may_be_half_done(self) -> bool:
+        """Without a catalog nobody takes back what a failed call has done here and there."""
+        return self.fs.store.catalog is None
+
+    def has_evidence(self, path: str) -> bool:
+        """Say whether a derivative is, or may be, there: then its original once was (P5)."""
+        return any(self.held(derived) != {None} for derived in derivatives_of(self.fs, path))
+
+    # What must be so
+
+    def check_receipt(self, receipt: Any) -> None:
+        """Check that an acknowledged write is on what was asked for (P1)."""
+        demand = self.fs.store.demand_for(receipt.path)
+        if not demand.is_met(set(receipt.copies), self.fs.store.domains):
+            self.broken("P1", f"it was acknowledged with copies on {receipt.copies} only")
+        for name in receipt.copies:
+            if platform_of(self.fs.store.domains[name]) in self.away:
+                self.broken("P1", f"it counts a copy on {name}, which is away")
+
+    def check_result(self, path: str, result: ReadResult) -> None:
+        """Check that a read brought the object's own bytes, or said what it brought (P2 to P5)."""
+        if not result.original_missing:
+            if result.data not in self.held(path):
+                self.broken("P2 to P4", f"these bytes are not the object's: {result.data!r}")
+            return
+        derived = result.derivative or ""
+        if derived not in derivatives_of(self.fs, path):
+            self.broken("P5", f"{derived!r} is no derivative of it")
+        if result.data not in self.held(derived):
+            self.broken("P2 to P4", f"these bytes are not the derivative's: {result.data!r}")
+        if result.reason == "lost":
+            self.check_lost(path)
+        else:
+            self.check_unread(path)
+
+    def check_lost(self, path: str) -> None:
+        """Check that no backend holds what is called lost."""
+        held = self.held(path)
+        if held == {None} and not self.has_evidence(path):
+            self.broken("P5", "what never was is called lost")
+        intact = [
+            name
+            for name in self.rehearsal.backends
+            if self.rehearsal.held(name, path) in held - {None}
+        ]
+        if intact and None not in held:
+            self.broken("P5", f"it is called lost, and lies intact on {', '.join(intact)}")
+
+    def check_unread(self, path: str) -> None:
+        """Check that an object may be unreachable now, by what was claimed."""
+        held = self.held(path)
+        if not self.away and path not in self.hurt:
+            self.broken("P5", "every platform is well, and it is called unreachable")
+        if len(self.away) == 1 and None not in held and path not in self.hurt:
+            claim = self.claims.of(self.away[0], path, self.fs)
+            if claim.reads:
+                self.broken("P1", f"it was promised to be read ({claim})")
+
+    def check_refusal(self, path: str, call: str, outcome: Exception) -> None:
+        """Check that a change may be refused now, by what was claimed."""
+        if not self.away:
+            self.broken("P1", f"every platform is well, and it is refused: {outcome}")
+        if len(self.away) == 1 and getattr(self.claims.of(self.away[0], path, self.fs), call):
+            claim = self.claims.of(self.away[0], path, self.fs)
+            self.broken("P1", f"it was promised to be acknowledged ({claim})")
+
+    # The story
+
+    def call(self, words: str, call: Callable[[], T]) -> T | Exception:
+        """Make a call, and write down what it came to."""
+        try:
+            outcome: T | Exception = call()
+        except Exception as error:  # noqa: BLE001 - judged by whoever called
+            outcome = error
+        self.note(words, outcome)
+        return outcome
+
+    def note(self, words: str, outcome: object = None) -> None:
+        """Write down what happened."""
+        said = "" if outcome is None else f"  # {_short(outcome)}"
+        self.story.append(f"{words}{said}")
+
+    def broken(self, promise: str, what: str) -> NoReturn:
+        """Say that a promise is broken, and tell the story.
+
+        Raises
+        ------
+        PromiseBrokenError
+            Always.
+        """
+        story = "\n".join(f"    {line}" for line in self.story)
+        raise PromiseBrokenError(f"{promise} is broken: {what}.\nWhat happened:\n{story}")
+
+
+def _short(outcome: object) -> str:
+    if isinstance(outcome, ReadResult):
+        flag = f", original_missing: {outcome.reason}" if outcome.original_missing else ""
+        return f"{outcome.data!r} from {outcome.backend}{flag}"
+    text = f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else outcome
+    return str(text).partition("\n")[0][:160]

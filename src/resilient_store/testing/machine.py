@@ -1,0 +1,284 @@
+"""A Hypothesis state machine that writes, reads, deletes, breaks and heals a store at will."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from resilient_store.errors import (
+    BackendsUnavailableError,
+    InsufficientCopiesError,
+    ObjectError,
+    OriginalMissingError,
+)
+from resilient_store.filesystem import ResilientFileSystem
+from resilient_store.model.domain import platforms
+from resilient_store.model.result import ReadResult
+from resilient_store.operations.repair import repair
+from resilient_store.testing.faults import Fault
+from resilient_store.testing.ledger import Ledger
+from resilient_store.testing.rehearsal import Rehearsal, rehearse
+from resilient_store.testing.simulation.virtual import VirtualTime, virtual_time
+from resilient_store.testing.strategies import contents, paths_of
+
+# After this time a platform that is back is in use again, and no late request is under way.
+WELL_AGAIN_S = 1000.0
+PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
+AWAY_AS = ("down", "hang", "denied", "throttled")
+
+
+def _paths(machine: ResilienceStateMachine) -> st.SearchStrategy[str]:
+    return machine.paths()
+
+
+def _known(machine: ResilienceStateMachine) -> st.SearchStrategy[str]:
+    return st.sampled_from(machine.ledger.known)
+
+
+def _contents(machine: ResilienceStateMachine) -> st.SearchStrategy[bytes]:
+    return machine.contents()
+
+
+def _platforms(machine: ResilienceStateMachine) -> st.SearchStrategy[str]:
+    return st.sampled_from(machine.platforms)
+
+
+def _some_platforms(machine: ResilienceStateMachine) -> st.SearchStrategy[list[str]]:
+    every = list(machine.platforms)
+    return st.sampled_from([[one] for one in every] + [every])
+
+
+def _backends(machine: ResilienceStateMachine) -> st.SearchStrategy[str]:
+    return st.sampled_from(sorted(machine.rehearsal.backends))
+
+
+PATHS = st.runner().flatmap(_paths)
+KNOWN = st.runner().flatmap(_known)
+CONTENTS = st.runner().flatmap(_contents)
+PLATFORMS = st.runner().flatmap(_platforms)
+SOME_PLATFORMS = st.runner().flatmap(_some_platforms)
+BACKENDS = st.runner().flatmap(_backends)
+
+
+class ResilienceStateMachine(RuleBasedStateMachine):
+    """Tries a store's configuration, with every platform in memory, on its worst days.
+
+    Subclass it, and say how the store is built: `build`, or `config`. Then hand its
+    ``TestCase`` to pytest or unittest. It checks the promises that the configuration makes
+    (`claims`) after every step, whatever went down before. Rules and invariants of your own
+    join in: `fs` is the store, `faults` the switchboard.
+
+    Attributes
+    ----------
+    config
+        A configuration file; `store` names the table where it has several.
+    fs
+        The rehearsed store, a filesystem like any other.
+    faults
+        What switches platforms off.
+    platforms
+        The platforms of the configuration.
+    destroyed
+        Those that are gone for ever.
+    ledger
+        What was acknowledged, and the story so far.
+
+    Raises
+    ------
+    PromiseBrokenError
+        A promise was broken; the text says which, and tells what led there.
+    """
+
+    config: str | os.PathLike[str] | None = None
+    store: str | None = None
+
+    _built: ResilientFileSystem | str | os.PathLike[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # Before Python 3.12 the phase that explains a failure traces every line: ten times slower.
+        cls.TestCase.settings = settings(cls.TestCase.settings, phases=PHASES)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clock_holder = contextlib.ExitStack()
+        self.clock: VirtualTime = self._clock_holder.enter_context(virtual_time())
+        if "_built" not in type(self).__dict__:  # once: nothing of it but its settings is used
+            type(self)._built = self.build()
+        self.rehearsal: Rehearsal = rehearse(self._built, name=self.store)
+        self.fs: ResilientFileSystem = self.rehearsal.fs
+        self.faults = self.rehearsal.faults
+        self.ledger = Ledger(self.rehearsal)
+        store = self.fs.store
+        self.platforms = platforms(store.clients, store.domains)
+        self.destroyed: list[str] = []
+
+    @property
+    def away(self) -> list[str]:
+        """The platforms that cannot be reached now."""
+        return self.ledger.away
+
+    # What a subclass says
+
+    def build(self) -> ResilientFileSystem | str | os.PathLike[str]:
+        """Return the store as the application builds it, or its configuration file."""
+        if self.config is None:
+            raise NotImplementedError("set `config`, or define `build` and return your store")
+        return self.config
+
+    def paths(self) -> st.SearchStrategy[str]:
+        """Draw paths: few, and such as the store's own patterns match."""
+        return paths_of(self.fs)
+
+    def contents(self) -> st.SearchStrategy[bytes]:
+        """Draw what is written."""
+        return contents()
+
+    # What happens
+
+    @initialize(path=PATHS, data=CONTENTS)
+    def begins_with(self, path: str, data: bytes) -> None:
+        """One object is there from the beginning."""
+        self.writes(path, data)
+
+    @rule(path=PATHS, data=CONTENTS)
+    def writes(self, path: str, data: bytes) -> None:
+        """Somebody writes an object."""
+        before = self.ledger.held(path)
+        words = f"fs.write({path!r}, {data!r})"
+        outcome = self.ledger.call(words, lambda: self.fs.write(path, data))
+        if not isinstance(outcome, Exception):
+            self.ledger.objects[path] = frozenset({data})
+            self.ledger.hurt.discard(path)
+            self.ledger.check_receipt(outcome)
+            return
+        if isinstance(outcome, FileExistsError) and self.ledger.is_once:
+            if self.ledger.may_be_half_done:  # a backend that lacked the object has taken these
+                self.ledger.objects[path] = before | {data}
+            return
+        if not isinstance(outcome, InsufficientCopiesError | BackendsUnavailableError):
+            self.ledger.broken("P5", f"a write ends in {outcome!r}")
+        if self.ledger.may_be_half_done:
+            self.ledger.objects[path] = before | {data}
+        self.ledger.check_refusal(path, "writes", outcome)
+
+    @rule(path=KNOWN)
+    def deletes(self, path: str) -> None:
+        """Somebody deletes an object."""
+        before = self.ledger.held(path)
+        outcome = self.ledger.call(f"fs.rm_file({path!r})", lambda: self.fs.rm_file(path))
+        if outcome is None or isinstance(outcome, FileNotFoundError):
+            if outcome is not None and None not in before:
+                self.ledger.broken("P5", "an object that is there is called absent")
+            self.ledger.objects[path] = frozenset({None})
+            return
+        if not isinstance(outcome, ObjectError):
+            self.ledger.broken("P5", f"a deletion ends in {outcome!r}")
+        if self.ledger.may_be_half_done:
+            self.ledger.objects[path] = before | {None}
+        if before != {None} and not isinstance(outcome, OriginalMissingError):
+            self.ledger.check_refusal(path, "deletes", outcome)
+
+    @rule(path=KNOWN)
+    def reads(self, path: str) -> None:
+        """Somebody reads an object."""
+        outcome = self.ledger.call(f"fs.read({path!r})", lambda: self.fs.read(path))
+        if isinstance(outcome, ReadResult):
+            self.ledger.check_result(path, outcome)
+        elif isinstance(outcome, FileNotFoundError):
+            if None not in self.ledger.held(path):
+                self.ledger.broken("P5", "an object that is there is called absent")
+        elif isinstance(outcome, OriginalMissingError):
+            self.ledger.check_lost(path)
+        elif isinstance(outcome, BackendsUnavailableError):
+            self.ledger.check_unread(path)
+        else:
+            self.ledger.broken("P5", f"a read ends in {outcome!r}")
+
+    @rule(path=PATHS, how=st.sampled_from(["exists", "find"]))
+    def looks(self, path: str, how: str) -> None:
+        """Somebody asks whether an object is there, or lists all of them."""
+        if how == "find":
+            self._lists()
+            return
+        outcome = self.ledger.call(f"fs.exists({path!r})", lambda: self.fs.exists(path))
+        if outcome is False and None not in self.ledger.held(path):
+            self.ledger.broken("P5", "an object that is there is called absent")
+        if (
+            outcome is True
+            and self.ledger.held(path) == {None}
+            and not self.ledger.has_evidence(path)
+        ):
+            self.ledger.broken("P3", "an object that is not there is said to be")
+        if isinstance(outcome, Exception) and not isinstance(outcome, BackendsUnavailableError):
+            self.ledger.broken("P5", f"exists ends in {outcome!r}")
+
+    def _lists(self) -> None:
+        outcome = self.ledger.call('fs.find("")', lambda: self.fs.find(""))
+        if isinstance(outcome, BackendsUnavailableError):
+            return
+        if isinstance(outcome, Exception):
+            self.ledger.broken("P5", f"a listing ends in {outcome!r}")
+        for path, held in self.ledger.objects.items():
+            if None not in held and path not in outcome and path not in self.ledger.hurt:
+                self.ledger.broken("P5", f"{path!r} is there, and the listing lacks it")
+            if held == {None} and path in outcome:
+                self.ledger.broken("P3", f"{path!r} is deleted, and the listing has it")
+
+    @precondition(lambda machine: len(machine.ledger.away) < len(machine.platforms))
+    @rule(platforms=SOME_PLATFORMS, how=st.sampled_from(AWAY_AS))
+    def go_away(self, platforms: list[str], how: str) -> None:
+        """Platforms fail, with every backend on them."""
+        for platform in platforms:
+            if platform not in self.ledger.away:
+                self.ledger.note(f"faults.begin(Fault({how!r}, {platform!r}))")
+                self.faults.begin(Fault(how, platform))  # type: ignore[arg-type]
+                self.ledger.away.append(platform)
+
+    @precondition(lambda machine: len(machine.ledger.away) > len(machine.destroyed))
+    @rule()
+    def all_return(self) -> None:
+        """Every platform is well again, and some time passes."""
+        self.ledger.note(f"faults.heal(); clock.advance({WELL_AGAIN_S})")
+        self.faults.heal()
+        self.ledger.away = list(self.destroyed)
+        for platform in self.destroyed:
+            self.faults.down(platform)
+        self.clock.advance(WELL_AGAIN_S)
+
+    @precondition(lambda machine: not machine.ledger.away)
+    @rule(platform=PLATFORMS)
+    def is_destroyed(self, platform: str) -> None:
+        """Take a platform away for ever, with all that it held."""
+        self.ledger.note(f"faults.domain_lost({platform!r})")
+        self.faults.domain_lost(platform)
+        self.ledger.away.append(platform)
+        self.destroyed.append(platform)
+
+    @precondition(lambda machine: machine.fs.store.catalog is not None)
+    @rule(path=KNOWN, backend=BACKENDS)
+    def is_damaged(self, path: str, backend: str) -> None:
+        """One replica of an object changes a bit."""
+        self.ledger.note(f"faults.corrupt({backend!r}, {path!r})")
+        self.faults.corrupt(backend, path)
+        self.ledger.hurt.add(path)
+
+    @precondition(lambda machine: machine.fs.store.catalog is not None)
+    @rule()
+    def is_repaired(self) -> None:
+        """Let an operator run repair."""
+        outcome = self.ledger.call("rs.repair(fs)", lambda: repair(self.fs))
+        if isinstance(outcome, Exception) and not isinstance(outcome, ObjectError):
+            self.ledger.broken("P7", f"repair ends in {outcome!r}")
+
+    def teardown(self) -> None:
+        """Close the store, and give the real clock back."""
+        try:
+            self.faults.heal()
+            self.fs.close()
+        finally:
+            self._clock_holder.close()

@@ -1,0 +1,159 @@
+"""What a configuration promises for the day on which one platform is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from resilient_store.filesystem import ResilientFileSystem
+from resilient_store.model.domain import platform, platforms
+from resilient_store.policies import DegradedRead
+from resilient_store.protocol.write import Demand
+from resilient_store.store import Store
+
+EVERY_PATH = "every path"
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """What is promised for some paths while one platform is lost and the others are well.
+
+    Attributes
+    ----------
+    lost
+        The platform.
+    pattern
+        The paths: a placement's pattern, or ``every path`` and ``every other path``.
+    reads
+        Whether every acknowledged object of these is still read.
+    writes
+        Whether writes are still acknowledged.
+    deletes
+        Whether deletions are.
+    derivatives
+        Patterns of derivatives, still there, that may stand in, flagged; only where `reads` is
+        False.
+    """
+
+    lost: str
+    pattern: str
+    reads: bool
+    writes: bool
+    deletes: bool
+    derivatives: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        words = [
+            f"without {self.lost}, {self.pattern}: reads {'served' if self.reads else 'refused'}",
+            f"writes {'acknowledged' if self.writes else 'refused'}",
+            f"deletions {'acknowledged' if self.deletes else 'refused'}",
+        ]
+        if self.derivatives:
+            words[0] += f", or degraded to {', '.join(self.derivatives)}"
+        return "; ".join(words)
+
+
+class Claims(tuple[Claim, ...]):
+    """Every claim of a configuration; as text, a line each."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "\n".join(str(claim) for claim in self)
+
+    def of(self, lost: str, path: str, fs: ResilientFileSystem) -> Claim:
+        """Return what is claimed for a path without a platform."""
+        pattern = _pattern_of(fs.store, path)
+        return next(c for c in self if c.lost == lost and c.pattern == pattern)
+
+
+def claims(fs: ResilientFileSystem) -> Claims:
+    """Say what a store promises for each single platform lost, from its configuration alone.
+
+    A *refused* read may be served all the same, where a copy happens to lie elsewhere; what is
+    *served* is a promise (P1). A platform is lost when it is away for any time, or for ever.
+
+    Examples
+    --------
+    >>> import resilient_store as rs
+    >>> from resilient_store import testing
+    >>> backends = [
+    ...     rs.Backend("memory://a", name="aws", domain="aws/us-east-1"),
+    ...     rs.Backend("memory://g", name="gcp", domain="gcp/europe-west1"),
+    ... ]
+    >>> print(testing.claims(rs.ResilientFileSystem(backends)))
+    without aws, every path: reads served; writes refused; deletions refused
+    without gcp, every path: reads served; writes refused; deletions refused
+    """
+    store = fs.store
+    lost = platforms(store.clients, store.domains)
+    return Claims(
+        _claim(store, platform, pattern, placed)
+        for platform in lost
+        for pattern, placed in _groups(store)
+    )
+
+
+def _groups(store: Store) -> Iterator[tuple[str, tuple[str, ...]]]:
+    placements = store.configuration.placements
+    for placement in placements:
+        yield placement.pattern, tuple(n for n in store.writable if n in placement.backends)
+    yield "every other path" if placements else EVERY_PATH, store.writable
+
+
+def _pattern_of(store: Store, path: str) -> str:
+    placements = store.configuration.placements
+    for placement in placements:
+        if placement.matches(path):
+            return placement.pattern
+    return "every other path" if placements else EVERY_PATH
+
+
+def _claim(store: Store, lost: str, pattern: str, placed: tuple[str, ...]) -> Claim:
+    reads = _is_read_without(store, lost, placed)
+    left = _left(store, lost, placed)
+    return Claim(
+        lost=lost,
+        pattern=pattern,
+        reads=reads,
+        writes=_demand(store, placed).is_met(set(left), store.domains),
+        deletes=store.catalog is not None,
+        derivatives=() if reads else tuple(_standing_in(store, lost, pattern)),
+    )
+
+
+def _demand(store: Store, placed: tuple[str, ...]) -> Demand:
+    write = store.configuration.write
+    return Demand(write.min_copies or len(placed), write.min_domains)
+
+
+def _left(store: Store, lost: str, placed: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in placed if platform(store.domains[name]) != lost)
+
+
+def _is_read_without(store: Store, lost: str, placed: tuple[str, ...]) -> bool:
+    """Say whether whatever was acknowledged has a copy on another platform."""
+    demand = _demand(store, placed)
+    gone = len(placed) - len(_left(store, lost, placed))
+    return demand.copies > gone or demand.platforms > 1
+
+
+def _standing_in(store: Store, lost: str, pattern: str) -> Iterator[str]:
+    degraded = store.configuration.degraded
+    if degraded is None or callable(degraded.rules):
+        return
+    for original, derived in degraded.rules.items():
+        if _pattern_of(store, _example(original)) != pattern:
+            continue
+        for text in derived:
+            group = _pattern_of(store, _example(text))
+            if _is_read_without(store, lost, dict(_groups(store))[group]):
+                yield text
+
+
+def _example(pattern: str) -> str:
+    """Return a path that a pattern matches."""
+    rule = DegradedRead({pattern: ["x"]})
+    ((original, _),) = rule._compiled
+    return original.fill(dict.fromkeys(original.fields, "x"))

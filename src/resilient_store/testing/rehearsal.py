@@ -1,0 +1,124 @@
+"""A store as it is configured, with every platform in this process's memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from resilient_store.catalog.location import Location
+from resilient_store.catalog.opening import database_at
+from resilient_store.config import TIMES, read_config
+from resilient_store.filesystem import ResilientFileSystem
+from resilient_store.policies import Backend
+from resilient_store.store import Configuration
+from resilient_store.testing.faults import Faults
+from resilient_store.testing.faulty import FaultyFileSystem
+
+_KEPT = ("holds_all", "read_only", "timeout", "stall_timeout", "max_concurrency")
+_AS_THEY_ARE = (
+    "write",
+    "read",
+    "degraded",
+    "placements",
+    "write_once",
+    "catalog_down",
+    "on_degraded",
+    "on_backend_state",
+    *TIMES,
+)
+_ROOT = "store"
+
+
+@attrs.frozen
+class Rehearsal:
+    """A rehearsed store and its switchboard.
+
+    Attributes
+    ----------
+    fs
+        The store: the same names, domains, order and policies, and nothing of the network.
+    faults
+        What switches its platforms off.
+    backends
+        What stands in for each backend, by name; `inner` holds the objects.
+    """
+
+    fs: ResilientFileSystem
+    faults: Faults
+    backends: Mapping[str, FaultyFileSystem]
+
+    def held(self, name: str, path: str) -> bytes | None:
+        """Return what lies at an object's own key on one backend, behind the store's back."""
+        inner = self.backends[name].inner
+        place = f"/{_ROOT}/{path}"
+        return bytes(inner.cat_file(place)) if inner.isfile(place) else None
+
+
+def rehearse(
+    store: ResilientFileSystem | str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    faults: Faults | None = None,
+) -> Rehearsal:
+    """Build a store again with backends in memory, to try what it does when platforms fail.
+
+    Nothing of the given store is touched: not its backends, not its catalog.
+
+    Parameters
+    ----------
+    store
+        A store as an application builds it, or a configuration file. In a file, secrets that
+        the environment lacks are left empty: nobody will ask for them.
+    name
+        The store's name in the file, where it has several.
+    faults
+        A switchboard to join; None: one of its own.
+
+    Raises
+    ------
+    ConfigurationError
+        The file describes no store that can be built.
+
+    Examples
+    --------
+    >>> import resilient_store as rs
+    >>> from resilient_store import testing
+    >>> photos = rs.ResilientFileSystem(["memory://aws", "memory://gcp"])
+    >>> with testing.virtual_time():
+    ...     rehearsal = testing.rehearse(photos)
+    ...     _ = rehearsal.fs.write("cat.jpg", b"meow")
+    ...     with rehearsal.faults.hang("memory-aws"):
+    ...         rehearsal.fs.read("cat.jpg").backend
+    'memory-gcp'
+    """
+    faults = Faults() if faults is None else faults
+    cls, configuration = _built(store, name)
+    stand_ins = {
+        backend: FaultyFileSystem(faults=faults, name=backend, domain=domain)
+        for backend, domain in configuration.domains.items()
+    }
+    backends = [
+        Backend(
+            stand_ins[label],
+            root=_ROOT,
+            name=label,
+            domain=configuration.domains[label],
+            **{option: getattr(backend, option) for option in _KEPT},
+        )
+        for label, backend in zip(configuration.names, configuration.backends, strict=True)
+    ]
+    options: dict[str, Any] = {option: getattr(configuration, option) for option in _AS_THEY_ARE}
+    if configuration.catalog is not None:
+        options["catalog"] = database_at(Location(kind="sqlite", shown="the rehearsed catalog"))
+    return Rehearsal(cls(backends, **options), faults, stand_ins)
+
+
+def _built(
+    store: ResilientFileSystem | str | os.PathLike[str], name: str | None
+) -> tuple[type[ResilientFileSystem], Configuration]:
+    if not isinstance(store, ResilientFileSystem):
+        store = ResilientFileSystem(**read_config(store, name, secrets_needed=False))
+    return type(store), store.store.configuration

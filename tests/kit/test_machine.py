@@ -1,0 +1,167 @@
+"""The machine passes over honest stores, and tells a short story of each that breaks a promise."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+import resilient_store as rs
+from resilient_store.errors import BackendsUnavailableError
+from resilient_store.testing import PromiseBrokenError, ResilienceStateMachine
+
+ONCE = settings(
+    max_examples=40, stateful_step_count=15, deadline=None, database=None, derandomize=True
+)
+AT_ALL = settings(ONCE, max_examples=200, phases=[Phase.generate])
+SHORTLY = settings(ONCE, max_examples=200, phases=[Phase.generate, Phase.shrink])
+DEGRADED = rs.DegradedRead({"originals/{name}": ["previews/{name}"]})
+BACKENDS = [
+    rs.Backend("memory://aws", name="aws", domain="aws/us-east-1"),
+    rs.Backend("memory://gcp", name="gcp", domain="gcp/europe-west1"),
+    rs.Backend("memory://azure", name="azure", domain="azure/westeurope"),
+]
+OPTIONS = {
+    "stateless": {"degraded": DEGRADED},
+    "once": {
+        "write_once": True,
+        "write": rs.WriteToAll(min_copies=2, min_domains=2),
+        "degraded": DEGRADED,
+    },
+    "catalog": {
+        "catalog": "sqlite:///photos.db",
+        "write": rs.WriteToAll(min_copies=2, min_domains=2),
+        "degraded": DEGRADED,
+    },
+    "placed": {
+        "catalog": "sqlite:///photos.db",
+        "write": rs.WriteToAll(min_copies=1),
+        "degraded": DEGRADED,
+        "placements": [rs.Placement("originals/{name}", backends=["aws"])],
+    },
+}
+
+
+def machine(kind, cls=rs.ResilientFileSystem):
+    class Machine(ResilienceStateMachine):
+        def build(self):
+            return cls(BACKENDS, **OPTIONS[kind])
+
+    return Machine
+
+
+@pytest.fixture(autouse=True)
+def _quietly(caplog):
+    caplog.set_level(logging.CRITICAL)
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_an_honest_store_breaks_no_promise(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_state_machine_as_test(machine(kind), settings=ONCE)
+    assert not list(tmp_path.iterdir()), "the rehearsal touched the application's catalog"
+
+
+class SaysAbsent(rs.ResilientFileSystem):
+    """Reports an outage as absence."""
+
+    async def _read(self, path, **options):
+        try:
+            return await super()._read(path, **options)
+        except BackendsUnavailableError:
+            raise FileNotFoundError(path) from None
+
+
+class Blank(rs.ResilientFileSystem):
+    """Hands out nothing, without an error."""
+
+    async def _read(self, path, **options):
+        try:
+            return await super()._read(path, **options)
+        except BackendsUnavailableError:
+            return rs.ReadResult(data=b"", path=path, backend="aws")
+
+
+class Unflagged(rs.ResilientFileSystem):
+    """Hands out a preview as if it were the original."""
+
+    async def _read(self, path, **options):
+        result = await super()._read(path, **options)
+        return rs.ReadResult(data=result.data, path=path, backend=result.backend)
+
+
+class Boasts(rs.ResilientFileSystem):
+    """Acknowledges what too few backends took."""
+
+    async def _write(self, path, data, **options):
+        try:
+            return await super()._write(path, data, **options)
+        except rs.InsufficientCopiesError:
+            return rs.WriteReceipt(path=path, checksum="", size=len(data), copies=("aws",))
+
+
+class GivesUp(rs.ResilientFileSystem):
+    """Takes no writes when a single backend fails, whatever was asked for."""
+
+    async def _write(self, path, data, **options):
+        receipt = await super()._write(path, data, **options)
+        if receipt.pending:
+            raise BackendsUnavailableError(path, ())
+        return receipt
+
+
+class ListsNothing(rs.ResilientFileSystem):
+    """Lists nothing where nothing can be listed."""
+
+    async def _find(self, path, *args, **options):
+        try:
+            return await super()._find(path, *args, **options)
+        except BackendsUnavailableError:
+            return []
+
+
+class Resurrects(rs.ResilientFileSystem):
+    """Hands out what was deleted."""
+
+    async def _rm_file(self, path, **options):
+        self.kept = {path: await self._cat_file(path)}
+        await super()._rm_file(path, **options)
+
+    async def _read(self, path, **options):
+        try:
+            return await super()._read(path, **options)
+        except FileNotFoundError:
+            if path in getattr(self, "kept", ()):
+                return rs.ReadResult(data=self.kept[path], path=path, backend="aws")
+            raise
+
+
+LIARS = [
+    (SaysAbsent, "stateless", "P5"),
+    (Blank, "placed", "P2 to P4"),
+    (Unflagged, "placed", "P2 to P4"),
+    (Boasts, "catalog", "P1"),
+    (GivesUp, "catalog", "P1"),
+    (ListsNothing, "stateless", "P5"),
+    (Resurrects, "catalog", "P2 to P4"),
+]
+
+
+@pytest.mark.parametrize(("cls", "kind", "promise"), LIARS, ids=[c.__name__ for c, *_ in LIARS])
+def test_a_store_that_lies_is_found_out(cls, kind, promise, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PromiseBrokenError, match=f"{promise} is broken"):
+        run_state_machine_as_test(machine(kind, cls), settings=AT_ALL)
+
+
+def test_the_story_is_short(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PromiseBrokenError) as told:
+        run_state_machine_as_test(machine("placed", Blank), settings=SHORTLY)
+    story = str(told.value).partition("What happened:\n")[2].splitlines()
+    assert 2 <= len(story) <= 5, str(told.value)
+    assert all(re.match(r"    (fs\.|faults\.|rs\.)", line) for line in story), str(told.value)
+    assert "fs.read(" in story[-1]

@@ -1,0 +1,195 @@
+"""Virtual time, the rehearsal of a configuration, and what it claims."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import fsspec.asyn
+import pytest
+from hypothesis import given
+
+import resilient_store as rs
+from resilient_store.testing import claims, rehearse, strategies, virtual_time
+
+CONFIG = """
+[stores.photos]
+catalog = "sqlite:///photos.db"
+write = {min_copies = 1}
+degraded = {"originals/{name}" = ["previews/{name}"]}
+placements = [{pattern = "originals/{name}", backends = ["aws"]}]
+
+[[stores.photos.backends]]
+target = "s3://print-photos"
+name = "aws"
+storage_options = {key = {env = "PHOTOS_KEY"}, secret = {env = "PHOTOS_SECRET"}}
+
+[[stores.photos.backends]]
+target = "gs://print-photos"
+name = "gcp"
+timeout = 7
+"""
+
+
+def over(count, **options):
+    names = ["aws", "gcp", "azure"][:count]
+    backends = [rs.Backend(f"memory://{n}", name=n, domain=f"{n}/somewhere") for n in names]
+    return rs.ResilientFileSystem(backends, **options)
+
+
+# Virtual time
+
+
+def test_a_hung_backend_costs_virtual_time_only():
+    with virtual_time() as clock:
+        rehearsal = rehearse(over(2))
+        rehearsal.fs.write("cat", b"meow")
+        rehearsal.faults.hang("aws")
+        rehearsal.faults.hang("gcp")
+        with pytest.raises(rs.BackendsUnavailableError, match="timed out"):
+            rehearsal.fs.read("cat")
+        assert 10 <= clock.now_s < 60
+        clock.advance(3 * 3600)
+        rehearsal.faults.heal()
+        assert rehearsal.fs.read("cat").data == b"meow"
+        assert clock.now_s > 3 * 3600
+        rehearsal.fs.close()
+
+
+def test_virtual_time_needs_no_thread_and_ends():
+    before, threads = fsspec.asyn.loop[0], threading.active_count()
+    with virtual_time() as clock:
+        fs = rehearse(over(1, catalog="sqlite:///never.db")).fs
+        fs.write("cat", b"meow")
+        assert fs.cat_file("cat") == b"meow"
+        assert threading.active_count() == threads
+        fs.close()
+        assert fs.loop is clock.loop
+    assert fsspec.asyn.loop[0] is before
+    with pytest.raises(RuntimeError, match="not running"):
+        fs.read("cat")
+
+
+def test_asynchronous_stores_run_in_virtual_time():
+    async def story(fs):
+        await fs._write("cat", b"meow")
+        return (await fs._read("cat")).data
+
+    with virtual_time() as clock:
+        fs = rehearse(over(2)).fs
+        assert clock.run(story(fs)) == b"meow"
+        fs.close()
+
+
+def test_one_seed_does_the_same_again():
+    def played(seed):
+        with virtual_time(seed) as clock:
+            rehearsal = rehearse(over(3, write_once=True, write={"min_copies": 2}))
+            rehearsal.faults.hang("gcp")
+            for number in range(5):
+                rehearsal.fs.write(f"{number}", b"x")
+            rehearsal.fs.close()
+            return clock.loop.steps, clock.now_s
+
+    assert played(3) == played(3)
+
+
+# The rehearsal
+
+
+def test_a_file_is_rehearsed_without_its_secrets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PHOTOS_KEY", raising=False)
+    (tmp_path / "photos.toml").write_text(CONFIG)
+    with virtual_time():
+        rehearsal = rehearse("photos.toml")
+        store = rehearsal.fs.store
+        assert list(store.domains.items()) == [("aws", "s3"), ("gcp", "gs")]
+        assert store.clients["gcp"].backend.timeout == 7
+        receipt = rehearsal.fs.write("originals/cat", b"meow")
+        assert receipt.copies == ("aws",)
+        assert rehearsal.held("aws", "originals/cat") == b"meow"
+        assert rehearsal.held("gcp", "originals/cat") is None
+        rehearsal.fs.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["photos.toml"]
+    with pytest.raises(rs.ConfigurationError, match="PHOTOS_KEY"):
+        rs.from_config("photos.toml")
+
+
+# What is claimed
+
+
+def words(fs):
+    return str(claims(fs)).splitlines()
+
+
+def test_claims_without_a_catalog():
+    assert words(over(2)) == [
+        "without aws, every path: reads served; writes refused; deletions refused",
+        "without gcp, every path: reads served; writes refused; deletions refused",
+    ]
+
+
+def test_claims_of_a_catalog_on_three_platforms():
+    fs = over(3, catalog="sqlite:///c.db", write=rs.WriteToAll(min_copies=2, min_domains=2))
+    assert words(fs)[0] == (
+        "without aws, every path: reads served; writes acknowledged; deletions acknowledged"
+    )
+
+
+def test_claims_of_one_copy():
+    fs = over(2, catalog="sqlite:///c.db", write=rs.WriteToAll(min_copies=1))
+    assert words(fs)[0] == (
+        "without aws, every path: reads refused; writes acknowledged; deletions acknowledged"
+    )
+
+
+def test_claims_of_placements_name_what_stands_in():
+    fs = over(
+        3,
+        catalog="sqlite:///c.db",
+        placements=[rs.Placement("originals/{name}", backends=["aws"])],
+        write=rs.WriteToAll(),
+        degraded={"originals/{name}": ["previews/{name}"]},
+    )
+    assert words(fs)[:3] == [
+        "without aws, originals/{name}: reads refused, or degraded to previews/{name}; writes refused; deletions acknowledged",  # noqa: E501 - as it is printed
+        "without aws, every other path: reads served; writes refused; deletions acknowledged",
+        "without gcp, originals/{name}: reads served; writes acknowledged; deletions acknowledged",
+    ]
+
+
+# The strategies
+
+
+@given(strategies.configurations())
+def test_valid_configurations_are_built_and_claim_something(options):
+    assert claims(rs.ResilientFileSystem(**options))
+
+
+@given(strategies.broken_configurations())
+def test_broken_configurations_are_refused(options):
+    with pytest.raises(rs.ConfigurationError):
+        rs.ResilientFileSystem(**options)
+
+
+@given(strategies.object_paths())
+def test_paths_are_taken_as_they_are(path):
+    with virtual_time():
+        rehearsal = rehearse(over(1))
+        rehearsal.fs.write(path, b"meow")
+        assert rehearsal.fs.find("") == [path]
+        assert rehearsal.held("aws", path) == b"meow"
+        rehearsal.fs.close()
+
+
+@given(strategies.outages(["aws", "gcp"], within_s=100))
+def test_a_read_during_any_outage_ends_as_it_must(outages):
+    with virtual_time():
+        rehearsal = rehearse(over(2))
+        rehearsal.fs.write("cat", b"meow")
+        rehearsal.faults.plan(*outages)
+        for _ in range(5):
+            with contextlib.suppress(rs.BackendsUnavailableError):
+                assert len(rehearsal.fs.read("cat").data) == 4
+        rehearsal.fs.close()
