@@ -97,14 +97,17 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def package(session: nox.Session) -> None:
-    """Build, install the wheel with nothing else in a new environment, and use it there."""
+    """Build, install the wheel alone in a new environment, and use it as an application does."""
     prepare(session)
     dist = Path(session.create_tmp()) / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     run(session, "python", "-m", "build", "--no-isolation", "--outdir", str(dist))
     (wheel,) = dist.glob("*.whl")
     session.install(str(wheel))
-    session.run("python", "-I", "-W", "error", str(HERE / "tests" / "package" / "bare.py"))
+    tried = HERE / "tests" / "package"
+    session.run("python", "-I", "-W", "error", str(tried / "bare.py"))
+    session.install(f"{wheel}[testing,s3,gcs,azure]", str(HERE / "examples" / "downstream"))
+    session.run("python", str(tried / "downstream.py"))
 
 
 # --- not in CI: they take as long as you let them -----------------------------------------

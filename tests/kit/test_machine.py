@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 import pytest
@@ -51,11 +50,6 @@ def machine(kind, cls=rs.ResilientFileSystem):
             return cls(BACKENDS, **OPTIONS[kind])
 
     return Machine
-
-
-@pytest.fixture(autouse=True)
-def _quietly(caplog):
-    caplog.set_level(logging.CRITICAL)
 
 
 @pytest.mark.parametrize("kind", OPTIONS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+from collections.abc import Iterator
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -105,8 +107,9 @@ class ResilienceStateMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._clock_holder = contextlib.ExitStack()
-        self.clock: VirtualTime = self._clock_holder.enter_context(virtual_time())
+        self._until_teardown = contextlib.ExitStack()
+        self._until_teardown.enter_context(_quietly())
+        self.clock: VirtualTime = self._until_teardown.enter_context(virtual_time())
         if "_built" not in type(self).__dict__:  # once: nothing of it but its settings is used
             type(self)._built = self.build()
         self.rehearsal: Rehearsal = rehearse(self._built, name=self.store)
@@ -281,4 +284,16 @@ class ResilienceStateMachine(RuleBasedStateMachine):
             self.faults.heal()
             self.fs.close()
         finally:
-            self._clock_holder.close()
+            self._until_teardown.close()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep what the store logs of its outages: the story tells it, and there are thousands."""
+    logger = logging.getLogger("resilient_store")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,118 @@
+"""The pytest plugin, as an application uses it: in a run of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+
+SHOP = """
+import resilient_store as rs
+
+def make_store():
+    return rs.ResilientFileSystem(
+        [
+            rs.Backend("memory://aws", name="aws", domain="aws/us-east-1"),
+            rs.Backend("memory://gcp", name="gcp", domain="gcp/europe-west1"),
+            rs.Backend("memory://azure", name="azure", domain="azure/westeurope"),
+        ],
+        catalog="sqlite:///photos.db",
+        write=rs.WriteToAll(min_copies=2, min_domains=2),
+    )
+"""
+TESTS = """
+import pytest
+import resilient_store as rs
+
+@pytest.fixture
+def album(resilient_store):
+    resilient_store.write("cat.jpg", b"meow")
+    return resilient_store
+
+@pytest.mark.outage
+def test_an_order_is_printed(album):
+    assert album.read("cat.jpg").data == b"meow"
+    album.write("order.txt", b"1 cat")
+
+@pytest.mark.outage(lose=["aws", "gcp"])
+def test_two_at_once(album):
+    with pytest.raises(rs.InsufficientCopiesError):
+        album.write("order.txt", b"1 cat")
+
+@pytest.mark.outage
+def test_aws_alone_matters(album, outage):
+    assert not any(fault.where == "aws" for fault in outage.active)
+
+def test_hours_go_by(album, outage, virtual_time):
+    outage.hang("aws")
+    for _ in range(20):
+        album.write("cat.jpg", b"meow")
+    virtual_time.advance(3600)
+    assert album.cat("cat.jpg") == b"meow"
+    assert virtual_time.now_s > 3600
+"""
+INI = "[pytest]\nresilient_store = shop:make_store\npythonpath = .\naddopts = --strict-markers\n"
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(*arguments, **files):
+        for name, text in files.items():
+            (tmp_path / name.replace("__", ".")).write_text(text)
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:randomly", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTEST_ADDOPTS": ""},
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+
+    return run
+
+
+def test_a_test_runs_once_for_every_platform_lost(run, tmp_path):
+    done = run("--junitxml=out.xml", "-v", shop__py=SHOP, test_shop__py=TESTS, pytest__ini=INI)
+    assert "7 passed, 1 failed" in done.stdout.replace("1 failed, 7 passed", "7 passed, 1 failed")
+    for lost in ("aws", "gcp", "azure"):
+        assert f"test_an_order_is_printed[without {lost}] PASSED" in done.stdout
+    assert "test_two_at_once[without aws and gcp] PASSED" in done.stdout
+    table = done.stdout.partition("outages")[2]
+    assert re.search(r"^aws +no +test_shop\.py::test_aws_alone_matters$", table, re.MULTILINE)
+    for lost in ("gcp", "azure", "aws and gcp"):
+        assert re.search(rf"^{lost} +yes +-$", table, re.MULTILINE)
+    properties = ET.parse(tmp_path / "out.xml").iter("property")
+    assert [p.get("value") for p in properties].count("aws") == 2
+    assert not (tmp_path / "photos.db").exists()
+
+
+def test_it_works_on_a_worker(run):
+    done = run("-n", "1", "-k", "aws_alone", shop__py=SHOP, test_shop__py=TESTS, pytest__ini=INI)
+    assert re.search(r"^aws +no +test_shop\.py::test_aws_alone_matters$", done.stdout, re.MULTILINE)
+
+
+def test_a_project_without_a_store_is_told_what_to_set(run):
+    done = run(test_shop__py="def test_it(resilient_store): pass")
+    assert "set `resilient_store` in pytest's configuration" in done.stdout
+
+
+def test_an_outage_without_a_store_is_told_so(run):
+    text = "import pytest\n@pytest.mark.outage\ndef test_it(): pass\n"
+    done = run(shop__py=SHOP, test_shop__py=text, pytest__ini=INI)
+    assert "is marked `outage` and uses no store" in done.stdout
+
+
+def test_nothing_heavy_is_loaded_until_it_is_used():
+    code = (
+        "import sys, resilient_store.testing.plugin; "
+        "print([m for m in ('fsspec', 'hypothesis', 'sqlalchemy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,49 @@
+"""The independent application in examples/downstream: it passes, and its mistake is found.
+
+`nox -s package` runs this where the wheel and the application are installed.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+APPLICATION = Path(__file__).parents[2] / "examples" / "downstream"
+AT_MOST_S = 30
+MOST_STEPS = 10
+
+
+def tested(**environment: str) -> tuple[str, bool]:
+    """Run the application's own tests; return what they print and whether they pass."""
+    began_s = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=APPLICATION,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    took_s = time.monotonic() - began_s
+    assert took_s < AT_MOST_S, f"it took {took_s:.0f} s"
+    return done.stdout + done.stderr, done.returncode == 0
+
+
+def main() -> None:
+    """See both outcomes."""
+    said, passed = tested()
+    assert passed, said
+    assert re.search(r"^aws and gcp +yes", said, re.MULTILINE), said
+
+    said, passed = tested(PHOTO_SHOP_HURRIED="1")
+    assert not passed, "the mistake was not found"
+    steps = re.findall(r"^E +state\.(?!teardown)", said, re.MULTILINE)
+    assert 0 < len(steps) <= MOST_STEPS, said
+    assert "printed in self.ledger.held" in said, said
+
+
+if __name__ == "__main__":
+    main()
+    print("the application passes, and a few steps show its mistake")
