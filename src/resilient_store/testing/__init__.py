@@ -10,6 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from resilient_store.testing.conformance import (
+        BackendConformance,
+        CatalogConformance,
+        StoreConformance,
+    )
     from resilient_store.testing.faults import Fault, Faults, Outage
     from resilient_store.testing.faulty import FaultyFileSystem
     from resilient_store.testing.ledger import PromiseBrokenError
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from resilient_store.testing.simulation.virtual import VirtualTime, virtual_time
 
 _HOMES = {
+    "conformance": ("BackendConformance", "CatalogConformance", "StoreConformance"),
     "promised": ("Claim", "Claims", "claims"),
     "faults": ("Fault", "Faults", "Outage"),
     "faulty": ("FaultyFileSystem",),
@@ -29,6 +35,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "BackendConformance",
+    "CatalogConformance",
     "Claim",
     "Claims",
     "Fault",
@@ -38,6 +46,7 @@ __all__ = [
     "PromiseBrokenError",
     "Rehearsal",
     "ResilienceStateMachine",
+    "StoreConformance",
     "VirtualTime",
     "claims",
     "rehearse",

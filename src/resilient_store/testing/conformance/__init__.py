@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-for _suite in ("backend", "catalog", "catalog_listings", "catalog_races", "tables"):
+for _suite in ("backend", "catalog", "catalog_listings", "catalog_races", "store", "tables"):
     pytest.register_assert_rewrite(f"{__name__}.{_suite}")
 
 from resilient_store.testing.conformance.backend import (  # noqa: E402 - rewritten first
@@ -14,7 +14,15 @@ from resilient_store.testing.conformance.backend import (  # noqa: E402 - rewrit
 from resilient_store.testing.conformance.catalog import (  # noqa: E402 - as above
     CatalogConformance,
 )
+from resilient_store.testing.conformance.store import StoreConformance  # noqa: E402 - as above
 from resilient_store.testing.conformance.subject import Subject  # noqa: E402 - as above
 from resilient_store.testing.conformance.tables import Catalogs  # noqa: E402 - as above
 
-__all__ = ["BackendConformance", "CatalogConformance", "Catalogs", "Subject", "skipped"]
+__all__ = [
+    "BackendConformance",
+    "CatalogConformance",
+    "Catalogs",
+    "StoreConformance",
+    "Subject",
+    "skipped",
+]
