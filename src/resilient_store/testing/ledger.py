@@ -142,7 +142,12 @@ class Ledger:
             Always.
         """
         story = "\n".join(f"    {line}" for line in self.story)
-        raise PromiseBrokenError(f"{promise} is broken: {what}.\nWhat happened:\n{story}")
+        claimed = "\n".join(f"    {claim}" for claim in self.claims)
+        raise PromiseBrokenError(
+            f"{promise} is broken: {what}.\nWhat is claimed:\n{claimed}\n"
+            "To see it again: inside `with testing.virtual_time() as clock:`, with `fs` and "
+            f"`faults` of `testing.rehearse(your_store)`, run\n{story}"
+        )
 
 
 def _short(outcome: object) -> str:
