@@ -14,9 +14,9 @@ class PhotoShop(ResilienceStateMachine):
     def build(self):
         return open_photos()
 
-    @stateful.rule()
-    def a_photo_is_printed(self):
-        """Print an order: it never contains anything but the customer's original."""
+    @stateful.invariant()
+    def only_originals_are_printed(self):
+        """Print an order, after everything that happens: it never contains a preview."""
         with contextlib.suppress(FileNotFoundError, rs.ObjectError):
             printed = orders.to_print(self.fs, "a.jpg")
             self.ledger.note('orders.to_print(fs, "a.jpg")', printed)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Any
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -33,37 +35,18 @@ PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
 AWAY_AS = ("down", "hang", "denied", "throttled")
 
 
-def _paths(machine: ResilienceStateMachine) -> st.SearchStrategy[str]:
-    return machine.paths()
+def _of_machine(draw: Callable[[Any], st.SearchStrategy[Any]]) -> Any:
+    """Draw from what the machine at hand has, and not from what the class knows."""
+    return st.runner().flatmap(draw)
 
 
-def _known(machine: ResilienceStateMachine) -> st.SearchStrategy[str]:
-    return st.sampled_from(machine.ledger.known)
-
-
-def _contents(machine: ResilienceStateMachine) -> st.SearchStrategy[bytes]:
-    return machine.contents()
-
-
-def _platforms(machine: ResilienceStateMachine) -> st.SearchStrategy[str]:
-    return st.sampled_from(machine.platforms)
-
-
-def _some_platforms(machine: ResilienceStateMachine) -> st.SearchStrategy[list[str]]:
-    every = list(machine.platforms)
-    return st.sampled_from([[one] for one in every] + [every])
-
-
-def _backends(machine: ResilienceStateMachine) -> st.SearchStrategy[str]:
-    return st.sampled_from(sorted(machine.rehearsal.backends))
-
-
-PATHS = st.runner().flatmap(_paths)
-KNOWN = st.runner().flatmap(_known)
-CONTENTS = st.runner().flatmap(_contents)
-PLATFORMS = st.runner().flatmap(_platforms)
-SOME_PLATFORMS = st.runner().flatmap(_some_platforms)
-BACKENDS = st.runner().flatmap(_backends)
+PATHS = _of_machine(lambda machine: st.sampled_from(machine.paths()))
+KNOWN = _of_machine(lambda machine: st.sampled_from(machine.ledger.known))
+CONTENTS = _of_machine(lambda machine: machine.contents())
+PLATFORMS = _of_machine(lambda machine: st.sampled_from(machine.platforms))
+SOME_PLATFORMS = _of_machine(lambda machine: st.sampled_from(machine.losses))
+BACKENDS = _of_machine(lambda machine: st.sampled_from(sorted(machine.rehearsal.backends)))
+BEGINNINGS = _of_machine(lambda machine: st.sampled_from(machine.beginnings()))
 
 
 class ResilienceStateMachine(RuleBasedStateMachine):
@@ -118,6 +101,8 @@ class ResilienceStateMachine(RuleBasedStateMachine):
         self.ledger = Ledger(self.rehearsal)
         store = self.fs.store
         self.platforms = platforms(store.clients, store.domains)
+        sizes = sorted({1, 2, len(self.platforms)} & set(range(len(self.platforms) + 1)))
+        self.losses = [list(lost) for n in sizes for lost in combinations(self.platforms, n)]
         self.destroyed: list[str] = []
 
     @property
@@ -133,9 +118,14 @@ class ResilienceStateMachine(RuleBasedStateMachine):
             raise NotImplementedError("set `config`, or define `build` and return your store")
         return self.config
 
-    def paths(self) -> st.SearchStrategy[str]:
-        """Draw paths: few, and such as the store's own patterns match."""
+    def paths(self) -> list[str]:
+        """List the paths that are used: few, and such as the store's own patterns match."""
         return paths_of(self.fs)
+
+    def beginnings(self) -> list[list[str]]:
+        """List what may be there from the beginning: one object, or (often) one at every path."""
+        paths = self.paths()
+        return [*([path] for path in paths), *([paths] * len(paths))]
 
     def contents(self) -> st.SearchStrategy[bytes]:
         """Draw what is written."""
@@ -143,10 +133,11 @@ class ResilienceStateMachine(RuleBasedStateMachine):
 
     # What happens
 
-    @initialize(path=PATHS, data=CONTENTS)
-    def begins_with(self, path: str, data: bytes) -> None:
-        """One object is there from the beginning."""
-        self.writes(path, data)
+    @initialize(paths=BEGINNINGS)
+    def begins_with(self, paths: list[str]) -> None:
+        """Store objects, of which no two are alike, while every platform is well."""
+        for number, path in enumerate(paths):
+            self.writes(path, f"object {number}".encode())
 
     @rule(path=PATHS, data=CONTENTS)
     def writes(self, path: str, data: bytes) -> None:

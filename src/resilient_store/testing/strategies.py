@@ -38,8 +38,8 @@ def object_paths() -> st.SearchStrategy[str]:
     )
 
 
-def paths_of(fs: ResilientFileSystem, names: Sequence[str] = ("a.jpg",)) -> st.SearchStrategy[str]:
-    """Draw from the few paths that a store's own patterns make: collisions are the point.
+def paths_of(fs: ResilientFileSystem, names: Sequence[str] = ("a.jpg",)) -> list[str]:
+    """List the few paths that a store's own patterns make: collisions are the point.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def paths_of(fs: ResilientFileSystem, names: Sequence[str] = ("a.jpg",)) -> st.S
             texts += [original, *derived]
     patterns = [Pattern(text) for text in dict.fromkeys(texts)]
     paths = {p.fill(dict.fromkeys(p.fields, name)): None for p in patterns for name in names}
-    return st.sampled_from([*paths, *(f"other/{name}" for name in names)])
+    return [*paths, *(f"other/{name}" for name in names)]
 
 
 def contents(*, max_size: int = 8) -> st.SearchStrategy[bytes]:
