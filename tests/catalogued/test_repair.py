@@ -288,3 +288,13 @@ def test_a_whole_life_leaves_plain_files_and_nothing_else(fs, shop):
     fresh = shop.open()
     assert (fresh.cat(DOG), fresh.info("originals/tom.jpg")["metadata"]) == (TWO, {"print": "A4"})
     assert rs.repair(fresh).done
+
+
+def test_p7_a_staged_copy_that_is_gone_is_made_again(fs, shop):
+    fs.write(CAT, ONE)
+    fs.write(CAT, TWO)
+    assert set(places(fs, CAT).values()) != {"own"}, "on a busy key the copy counts in staging"
+    (staged,) = shop.staged("gcp")
+    (shop.disk("gcp") / staged).unlink()
+    converge(fs)
+    whole(fs, shop, {CAT: TWO})

@@ -43,3 +43,16 @@ def test_a_seed_replays_a_run(name):
     one, two = play(name, 3), play(name, 3)
     assert one.trace == two.trace
     assert one.loop.trace == two.loop.trace
+
+
+# Runs that once failed
+
+ONCE_FAILED = {
+    ("mix-create", 137): "who was stopped after a publish, and whose intent was settled meanwhile, "
+    "removed the staged copy that still counted; and repair published from there for ever",
+}
+
+
+@pytest.mark.parametrize(("name", "seed"), ONCE_FAILED, ids=lambda value: str(value))
+def test_a_run_that_once_failed(name, seed):
+    assert unbroken(name, seed) == "", ONCE_FAILED[name, seed]

@@ -13,7 +13,7 @@ import errno
 import functools
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -56,6 +56,8 @@ class Process:
 
 
 PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("PROCESS", default=None)
+T = TypeVar("T")
+
 SKEW_S: contextvars.ContextVar[float] = contextvars.ContextVar("SKEW_S", default=0.0)
 RESOLUTION_S = 1e-9
 SKEWS_S = (-86_400.0, -3.0, 0.0, 40.0, 1e6)
@@ -438,6 +440,19 @@ def with_its_source(disk: ModelDisk, work: Callable[[], object]) -> Callable[[],
     return land
 
 
+def by_the_disks_clock(work: Callable[[], T]) -> Callable[[], T]:
+    """Return a request's work, which is dated by the disk and not by who asks."""
+
+    def carried_out() -> T:
+        token = SKEW_S.set(0.0)
+        try:
+            return work()
+        finally:
+            SKEW_S.reset(token)
+
+    return carried_out
+
+
 class ModelFamily(SimulatedFamily):
     """A disk asked by a process that may die, over a network that may be late."""
 
@@ -445,7 +460,7 @@ class ModelFamily(SimulatedFamily):
         self, verb: str, key: str, work: Callable[[], Any], **_: Any
     ) -> Any:
         disk: ModelDisk = self._disk  # type: ignore[assignment]
-        model = disk.model
+        model, work = disk.model, by_the_disks_clock(work)
         await model.crash_perhaps(f"before {verb} {key} @{disk.name}")
         sent_s = model.loop.true_s()
         await asyncio.sleep(model.chance.choice([0.1, 0.5, 1.0, 3.0]) * LATENCY_S)

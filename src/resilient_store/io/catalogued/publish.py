@@ -39,7 +39,8 @@ async def publish_staged(holder: Holder, names: Sequence[str], size: int) -> Non
     try:
         await fan_out(store, names, publish, Demand(1))
         reach(Step.WRITE_PUBLISHED)
-        await holder.finish(notes, version=holder.intent.version)
+        if not await holder.finish(notes, version=holder.intent.version):
+            return  # somebody settled it meanwhile: what lies in staging goes on counting there
     except ObjectError as error:  # the intent is settled as done, later
         logger.warning("%s is written; publishing it is left to repair: %s", holder.path, error)
         return

@@ -209,6 +209,8 @@ async def _publish(holder: Holder, client: BackendClient, row: Replica, report: 
     staged = key_of(row.place, holder.path)
     reply, notes = await own_key.publish(holder, client, staged, entry.content.size, quiet=True)
     reach(Step.REPAIR_PUBLISHED)
+    if reply.outcome is Outcome.NOT_FOUND and holder.store.believes_absence(client.name):
+        notes = {"state": State.MISSING, "error": "the staged copy is gone"}
     if not await holder.note(client.name, entry.version, notes):
         raise holder.taken()
     if notes.get("place") != OWN:
