@@ -53,6 +53,6 @@ ONCE_FAILED = {
 }
 
 
-@pytest.mark.parametrize(("name", "seed"), ONCE_FAILED, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "seed"), ONCE_FAILED, ids=str)
 def test_a_run_that_once_failed(name, seed):
     assert unbroken(name, seed) == "", ONCE_FAILED[name, seed]
