@@ -56,6 +56,7 @@ def test_hours_go_by(album, outage, virtual_time):
     assert virtual_time.now_s > 3600
 """
 INI = "[pytest]\nresilient_store = shop:make_store\npythonpath = .\naddopts = --strict-markers\n"
+PLUGINS = ("-p", "no:randomly", "-p", "resilient_store.testing.plugin")
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def run(tmp_path):
         for name, text in files.items():
             (tmp_path / name.replace("__", ".")).write_text(text)
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:randomly", *arguments],
+            [sys.executable, "-m", "pytest", *PLUGINS, *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTEST_ADDOPTS": ""},
             capture_output=True,
