@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 APPLICATION = Path(__file__).parents[2] / "examples" / "downstream"
-AT_MOST_S = 30
+AT_MOST_S = 60  # 7 s on two quiet cores; others may be at work on these
 MOST_STEPS = 10
 
 
@@ -19,7 +19,7 @@ def tested(**environment: str) -> tuple[str, bool]:
     """Run the application's own tests; return what they print and whether they pass."""
     began_s = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=1"],
         cwd=APPLICATION,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,

@@ -14,6 +14,9 @@ class PhotoShop(ResilienceStateMachine):
     def build(self):
         return open_photos()
 
+    def beginnings(self):
+        return [self.paths()]  # an original and its preview are always there
+
     @stateful.invariant()
     def only_originals_are_printed(self):
         """Print an order, after everything that happens: it never contains a preview."""
