@@ -265,8 +265,12 @@ class Store:
 
     def demand_for(self, path: str) -> Demand:
         """Return what a write of this path must reach."""
+        return self.demand_of(self.placed(path))
+
+    def demand_of(self, placed: Sequence[str]) -> Demand:
+        """Return what a write that is placed there must reach."""
         write = self.configuration.write
-        return Demand(write.min_copies or len(self.placed(path)), write.min_domains)
+        return Demand(write.min_copies or len(placed), write.min_domains)
 
     def believes_absence(self, name: str) -> bool:
         """Say whether a backend's "not found" says anything: not while it is suspect."""

@@ -80,10 +80,14 @@ class Job(Generic[T]):
         try:
             return await asyncio.wrap_future(self._future)
         except asyncio.CancelledError:
-            self._abandonment.abandoned = True
-            if dispose is not None:
-                self._future.add_done_callback(lambda done: _dispose(done, dispose))
+            self.give_up(dispose)
             raise
+
+    def give_up(self, dispose: Callable[[T], None] | None) -> None:
+        """Wait no more: the call is told, and what it still brings goes to `dispose`."""
+        self._abandonment.abandoned = True
+        if dispose is not None:
+            self._future.add_done_callback(lambda done: _dispose(done, dispose))
 
 
 _Jobs = queue.SimpleQueue[Job[Any] | None]
@@ -114,9 +118,15 @@ class DaemonPool:
         self, call: Callable[[Abandonment], T], dispose: Callable[[T], None] | None = None
     ) -> T:
         """Run a blocking call in a thread, as `Job.wait` says."""
-        if not runtime.has_threads():
-            return await runtime.in_executor(lambda: call(Abandonment()))
-        return await self.submit(call).wait(dispose)
+        if runtime.has_threads():
+            return await self.submit(call).wait(dispose)
+        job = Job(call)
+        try:
+            await runtime.in_executor(job.carry_out)
+        except asyncio.CancelledError:
+            job.give_up(dispose)
+            raise
+        return await job.wait(dispose)
 
     def submit(self, call: Callable[[Abandonment], T]) -> Job[T]:
         """Begin a blocking call in a thread."""

@@ -10,7 +10,9 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 import resilient_store as rs
+from resilient_store.backends.opening import opener
 from resilient_store.testing import Fault, Faults, FaultyFileSystem, Outage, virtual_time
+from resilient_store.testing.faulty import PrivateMemory
 
 
 @pytest.fixture
@@ -87,6 +89,19 @@ def test_it_wraps_any_filesystem(tmp_path):
     assert fs.ls(f"{tmp_path}", detail=False) == [f"{tmp_path}/cat"]
 
 
+@pytest.mark.parametrize("inner", [LocalFileSystem(), MemoryFileSystem(), None])
+def test_a_store_may_ask_of_it_what_the_wrapped_one_can_do(inner, tmp_path):
+    async def traits(filesystem):
+        family = await opener(rs.Backend(filesystem, root=str(tmp_path)), "one")()
+        await family.close()
+        return family.traits
+
+    wrapped = PrivateMemory() if inner is None else inner
+    ours = asyncio.run(traits(FaultyFileSystem(inner)))
+    assert ours == asyncio.run(traits(wrapped))
+    assert ours.exclusive_create
+
+
 def test_two_memories_share_nothing():
     one, two = FaultyFileSystem(), FaultyFileSystem()
     one.pipe_file("/cat", b"meow")
@@ -103,14 +118,14 @@ def test_two_memories_share_nothing():
         ("down", ConnectionRefusedError),
         ("throttled", OSError),
         ("denied", PermissionError),
-        ("no-answer", ConnectionResetError),
+        ("unknown", ConnectionResetError),
     ],
 )
 def test_a_fault_raises_what_a_platform_would(aws, faults, kind, error):
     for call in (lambda: aws.cat_file("/cat"), lambda: aws.pipe_file("/dog", b"woof")):
         with faults.begin(Fault(kind, "aws")), pytest.raises(error, match="aws"):
             call()
-    assert aws.exists("/dog") == (kind == "no-answer"), "only a lost answer leaves the work done"
+    assert aws.exists("/dog") == (kind == "unknown"), "only a lost answer leaves the work done"
     assert faults.met == {kind: 2}
 
 
@@ -197,6 +212,13 @@ def test_a_script_hits_single_requests(aws, faults):
     assert aws.exists("/cat")
     with pytest.raises(ConnectionRefusedError):
         aws.exists("/cat")
+    assert aws.exists("/cat")
+
+
+def test_what_was_scripted_or_planned_is_healed_as_well(aws, faults):
+    faults.script((1, Fault("down", "aws")))
+    faults.plan(Outage(Fault("down", "aws"), 0, 1000))
+    faults.heal()
     assert aws.exists("/cat")
 
 

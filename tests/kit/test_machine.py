@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fsspec.asyn
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -61,6 +62,19 @@ def test_an_honest_store_breaks_no_promise(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_state_machine_as_test(machine(kind), settings=ONCE)
     assert not list(tmp_path.iterdir()), "the rehearsal touched the application's catalog"
+
+
+def test_a_machine_that_cannot_be_built_leaves_the_clock_alone():
+    class Wrong(ResilienceStateMachine):
+        def build(self):
+            return rs.ResilientFileSystem([])
+
+    before = fsspec.asyn.loop[0]
+    with pytest.raises(rs.ConfigurationError, match="no backend"):
+        Wrong()
+    with pytest.raises(NotImplementedError, match="define `build`"):
+        type("Bare", (ResilienceStateMachine,), {})()
+    assert fsspec.asyn.loop[0] is before
 
 
 class SaysAbsent(rs.ResilientFileSystem):

@@ -55,6 +55,13 @@ def test_hours_go_by(album, outage, virtual_time):
     assert album.cat("cat.jpg") == b"meow"
     assert virtual_time.now_s > 3600
 """
+TOML = """
+[stores.large]
+backends = ["memory://one", "memory://two"]
+
+[stores.small]
+backends = [{target = "memory://three", domain = "there/now"}]
+"""
 INI = "[pytest]\nresilient_store = shop:make_store\npythonpath = .\naddopts = --strict-markers\n"
 PLUGINS = ("-p", "no:randomly", "-p", "resilient_store.testing.plugin")
 
@@ -95,6 +102,14 @@ def test_a_test_runs_once_for_every_platform_lost(run, tmp_path):
 def test_it_works_on_a_worker(run):
     done = run("-n", "1", "-k", "aws_alone", shop__py=SHOP, test_shop__py=TESTS, pytest__ini=INI)
     assert re.search(r"^aws +no +test_shop\.py::test_aws_alone_matters$", done.stdout, re.MULTILINE)
+
+
+def test_a_store_is_named_in_a_file(run):
+    ini = "[pytest]\nresilient_store = photos.toml:small\n"
+    text = "import pytest\n@pytest.mark.outage\ndef test_it(resilient_store): pass\n"
+    done = run(photos__toml=TOML, test_shop__py=text, pytest__ini=ini)
+    assert "1 passed" in done.stdout
+    assert re.search(r"^there +yes", done.stdout, re.MULTILINE)
 
 
 def test_a_project_without_a_store_is_told_what_to_set(run):

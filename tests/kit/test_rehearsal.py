@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import threading
 
 import fsspec.asyn
@@ -11,6 +13,7 @@ from hypothesis import given
 
 import resilient_store as rs
 from resilient_store.testing import claims, rehearse, strategies, virtual_time
+from resilient_store.threads import DaemonPool
 
 CONFIG = """
 [stores.photos]
@@ -79,6 +82,42 @@ def test_asynchronous_stores_run_in_virtual_time():
         fs = rehearse(over(2)).fs
         assert clock.run(story(fs)) == b"meow"
         fs.close()
+
+
+def test_what_nobody_retrieves_is_logged(caplog):
+    async def fails():
+        raise ValueError("nobody hears of it")
+
+    async def leaves_it():
+        asyncio.get_running_loop().create_task(fails())
+        await asyncio.sleep(1)
+
+    with virtual_time() as clock:
+        clock.run(leaves_it())
+        gc.collect()
+    (told,) = caplog.records
+    assert (told.name, told.levelname) == ("asyncio", "ERROR")
+    caplog.clear()
+
+
+def test_a_blocking_call_that_is_given_up_leaves_nothing_open(tmp_path):
+    pool, closed = DaemonPool("one", 1), []
+
+    async def opened():
+        await pool.run(lambda _: "a file", closed.append)
+
+    async def gives_up(after_s):
+        task = asyncio.get_running_loop().create_task(opened())
+        await asyncio.sleep(after_s)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    for seed in range(50):
+        with virtual_time(seed) as clock:
+            closed.clear()
+            given_up = clock.run(gives_up(0.005))
+            assert len(closed) <= given_up, "what a caller has got is the caller's to close"
 
 
 def test_one_seed_does_the_same_again():

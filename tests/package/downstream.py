@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 APPLICATION = Path(__file__).parents[2] / "examples" / "downstream"
-AT_MOST_S = 60  # 7 s on two quiet cores; others may be at work on these
+AT_MOST_S = 30
 MOST_STEPS = 10
 
 

@@ -55,7 +55,7 @@ def test_a_thousand_reads_in_turn_with_a_hung_backend(tmp_path):
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(1000, marks=pytest.mark.matrix)])
-def test_many_reads_at_once_with_a_hung_backend(tmp_path, count):
+def test_many_reads_at_once_with_a_hung_backend(tmp_path, count, slowness):
     async def read_all() -> list[float]:
         fs = rs.ResilientFileSystem(three(tmp_path), asynchronous=True)
         await fs._pipe_file("photo", b"bytes")
@@ -76,7 +76,7 @@ def test_many_reads_at_once_with_a_hung_backend(tmp_path, count):
     took_s = asyncio.run(read_all())
     worked_s = time.process_time() - worked_s  # all of them share one interpreter
     assert len(took_s) == count
-    assert max(took_s) < HEDGE_S + 0.5 + worked_s
+    assert max(took_s) < HEDGE_S + 0.5 * slowness + (worked_s if count > 300 else 0)
     assert len(ours()) - threads <= 3 * PLACES + 8
 
 

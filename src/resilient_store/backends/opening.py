@@ -30,6 +30,10 @@ def opener(backend: Backend, name: str) -> Callable[[], Awaitable[Family]]:
 
             return LocalFamily(folder, name, backend.max_concurrency)
         if not is_url and platform_of(type(backend.target)) is None:
+            own = getattr(backend.target, "resilient_family", None)
+            if own is not None:  # a filesystem that brings a family of its own
+                family: Family = await own(backend.root)
+                return family
             return _wrap(backend, backend.target, backend.root, name)
         pool = DaemonPool(f"{name}-open", 1)  # importing an SDK and signing in take their time
         try:
@@ -65,10 +69,6 @@ def _open(backend: Backend, name: str) -> Family:
 
 
 def _wrap(backend: Backend, filesystem: Any, root: str, name: str) -> Family:
-    own = getattr(filesystem, "resilient_family", None)
-    if own is not None:  # a filesystem that brings a family of its own
-        family: Family = own(root)
-        return family
     from fsspec.implementations.local import LocalFileSystem
     from fsspec.implementations.memory import MemoryFileSystem
 

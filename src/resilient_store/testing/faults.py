@@ -12,10 +12,12 @@ from typing import Any, Literal, Protocol, Self, TypeVar, get_args
 import attrs
 
 from resilient_store import runtime
+from resilient_store.backends.contract import ChangedError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.drive import leave_to_finish
 from resilient_store.model.domain import within
 from resilient_store.model.info import Body, ObjectInfo
+from resilient_store.testing.simulation.world import CHANGING, STORING
 
 T = TypeVar("T")
 
@@ -26,20 +28,17 @@ FaultKind = Literal[
     "throttled",  # asks for less
     "denied",  # says that we may not
     "full",  # takes no bytes
-    "no-answer",  # does the work, and breaks the connection
+    "unknown",  # does the work, and breaks the connection
     "late",  # never answers, and does the work `seconds` after the caller gave up
     "cut",  # sends half of the bytes
     "flip",  # sends one bit wrong
     "blank",  # says of its objects that they are empty
 ]
-STORING = ("put", "write", "finish", "publish")
-CHANGING = (*STORING, "delete", "abort", "mkdir", "rmdir")
-READING = ("get",)
 _ONLY: dict[str, tuple[str, ...]] = {
     "full": STORING,
-    "cut": READING,
-    "flip": READING,
-    "blank": (*READING, "info"),
+    "cut": ("get",),
+    "flip": ("get",),
+    "blank": ("get", "info"),
 }
 
 
@@ -50,7 +49,7 @@ class Fault:
     Attributes
     ----------
     kind
-        ``down``, ``hang``, ``slow``, ``throttled``, ``denied``, ``full``, ``no-answer``,
+        ``down``, ``hang``, ``slow``, ``throttled``, ``denied``, ``full``, ``unknown``,
         ``late``, ``cut``, ``flip`` or ``blank``.
     where
         A backend's name, or a failure domain with everything in it.
@@ -203,8 +202,8 @@ class Faults:
     def heal(self, where: str | None = None) -> None:
         """End every fault, or those of one backend or domain; what was lost stays lost."""
         if where is None:
-            self.active.clear()
-            self._plan.clear()
+            for faults in (self.active, self._plan, self._script):
+                faults.clear()
             return
         names = {holder.name for holder in self._named(where)}
         self.active[:] = [
@@ -294,17 +293,19 @@ async def carry_out(
     if fault.kind == "slow":
         await runtime.pause(fault.seconds)
         return await work()
-    if fault.kind == "no-answer":
+    if fault.kind == "unknown":
         await work()
         raise ConnectionResetError(errno.ECONNRESET, f"{name} broke the connection")
     if fault.kind in ("hang", "late"):
         return await _never(fault, verb, work)
-    return spoilt(fault, await work())
+    answer: T = spoilt(fault, await work())
+    return answer
 
 
 async def _never(fault: Fault, verb: str, work: Callable[[], Awaitable[T]]) -> T:
+    answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
     try:
-        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+        return await answer
     finally:
         if fault.kind == "late" and verb in CHANGING:
             leave_to_finish(_late, _land(fault.seconds, work))
@@ -316,21 +317,21 @@ _late: dict[asyncio.Task[Any], None] = {}
 async def _land(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
     """Carry out what nobody waits for any more."""
     await runtime.pause(seconds)
-    with contextlib.suppress(Exception):  # refused, and nobody hears of it
+    with contextlib.suppress(OSError, ChangedError):  # refused, and nobody hears of it
         await work()
 
 
-def spoilt(fault: Fault, answer: T) -> T:
+def spoilt(fault: Fault, answer: Any) -> Any:
     """Make bytes short or wrong, or an object empty."""
     if isinstance(answer, bytes):
-        return _spoilt_bytes(fault, answer)  # type: ignore[return-value]
+        return _spoilt_bytes(fault, answer)
     if isinstance(answer, Body):
         data = _spoilt_bytes(fault, answer.data)
         return attrs.evolve(answer, data=data, size=0 if fault.kind == "blank" else answer.size)
     if isinstance(answer, ObjectInfo) and not answer.directory:
         return attrs.evolve(answer, size=0)
     if isinstance(answer, dict) and answer.get("type") == "file":
-        return {**answer, "size": 0}  # type: ignore[return-value]
+        return {**answer, "size": 0}
     return answer
 
 

@@ -15,8 +15,8 @@ from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractBufferedFile
 
-from resilient_store.backends.contract import Family, Moves, Stored, Traits, Upload
-from resilient_store.backends.families.calling import ask, works_asynchronously
+from resilient_store.backends.contract import Family, Moves, Stored, Upload
+from resilient_store.backends.families.calling import ask
 from resilient_store.backends.families.memory import MemoryFamily
 from resilient_store.backends.opening import opener
 from resilient_store.model.info import Body, Headers, ObjectInfo
@@ -39,7 +39,7 @@ class PrivateMemory(MemoryFileSystem):
         self.store: dict[str, Any] = {}
         self.pseudo_dirs = [""]
 
-    def resilient_family(self, root: str) -> Family:
+    async def resilient_family(self, root: str) -> Family:
         """Be taken for what it is."""
         return MemoryFamily(self, root)
 
@@ -85,10 +85,10 @@ class FaultyFileSystem(AsyncFileSystem):
 
     # As a backend
 
-    def resilient_family(self, root: str) -> Family:
+    async def resilient_family(self, root: str) -> Family:
         """Be asked as the wrapped filesystem would be, and meet faults."""
         self._roots[root] = None
-        return FaultyFamily(self, Backend(self.inner, root=root))
+        return FaultyFamily(self, await opener(Backend(self.inner, root=root), self.name)())
 
     async def meet(self, verb: str, key: str, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work of one request as its fault has it."""
@@ -131,8 +131,7 @@ class FaultyFileSystem(AsyncFileSystem):
         return await self.meet(verb, path.strip("/"), ask)
 
     async def _inner(self, method: str, *arguments: Any, **options: Any) -> Any:
-        is_async = works_asynchronously(self.inner)
-        return await ask(self.inner, self._pool, method, arguments, options, is_async=is_async)
+        return await ask(self.inner, self._pool, method, arguments, options)
 
     async def _info(self, path: str, **options: Any) -> dict[str, Any]:
         found: dict[str, Any] = await self._call("info", "info", path, **options)
@@ -251,23 +250,13 @@ def _write_file(local: str, data: bytes) -> None:
 class FaultyFamily:
     """The wrapped filesystem's own family, each of whose requests meets faults."""
 
-    def __init__(self, filesystem: FaultyFileSystem, backend: Backend) -> None:
+    def __init__(self, filesystem: FaultyFileSystem, family: Family) -> None:
         self._fs = filesystem
-        self._open = opener(backend, filesystem.name)
-        self._family: Family | None = None
-        own = isinstance(backend.target, PrivateMemory)
-        self.traits: Traits = MemoryFamily.traits if own else _WEAKEST
-
-    async def opened(self) -> Family:
-        """Open what is wrapped, in the running loop."""
-        if self._family is None:
-            self._family = await self._open()
-            self.traits = self._family.traits
-        return self._family
+        self._family = family
+        self.traits = family.traits
 
     async def _meet(self, verb: str, key: str, work: Callable[[Family], Awaitable[T]]) -> T:
-        family = await self.opened()
-        return await self._fs.meet(verb, key, lambda: work(family))
+        return await self._fs.meet(verb, key, lambda: work(self._family))
 
     async def info(self, key: str) -> ObjectInfo:
         """Say what lies at the key."""
@@ -343,13 +332,11 @@ class FaultyFamily:
 
     async def close(self) -> None:
         """Close what is wrapped."""
-        if self._family is not None:
-            await self._family.close()
+        await self._family.close()
 
     def drop(self) -> None:
         """Drop what is wrapped."""
-        if self._family is not None:
-            self._family.drop()
+        self._family.drop()
 
 
 class _FaultyUpload:
@@ -366,8 +353,3 @@ class _FaultyUpload:
 
     async def abort(self) -> None:
         await self._fs.meet("abort", self._key, self._upload.abort)
-
-
-_WEAKEST = Traits(
-    exclusive_create=None, conditional_delete=False, directories=True, creates_whole=False
-)

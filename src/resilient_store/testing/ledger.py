@@ -9,7 +9,6 @@ from resilient_store.model.domain import platform as platform_of
 from resilient_store.model.result import ReadResult
 from resilient_store.testing.promised import Claims, claims
 from resilient_store.testing.rehearsal import Rehearsal
-from resilient_store.testing.strategies import derivatives_of
 
 T = TypeVar("T")
 Held = frozenset[bytes | None]
@@ -57,7 +56,7 @@ class Ledger:
 
     def has_evidence(self, path: str) -> bool:
         """Say whether a derivative is, or may be, there: then its original once was (P5)."""
-        return any(self.held(derived) != {None} for derived in derivatives_of(self.fs, path))
+        return any(self.held(derived) != {None} for derived in self.fs.store.derivatives(path))
 
     # What must be so
 
@@ -77,7 +76,7 @@ class Ledger:
                 self.broken("P2 to P4", f"these bytes are not the object's: {result.data!r}")
             return
         derived = result.derivative or ""
-        if derived not in derivatives_of(self.fs, path):
+        if derived not in self.fs.store.derivatives(path):
             self.broken("P5", f"{derived!r} is no derivative of it")
         if result.data not in self.held(derived):
             self.broken("P2 to P4", f"these bytes are not the derivative's: {result.data!r}")

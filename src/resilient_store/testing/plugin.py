@@ -144,7 +144,7 @@ def _target(config: pytest.Config) -> Any:
         raise pytest.UsageError(
             f"no store to rehearse: set `{INI}` in pytest's configuration to a file "
             '("photos.toml") or to what builds the store ("myapp.storage:make_store"), or '
-            "override the fixture resilient_store_target"
+            "override the fixture resilient_store_target (and give `outage` its lose=[...])"
         )
     if ".toml" in said:
         return str(config.rootpath / said)
@@ -158,14 +158,20 @@ def _target(config: pytest.Config) -> Any:
 def _rehearsed(target: Any) -> Rehearsal:
     from resilient_store.testing.rehearsal import rehearse
 
-    if not isinstance(target, str):
-        return rehearse(target)
-    file, _, name = target.partition(".toml:")
-    return rehearse(f"{file}.toml" if name else file, name=name or None)
+    return rehearse(*_divided(target))
+
+
+def _divided(target: Any) -> tuple[Any, str | None]:
+    """Divide ``photos.toml:store`` into the file and the store's name in it."""
+    if isinstance(target, str) and ".toml:" in target:
+        file, _, name = target.rpartition(":")
+        return file, name
+    return target, None
 
 
 def _each(config: pytest.Config) -> list[tuple[str, ...]]:
     from resilient_store.model.domain import platforms
+    from resilient_store.testing.rehearsal import as_built
 
-    store = _rehearsed(_target(config)).fs.store
-    return [(platform,) for platform in platforms(store.clients, store.domains)]
+    configuration = as_built(*_divided(_target(config))).store.configuration
+    return [(one,) for one in platforms(configuration.names, configuration.domains)]

@@ -8,11 +8,8 @@ import attrs
 
 from resilient_store.filesystem import ResilientFileSystem
 from resilient_store.model.domain import platform, platforms
-from resilient_store.policies import DegradedRead
-from resilient_store.protocol.write import Demand
+from resilient_store.model.pattern import Pattern
 from resilient_store.store import Store
-
-EVERY_PATH = "every path"
 
 
 @attrs.frozen(kw_only=True)
@@ -91,23 +88,23 @@ def claims(fs: ResilientFileSystem) -> Claims:
     return Claims(
         _claim(store, platform, pattern, placed)
         for platform in lost
-        for pattern, placed in _groups(store)
+        for pattern, placed in _groups(store).items()
     )
 
 
-def _groups(store: Store) -> Iterator[tuple[str, tuple[str, ...]]]:
-    placements = store.configuration.placements
-    for placement in placements:
-        yield placement.pattern, tuple(n for n in store.writable if n in placement.backends)
-    yield "every other path" if placements else EVERY_PATH, store.writable
+def _groups(store: Store) -> dict[str, tuple[str, ...]]:
+    """Return which backends hold what; the first pattern that matches a path counts."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for placement in store.configuration.placements:
+        placed = tuple(n for n in store.writable if n in placement.backends)
+        groups.setdefault(placement.pattern, placed)
+    groups["every other path" if groups else "every path"] = store.writable
+    return groups
 
 
 def _pattern_of(store: Store, path: str) -> str:
-    placements = store.configuration.placements
-    for placement in placements:
-        if placement.matches(path):
-            return placement.pattern
-    return "every other path" if placements else EVERY_PATH
+    matching = (p.pattern for p in store.configuration.placements if p.matches(path))
+    return next(matching, list(_groups(store))[-1])
 
 
 def _claim(store: Store, lost: str, pattern: str, placed: tuple[str, ...]) -> Claim:
@@ -117,15 +114,10 @@ def _claim(store: Store, lost: str, pattern: str, placed: tuple[str, ...]) -> Cl
         lost=lost,
         pattern=pattern,
         reads=reads,
-        writes=_demand(store, placed).is_met(set(left), store.domains),
+        writes=store.demand_of(placed).is_met(set(left), store.domains),
         deletes=store.catalog is not None,
         derivatives=() if reads else tuple(_standing_in(store, lost, pattern)),
     )
-
-
-def _demand(store: Store, placed: tuple[str, ...]) -> Demand:
-    write = store.configuration.write
-    return Demand(write.min_copies or len(placed), write.min_domains)
 
 
 def _left(store: Store, lost: str, placed: tuple[str, ...]) -> tuple[str, ...]:
@@ -134,7 +126,7 @@ def _left(store: Store, lost: str, placed: tuple[str, ...]) -> tuple[str, ...]:
 
 def _is_read_without(store: Store, lost: str, placed: tuple[str, ...]) -> bool:
     """Say whether whatever was acknowledged has a copy on another platform."""
-    demand = _demand(store, placed)
+    demand = store.demand_of(placed)
     gone = len(placed) - len(_left(store, lost, placed))
     return demand.copies > gone or demand.platforms > 1
 
@@ -148,12 +140,11 @@ def _standing_in(store: Store, lost: str, pattern: str) -> Iterator[str]:
             continue
         for text in derived:
             group = _pattern_of(store, _example(text))
-            if _is_read_without(store, lost, dict(_groups(store))[group]):
+            if _is_read_without(store, lost, _groups(store)[group]):
                 yield text
 
 
 def _example(pattern: str) -> str:
     """Return a path that a pattern matches."""
-    rule = DegradedRead({pattern: ["x"]})
-    ((original, _),) = rule._compiled
-    return original.fill(dict.fromkeys(original.fields, "x"))
+    compiled = Pattern(pattern)
+    return compiled.fill(dict.fromkeys(compiled.fields, "x"))

@@ -13,7 +13,6 @@ from resilient_store.catalog.opening import database_at
 from resilient_store.config import TIMES, read_config
 from resilient_store.filesystem import ResilientFileSystem
 from resilient_store.policies import Backend
-from resilient_store.store import Configuration
 from resilient_store.testing.faults import Faults
 from resilient_store.testing.faulty import FaultyFileSystem
 
@@ -59,8 +58,8 @@ class Rehearsal:
 
 def rehearse(
     store: ResilientFileSystem | str | os.PathLike[str],
-    *,
     name: str | None = None,
+    *,
     faults: Faults | None = None,
 ) -> Rehearsal:
     """Build a store again with backends in memory, to try what it does when platforms fail.
@@ -95,7 +94,8 @@ def rehearse(
     'memory-gcp'
     """
     faults = Faults() if faults is None else faults
-    cls, configuration = _built(store, name)
+    built = as_built(store, name)
+    configuration = built.store.configuration
     stand_ins = {
         backend: FaultyFileSystem(faults=faults, name=backend, domain=domain)
         for backend, domain in configuration.domains.items()
@@ -113,12 +113,13 @@ def rehearse(
     options: dict[str, Any] = {option: getattr(configuration, option) for option in _AS_THEY_ARE}
     if configuration.catalog is not None:
         options["catalog"] = database_at(Location(kind="sqlite", shown="the rehearsed catalog"))
-    return Rehearsal(cls(backends, **options), faults, stand_ins)
+    return Rehearsal(type(built)(backends, **options), faults, stand_ins)
 
 
-def _built(
-    store: ResilientFileSystem | str | os.PathLike[str], name: str | None
-) -> tuple[type[ResilientFileSystem], Configuration]:
-    if not isinstance(store, ResilientFileSystem):
-        store = ResilientFileSystem(**read_config(store, name, secrets_needed=False))
-    return type(store), store.store.configuration
+def as_built(
+    store: ResilientFileSystem | str | os.PathLike[str], name: str | None = None
+) -> ResilientFileSystem:
+    """Return the store, or build the one that a file describes, without what is secret in it."""
+    if isinstance(store, ResilientFileSystem):
+        return store
+    return ResilientFileSystem(**read_config(store, name, secrets_needed=False))

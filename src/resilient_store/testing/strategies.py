@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from resilient_store.filesystem import ResilientFileSystem
 from resilient_store.model.path import problem
 from resilient_store.model.pattern import Pattern
-from resilient_store.policies import DegradedRead
 from resilient_store.testing.faults import Fault, FaultKind, Outage
 
 # What some platform, disk or URL reads in another way than as a plain letter.
@@ -155,9 +154,3 @@ _BREAKS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
     lambda _: {"backends": ["nosuch://bucket"]},
     lambda _: {"wrte": {}},
 )
-
-
-def derivatives_of(fs: ResilientFileSystem, path: str) -> tuple[str, ...]:
-    """Return what may stand in for a path."""
-    degraded: DegradedRead | None = fs.store.configuration.degraded
-    return () if degraded is None else degraded.derivatives(path)

@@ -17,11 +17,11 @@ async def ask(
     method: str,
     arguments: Sequence[Any],
     options: Mapping[str, Any],
-    *,
-    is_async: bool,
 ) -> Any:
     """Call a filesystem's method: its coroutine where it has one, else in a thread of the pool."""
-    coroutine = getattr(filesystem, f"_{method}", None) if is_async else None
+    coroutine = None
+    if works_asynchronously(filesystem):
+        coroutine = getattr(filesystem, f"_{method}", None)
     if coroutine is None:
         run = getattr(filesystem, method)
         return await pool.run(lambda _: run(*arguments, **options))

@@ -324,7 +324,7 @@ class GenericFamily:
         )
 
     async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        return await ask(self._fs, self._pool, method, arguments, options, is_async=self._is_async)
+        return await ask(self._fs, self._pool, method, arguments, options)
 
     async def run(self, call: Any) -> Any:
         """Run a blocking call in this backend's own threads."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ import fsspec.asyn
 from resilient_store.testing.simulation.loop import SimulatedLoop, _Running
 
 T = TypeVar("T")
+
+logger = logging.getLogger("asyncio")
 
 
 class InlineLoop(SimulatedLoop):
@@ -61,6 +64,10 @@ class InlineLoop(SimulatedLoop):
             while not all(task.done() for task in begun):
                 self._step(None)
         return handle
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Log a complaint, as every loop does: here nobody looks at what is kept."""
+        logger.error("%s", context.get("message"), exc_info=context.get("exception"))
 
 
 class VirtualTime:

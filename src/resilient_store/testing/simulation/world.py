@@ -251,7 +251,7 @@ class SimulatedFileSystem:
         self.disk = disk
         self._fs_token = disk.name
 
-    def resilient_family(self, root: str) -> Family:
+    async def resilient_family(self, root: str) -> Family:
         """Open the disk; its root is the disk itself."""
         if root:
             raise ValueError("a simulated disk has no root but its own")
