@@ -63,7 +63,7 @@ def laws(session: nox.Session) -> None:
     if session.posargs:
         run(session, "pytest", *session.posargs)
         return
-    measured(session, "laws", "-m", "pytest", *two_workers(), "tests/laws")
+    measured(session, "laws", "-m", "pytest", *workers(2), "tests/laws")
     include = ",".join(f"*/resilient_store/{part}" for part in PURE)
     data = f"--data-file={data_file('laws')}"
     run(session, "coverage", "report", data, f"--include={include}", "--fail-under=100")
@@ -71,13 +71,13 @@ def laws(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run every other test, two at a time: `nox -s tests -- tests/io -k hedge` picks some."""
+    """Run every other test, three at a time: `nox -s tests -- tests/io -k hedge` picks some."""
     prepare(session)
     if session.posargs:
         run(session, "pytest", *session.posargs)
         return
     run(session, "pytest", "-p", "no:xdist", CLOCKS)
-    run(session, "pytest", *two_workers(), *fixed_order(), *left_out(*NOT_PYTEST_TESTS, CLOCKS))
+    run(session, "pytest", *workers(3), *fixed_order(), *left_out(*NOT_PYTEST_TESTS, CLOCKS))
 
 
 @nox.session(venv_backend="none")
@@ -119,7 +119,7 @@ def matrix(session: nox.Session) -> None:
     prepare(session)
     every = ("-m", "", "--timeout=3600", *session.posargs)
     run(session, "pytest", *every, "-p", "no:xdist", CLOCKS)
-    others = (*every, *two_workers(), *left_out(CLOCKS))
+    others = (*every, *workers(2), *left_out(CLOCKS))
     run(session, "pytest", *others, env={"HYPOTHESIS_PROFILE": "matrix"})
     seeds = ("--seeds", str(SEEDS_IN_MATRIX))
     run(session, "python", "-m", "resilient_store.testing.simulation", *seeds)
@@ -129,7 +129,7 @@ def matrix(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """Run the tests once more, and say which lines they miss: twice as slow where they play."""
     prepare(session)
-    measured(session, "tests", "-m", "pytest", *two_workers(), *left_out(CLOCKS))
+    measured(session, "tests", "-m", "pytest", *workers(2), *left_out(CLOCKS))
     run(session, "coverage", "report", f"--data-file={data_file('tests')}", "--fail-under=95")
 
 
@@ -240,9 +240,9 @@ def left_out(*paths: str) -> list[str]:
     return [f"--ignore={path}" for path in paths]
 
 
-def two_workers() -> tuple[str, ...]:
-    """Return what makes pytest use two cores."""
-    return ("-n", "2", "--dist", "worksteal")
+def workers(count: int) -> tuple[str, ...]:
+    """Return what makes pytest use two cores: a third worker, where tests wait for servers."""
+    return ("-n", str(count), "--dist", "worksteal")
 
 
 def fixed_order() -> tuple[str, ...]:

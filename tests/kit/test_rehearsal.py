@@ -100,6 +100,25 @@ def test_what_nobody_retrieves_is_logged(caplog):
     caplog.clear()
 
 
+def test_what_still_runs_ends_with_the_clock():
+    ended = []
+
+    async def goes_on():
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(1)
+            ended.append(True)
+
+    async def leaves_it():
+        asyncio.get_running_loop().create_task(goes_on())
+        await asyncio.sleep(1)
+
+    with virtual_time() as clock:
+        clock.run(leaves_it())
+    assert ended
+
+
 def test_a_blocking_call_that_is_given_up_leaves_nothing_open(tmp_path):
     pool, closed = DaemonPool("one", 1), []
 

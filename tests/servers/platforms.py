@@ -70,7 +70,11 @@ class Platform:
         self.server.end()
 
     def heal(self) -> None:
-        """Undo what a test has done: the server answers, the proxy passes and has seen nothing."""
+        """Undo what a test has done: the server answers, the proxy passes and has seen nothing.
+
+        Connections are reset: a plain client that a test made keeps its own until it is collected.
+        """
+        self.proxy.set("pass", drop=True)
         self.proxy.reset()
         self.server.heal()
 

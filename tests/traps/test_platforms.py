@@ -17,7 +17,7 @@ import resilient_store as rs
 from resilient_store.backends.health import Health
 from tests.servers import canaries
 from tests.servers.subjects import PREFIX, backend
-from tests.servers.waiting import until
+from tests.servers.waiting import until, warm_up
 
 MIB = 1024 * 1024
 DATA = bytes(range(256)) * 400
@@ -221,6 +221,7 @@ def test_no_credential_is_in_what_is_raised_logged_or_printed(platform, bucket, 
     states, said = [], []
     limited = one(platform, bucket, timeout=1.5)
     with rs.ResilientFileSystem([limited], on_backend_state=states.append) as fs:
+        warm_up(fs)
         fs.write("photo", DATA)
         calls = (
             *(lambda: fs.read("photo"), lambda: fs.info("photo"), lambda: fs.ls("")),

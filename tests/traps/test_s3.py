@@ -15,7 +15,7 @@ import pytest
 import resilient_store as rs
 from resilient_store.backends import upload
 from tests.servers.subjects import backend
-from tests.servers.waiting import until
+from tests.servers.waiting import until, warm_up
 
 MIB = 1024 * 1024
 DATA = bytes(range(256)) * 400
@@ -118,7 +118,7 @@ def test_nothing_ever_creates_a_bucket(s3, bucket, fs):
 def test_p6_a_read_sends_no_more_requests_than_it_says(s3, bucket, mode, how, most):
     s3.write(bucket, "in/side/photo", DATA)
     with rs.ResilientFileSystem([one(s3, bucket, timeout=2.0)]) as fs:
-        fs.exists("warm")
+        warm_up(fs)
         s3.proxy.reset()
         s3.proxy.set(mode, **how)
         began_s = time.monotonic()
@@ -131,7 +131,7 @@ def test_p6_a_read_sends_no_more_requests_than_it_says(s3, bucket, mode, how, mo
 def test_p6_slow_down_is_not_answered_with_more(s3, bucket):
     s3.write(bucket, "in/side/photo", DATA)
     with rs.ResilientFileSystem([one(s3, bucket)]) as fs:
-        fs.exists("warm")
+        warm_up(fs)
         s3.proxy.reset()
         s3.proxy.set("status", code=503)
         for _ in range(100):
@@ -194,7 +194,7 @@ def test_parts_of_a_write_that_raised_are_aborted(s3, bucket, fs, after):
 def test_parts_of_a_write_that_timed_out_are_aborted(monkeypatch, s3, bucket, at):
     monkeypatch.setattr(upload, "RATE_BYTES_PER_S", 100 * MIB)
     with rs.ResilientFileSystem([one(s3, bucket, timeout=1.0, stall_timeout=2.0)]) as fs:
-        fs.exists("warm")
+        warm_up(fs)
         s3.proxy.set("swallow", match=at)
         with pytest.raises(rs.InsufficientCopiesError):
             fs.write("large", (os.urandom(MIB) for _ in range(20)))

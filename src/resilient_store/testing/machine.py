@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Any
@@ -105,6 +106,7 @@ class ResilienceStateMachine(RuleBasedStateMachine):
         sizes = sorted({1, 2, len(self.platforms)} & set(range(len(self.platforms) + 1)))
         self.losses = [list(lost) for n in sizes for lost in combinations(self.platforms, n)]
         self.destroyed: list[str] = []
+        self._around = sys.exception()  # what Hypothesis may be handling meanwhile
 
     @property
     def away(self) -> list[str]:
@@ -246,6 +248,15 @@ class ResilienceStateMachine(RuleBasedStateMachine):
         self.clock.advance(WELL_AGAIN_S)
 
     @precondition(lambda machine: not machine.ledger.away)
+    @rule(platforms=SOME_PLATFORMS, how=st.sampled_from(AWAY_AS), path=PATHS, data=CONTENTS)
+    def has_a_bad_day(self, platforms: list[str], how: FaultKind, path: str, data: bytes) -> None:
+        """Platforms fail, somebody writes and reads, and they return."""
+        self.go_away(platforms, how)
+        self.writes(path, data)
+        self.reads(path)
+        self.all_return()
+
+    @precondition(lambda machine: not machine.ledger.away)
     @rule(platform=PLATFORMS)
     def is_destroyed(self, platform: str) -> None:
         """Take a platform away for ever, with all that it held."""
@@ -272,12 +283,41 @@ class ResilienceStateMachine(RuleBasedStateMachine):
             self.ledger.broken("P7", f"repair ends in {outcome!r}")
 
     def teardown(self) -> None:
-        """Close the store, and give the real clock back."""
+        """Try every bad day on what is left, close the store, give the real clock back."""
         try:
+            if sys.exception() is self._around:  # else a failure is on its way already
+                self._has_bad_days()
             self.faults.heal()
             self.fs.close()
         finally:
             self._until_teardown.close()
+
+    def _has_bad_days(self) -> None:
+        """Look at everything: as it is, when all is well again, and without some platforms."""
+        self._looks_at_everything()
+        if len(self.ledger.away) > len(self.destroyed):
+            self.all_return()
+            self._looks_at_everything()
+        for lost in self.losses:
+            if not set(lost) & set(self.destroyed):
+                with self._told_if_broken():
+                    self.go_away(lost, "down")
+                    self._looks_at_everything()
+                    self.all_return()
+
+    def _looks_at_everything(self) -> None:
+        for path in self.ledger.known:
+            with self._told_if_broken():
+                self.reads(path)
+        with self._told_if_broken():
+            self._lists()
+
+    @contextlib.contextmanager
+    def _told_if_broken(self) -> Iterator[None]:
+        """Keep in the story only what breaks a promise: nothing else shortens what is told."""
+        length = len(self.ledger.story)
+        yield
+        del self.ledger.story[length:]
 
 
 @contextlib.contextmanager

@@ -95,6 +95,15 @@ class VirtualTime:
         """Run a coroutine to its end, for stores that are asynchronous."""
         return self.loop.run_until_complete(coroutine)
 
+    def end(self) -> None:
+        """Cancel what still runs, wait for it, and close the loop."""
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        if left:
+            self.loop.run_until_complete(asyncio.wait(left))
+        self.loop.close()
+
 
 @contextlib.contextmanager
 def virtual_time(seed: int = 0) -> Iterator[VirtualTime]:
@@ -124,4 +133,4 @@ def virtual_time(seed: int = 0) -> Iterator[VirtualTime]:
         yield clock
     finally:
         holder[0] = before
-        clock.loop.close()
+        clock.end()
