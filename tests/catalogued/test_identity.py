@@ -40,7 +40,9 @@ def identity_file(shop, name):
 def test_every_backend_carries_the_stores_identity(fs, shop):
     fs.write(CAT, ONE)
     said = [json.loads(identity_file(shop, name).read_bytes()) for name in NAMES]
-    assert said == [{"store": store_state(fs).identity, "epoch": 0}] * 3
+    mine = {"store": store_state(fs).identity, "epoch": 0}
+    assert [one | mine for one in said] == said
+    assert len({one["check"] for one in said}) == 1
 
 
 def test_building_a_store_asks_nobody_and_makes_nothing(shop):
@@ -128,6 +130,38 @@ def test_an_identity_that_nobody_of_ours_wrote_is_another_stores(shop, content):
     with pytest.raises(rs.StoreIdentityError, match="gcp"):
         shop.open().write(CAT, ONE)
     assert shop.read_behind("gcp", ".resilient/store.json") == content
+
+
+DAMAGES = {
+    "a bit flips": lambda data: bytes([data[20] ^ 1]).join([data[:20], data[21:]]),
+    "the epoch's digit flips": lambda data: data.replace(b'"epoch": 0', b'"epoch": 1'),
+    "cut short": lambda data: data[:30],
+    "emptied": lambda data: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_p5_a_damaged_identity_is_one_backends_trouble(fs, shop, damage):
+    fs.write(CAT, ONE)
+    shop.leave(fs)
+    behind = shop.read_behind("gcp", ".resilient/store.json")
+    shop.put_behind("gcp", ".resilient/store.json", DAMAGES[damage](behind))
+    again = shop.open(write=rs.WriteToAll(min_copies=2))
+    assert again.cat(CAT) == ONE
+    assert "gcp" in again.write(CAT, TWO).pending
+    rs.rejoin(again, "gcp")
+    converge(again)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, TWO)
+
+
+def test_an_identity_of_the_first_release_is_taken(fs, shop):
+    fs.write(CAT, ONE)
+    shop.leave(fs)
+    for name in NAMES:
+        plain = json.loads(shop.read_behind(name, ".resilient/store.json"))
+        del plain["check"]
+        shop.put_behind(name, ".resilient/store.json", json.dumps(plain).encode())
+    assert not shop.open().write(CAT, TWO).pending
 
 
 # A backend that has lost its identity

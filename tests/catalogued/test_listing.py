@@ -27,6 +27,7 @@ from tests.catalogued.stage import (
 
 PATHS = [CAT, "originals/2024/bird.jpg", DOG, "thumbs/cat.jpg"]
 FOUND = sorted(PATHS)
+BIRD = "originals/2024/bird.jpg"
 
 
 @pytest.fixture
@@ -262,6 +263,32 @@ def test_p3_a_creation_that_failed_is_not_discovered(old, shop):
     time.sleep(PAUSE_S)
     converge(old)
     assert [shop.read_behind(name, "new") for name in NAMES] == [None] * 3
+
+
+@pytest.fixture
+def busy(old, monkeypatch):
+    """Let a change be under way at a path that only one disk knows, and at one that is no object."""
+
+    async def hidden(_):
+        return {BIRD, "nothing"}
+
+    old.exists("nothing")
+    monkeypatch.setattr(old.store.known, "hidden", hidden)
+    return old
+
+
+def test_p5_an_object_that_no_catalog_knows_is_listed_while_somebody_changes_it(busy, shop):
+    assert BIRD in busy.find("")
+    assert "nothing" not in busy.find("")
+    assert busy.ls("originals/2024", detail=False) == [BIRD]
+
+
+def test_p5_what_a_change_left_or_not_is_told_by_everybody_or_not_at_all(busy, shop):
+    shop.lose("azure")
+    with pytest.raises(rs.BackendsUnavailableError):
+        busy.find("")
+    assert BIRD in busy.find("", partial=True)
+    assert "azure" in busy.ls("originals/2024", partial=True, detail=False).missing_backends
 
 
 @pytest.mark.parametrize("call", ["page", "state", "present", "hidden"])

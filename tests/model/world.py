@@ -140,8 +140,8 @@ class Model:
         self.loop.resilient_runtime.run_blocking = self._catalog_call  # type: ignore[attr-defined]
         self.world = World(seed)
         self.budget = dict(budget)
-        self.names = tuple("ab"[:backends])
-        self.disks = {n: ModelDisk(self, n, conditions=conditions) for n in self.names}
+        self.names = tuple("abc"[:backends])
+        self.disks = {name: self.disk(name, conditions=conditions) for name in self.names}
         self.down_until_s = dict.fromkeys(self.names, 0.0)
         self.lates: list[Late] = []
         self.trace: list[str] = []
@@ -150,7 +150,8 @@ class Model:
         self.truths: dict[str, list[tuple[float, bytes | None]]] = {path: [] for path in paths}
         self.contents: dict[str, bytes] = {}
         self.foreign: list[tuple[str, bytes]] = []
-        self.excused: set[str] = set()
+        self.excused: set[str] = set()  # what they held may be gone
+        self.spoilt: set[str] = set()  # they handed out what is wrong, so replicas count as bad
         self.gone_back: list[str] = []
         self.min_copies = 1
         self.over = False
@@ -163,6 +164,10 @@ class Model:
         self.database = SqlDatabase(self._driver)
         self.database.prepare()
         self._versions = dict.fromkeys(paths, 0)
+
+    def disk(self, name: str, *, conditions: bool) -> ModelDisk:
+        """Make a backend."""
+        return ModelDisk(self, name, conditions=conditions)
 
     # Chance
 
@@ -289,7 +294,7 @@ class Model:
         except (OSError, ChangedError) as error:
             said = f"is refused: {type(error).__name__}"
         self.say(f"LATE {late.verb} {late.key} @{late.disk} {said}")
-        self.check()
+        self.check(late.key)
 
     def after_commit(self) -> None:
         """Let those land that wait for a commit."""
@@ -357,9 +362,14 @@ class Model:
         found = self.disks[name].objects.get(key)
         return None if found is None else found.data
 
-    def check(self) -> None:
-        """Check what must hold at every moment (P1, and foreign bytes are never destroyed)."""
-        for path in self.paths:
+    def check(self, key: str = "") -> None:
+        """Check what must hold at every moment (P1, and foreign bytes are never destroyed).
+
+        Of a single path, where a request for its own key or a staged one is all that happened.
+        """
+        for path in [key.rpartition("/")[2]] if key else self.paths:
+            if path not in self.paths:
+                continue
             record = self.record(path)
             entry = record.present
             if entry is not None and entry.content is not None and entry.content.kind == "chunked":
@@ -385,7 +395,8 @@ class Model:
         if not lying and len(self.excused) < self.min_copies:
             self.fail(f"P1: {data!r} is on no backend")
         theirs = data in [foreign for _, foreign in self.foreign]  # adopted as it lay there
-        if good < self.min_copies - len(self.excused) and not theirs:
+        bad = len(self.excused | self.spoilt)
+        if good < self.min_copies - bad and not theirs:
             self.fail(f"P1: {good} good copies, acknowledged with {self.min_copies}")
 
     def window(self, start_s: float, end_s: float, path: str = PATH) -> list[bytes | None]:
@@ -483,7 +494,7 @@ class ModelFamily(SimulatedFamily):
         else:
             model.say(f"{verb} {key} @{disk.name}: ok")
         finally:
-            model.check()
+            model.check(key)
         if verb in ("put", "finish") and model.spend("dup", 0.3):
             model.say(f"{verb} {key} @{disk.name}: sent twice")
             model.keep_late(disk.name, verb, key, work)

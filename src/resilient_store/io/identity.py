@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 
 import attrs
@@ -30,23 +31,34 @@ THREE_WAYS = (
 
 @attrs.frozen
 class Identity:
-    """What ``.resilient/store.json`` says."""
+    """What ``.resilient/store.json`` says; `store` is empty where it cannot be read."""
 
     store: str
     epoch: int = 0
 
+    @property
+    def check(self) -> str:
+        """Return what tells the file from one with a wrong bit: no family may have a checksum."""
+        return hashlib.blake2b(f"{self.store} {self.epoch}".encode(), digest_size=8).hexdigest()
+
     def encode(self) -> bytes:
         """Return the file."""
-        return json.dumps({"store": self.store, "epoch": self.epoch}).encode()
+        plain = {"store": self.store, "epoch": self.epoch, "check": self.check}
+        return json.dumps(plain).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Identity:
-        """Read the file; what nobody of ours wrote is another store's."""
+        """Read the file; the first release wrote it without a check."""
         try:
             plain = json.loads(data)
-            return cls(str(plain["store"]), int(plain["epoch"]))
+            found = cls(str(plain["store"]), int(plain["epoch"]))
+            is_whole = plain.get("check", found.check) == found.check
         except (ValueError, KeyError, TypeError):
-            return cls("unreadable")
+            return _UNREADABLE
+        return found if is_whole else _UNREADABLE
+
+
+_UNREADABLE = Identity("")
 
 
 async def read_identity(family: Family) -> Identity | None:
@@ -91,7 +103,8 @@ async def admit(
     StoreIdentityError
         It is another store's.
     RootMissingError
-        It has lost its identity, or went back in time: nothing it says counts until `rejoin`.
+        It has lost its identity, or that is damaged, or it went back in time: nothing it says
+        counts until `rejoin`.
     """
     try:
         state = await catalog.state()
@@ -103,6 +116,8 @@ async def admit(
             return False
         raise RootMissingError from None
     row = BackendRow(name=client.name) if state is None else state.backend(client.name)
+    if found == _UNREADABLE and row.met:  # damaged: one backend's trouble, and not the store's
+        raise RootMissingError
     if found is not None and (state is None or found.store != state.identity):
         raise StoreIdentityError(f"backend {client.name} belongs to another store: {THREE_WAYS}")
     if row.met:

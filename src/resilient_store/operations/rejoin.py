@@ -111,13 +111,15 @@ async def _taken_back(store: Store, client: BackendClient) -> int:
 
 
 async def _check(client: BackendClient, state: StoreState) -> int:
-    """Return the epoch that the backend carries; -1 where it carries no identity any more."""
+    """Return the epoch that the backend carries; -1 where it carries no whole identity any more."""
     reply = await client.get(KEY)
     if reply.value is None and reply.outcome is not Outcome.NOT_FOUND:
         raise BackendsUnavailableError("", [reply])
     if reply.value is None:
         return -1
     found = Identity.decode(reply.value.data)
+    if not found.store and state.backend(client.name).met:
+        return -1
     if found.store != state.identity:
         raise StoreIdentityError(f"backend {client.name} belongs to another store: {THREE_WAYS}")
     return found.epoch

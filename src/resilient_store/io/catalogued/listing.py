@@ -10,17 +10,22 @@ from typing import Any, TypeVar
 import attrs
 
 from resilient_store.catalog.contract import CatalogDownError, Summary
+from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
 from resilient_store.io.catalogued.holder import unavailable
-from resilient_store.io.catalogued.objects import listed
+from resilient_store.io.catalogued.objects import described, known, listed
+from resilient_store.io.drive import each
 from resilient_store.io.entries import entry
 from resilient_store.io.listing import list_union
+from resilient_store.model.outcome import Outcome
 from resilient_store.model.path import above, is_hidden
 from resilient_store.model.result import Listing
+from resilient_store.model.state import Record
 from resilient_store.protocol.listing import best
 from resilient_store.store import Store
 
 PAGE = 1000
 LONG_PAGE = 10_000
+LOOK_UP_AT_ONCE = 16
 _LAST = "\U0010ffff"  # after every character that a path may hold
 
 T = TypeVar("T")
@@ -183,12 +188,13 @@ async def _united(
     believed = {
         key: {name: info for name, info in words.items() if not store.came_back(name)}
         for key, words in merged.entries.items()
+        if key and not is_hidden(key) and key not in found
     }
-    entries = {
-        key: entry(key, *best(words))
-        for key, words in believed.items()
-        if key and words and not is_hidden(key) and key not in hidden and key not in found
-    }
+    shown = {key: best(words) for key, words in believed.items() if words}
+    doubtful = [key for key, (_, info) in shown.items() if key in hidden and not info.directory]
+    told = await _looked_up(store, doubtful, partial=partial)
+    entries = {key: entry(key, *word) for key, word in shown.items() if key not in doubtful}
+    entries |= told.entries
     folders = {folder for key in (*found, *entries) for folder in _folders(key)}
     kept = {
         name: info
@@ -196,4 +202,23 @@ async def _united(
         if info["type"] != "directory" or not recursive or name in folders
     }
     both = {**kept, **found}
-    return Listed(dict(sorted(both.items())), merged.missing)
+    missing = tuple(dict.fromkeys((*merged.missing, *told.missing)))
+    return Listed(dict(sorted(both.items())), missing)
+
+
+async def _looked_up(store: Store, paths: list[str], *, partial: bool) -> Listed:
+    """Look each path up at which a backend shows what a change may have left, or an object (R14).
+
+    Somebody's change is under way there, or has failed, or deleted the object: what lies there is
+    told from an object in the same way as by whoever reads it.
+    """
+    entries, missing = {}, []
+    calls = [functools.partial(known, store, path) for path in paths]
+    for path, one in zip(paths, await each(calls, LOOK_UP_AT_ONCE), strict=True):
+        if isinstance(one, Record):
+            entries[path] = described(one)
+        elif isinstance(one, BackendsUnavailableError) and partial:
+            missing += [r.backend for r in one.replies if r.outcome is not Outcome.NOT_FOUND]
+        elif not isinstance(one, (FileNotFoundError, IsADirectoryError, OriginalMissingError)):
+            raise one
+    return Listed(entries, tuple(missing))

@@ -1,0 +1,202 @@
+"""What a call of a fleet may end in: from the promises, by all that was true while it lasted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from resilient_store.errors import (
+    BackendsUnavailableError,
+    InsufficientCopiesError,
+    ObjectChangedError,
+    ObjectError,
+    OriginalMissingError,
+    StoreFrozenError,
+)
+from resilient_store.model.path import RESERVED
+from resilient_store.model.state import OWN
+from tests.model.fleet.plan import CHANGES, Step
+from tests.model.fleet.world import ROT, FleetModel
+from tests.model.world import LEASE_S, TIMEOUT_S
+
+RANGE = slice(1, 3)
+# Every lock that may be waited for, and every step of a write with its time-out.
+CALL_AT_MOST_S = 2 * (LEASE_S + 10) + 20 * TIMEOUT_S
+BEFORE_S = 1e-6
+
+
+@attrs.frozen
+class Holder:
+    """Where an object's bytes lay, and which they were."""
+
+    backend: str
+    key: str
+    data: bytes
+
+
+@attrs.define
+class Called:
+    """One call, from its beginning to its end; all times are the world's own."""
+
+    step: Step
+    started_s: float
+    holders: frozenset[Holder]
+    ended_s: float = 0.0
+    value: Any = None
+    error: Exception | None = None
+    was_stopped: bool = False
+
+
+def holders(model: FleetModel, path: str) -> frozenset[Holder]:
+    """Return which backends hold a path's object whole, and are known to."""
+    record = model.record(path)
+    now = model.now(record)
+    if now is None or record.intent is not None:
+        return frozenset()
+    found = set()
+    for row in record.holders():
+        key = path if row.place == OWN else f"{RESERVED}/staging/{row.place}/{path}"
+        if row.backend not in model.excused and model.held(row.backend, key) == now:
+            found.add(Holder(row.backend, key, now))
+    return frozenset(found)
+
+
+def judge(model: FleetModel, call: Called) -> Iterator[str]:
+    """Return every promise that a call's end breaks."""
+    verb, path = call.step.verb, call.step.path
+    if call.ended_s - call.started_s > CALL_AT_MOST_S and not call.was_stopped:
+        yield f"P6: took {call.ended_s - call.started_s:.1f} s"
+    if call.error is not None and not isinstance(call.error, (ObjectError, FileNotFoundError)):
+        yield f"P5: ended in {type(call.error).__name__}: {call.error}"
+        return
+    truth = model.window(call.started_s - BEFORE_S, call.ended_s, path) if path else []
+    if verb in ("read", "cat", "open", "range"):
+        yield from _a_read(model, call, truth)
+    elif verb in ("write", "stream"):
+        yield from _a_write(model, call, truth)
+    elif verb in ("delete", "move"):
+        yield from _a_removal(model, call, truth)
+    elif verb == "exists" and call.error is None:
+        if call.value and set(truth) == {None}:
+            yield "P3: said to exist, and it never did meanwhile"
+        if not call.value and None not in truth:
+            yield f"P5: said not to exist, and the truth was {truth!r}"
+    elif verb == "find" and call.error is None:
+        yield from _a_listing(model, call)
+    if verb in CHANGES:
+        yield from _while_frozen(model, call)
+
+
+def _a_read(model: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[str]:
+    error = call.error
+    if error is None:
+        whole = [one for one in truth if one is not None]
+        cut = [one[RANGE] for one in whole] if call.step.verb == "range" else whole
+        if call.value not in cut:
+            yield f"P2 to P4: {call.value!r}, and the truth was {truth!r}"
+        return
+    if isinstance(error, FileNotFoundError):
+        if None not in truth:
+            yield f"P5: said to be absent, and the truth was {truth!r}"
+    elif isinstance(error, OriginalMissingError):
+        if len(set(truth)) > 1 or truth[-1] is None or _lies_where_it_counts(model, truth[-1]):
+            yield f"P5: said to be lost, and the truth was {truth!r}"
+    elif isinstance(error, ObjectChangedError):
+        if call.step.verb != "open" or len(set(truth)) == 1:
+            yield f"P5: said to have changed, and the truth was {truth!r}"
+        return
+    elif not isinstance(error, BackendsUnavailableError):
+        yield f"P5: a read ended in {type(error).__name__}"
+    yield from _although_there(model, call, truth)
+
+
+def _although_there(model: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[str]:
+    """Liveness: what a backend held, and could be asked for all along, was to be read."""
+    if call.was_stopped or len(truth) > 1 or not model.catalog_was_well(*_span(model, call)):
+        return
+    for holder in call.holders & holders(model, call.step.path):
+        if model.was_well(holder.backend, *_span(model, call)):
+            yield f"liveness: {holder.backend} held it, and the read ended in {call.error!r}"
+
+
+def _span(model: FleetModel, call: Called) -> tuple[float, float]:
+    return call.started_s - model.began_s, call.ended_s - model.began_s
+
+
+def is_lost(model: FleetModel, path: str) -> bool:
+    """Say whether an object was destroyed wherever it lay: a promise was made of fewer places."""
+    now = model.now(model.record(path))
+    if now is None or len(model.excused) < model.min_copies:
+        return False
+    return not _lies_anywhere(model, now)
+
+
+def _lies_anywhere(model: FleetModel, data: bytes) -> bool:
+    return any(_holds(model, name, data) for name in model.names)
+
+
+def _lies_where_it_counts(model: FleetModel, data: bytes) -> bool:
+    """Say whether a backend holds bytes that never handed out wrong ones."""
+    return any(_holds(model, name, data) for name in model.names if name not in model.spoilt)
+
+
+def _holds(model: FleetModel, name: str, data: bytes) -> bool:
+    return any(one.data == data for one in model.disks[name].objects.values())
+
+
+def _a_write(model: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[str]:
+    data = call.step.data
+    if call.error is None and data not in truth:
+        yield "P1: acknowledged, and not what was committed"
+    if isinstance(call.error, (InsufficientCopiesError, StoreFrozenError)):
+        if data in [value for _, value in model.truths[call.step.path]]:
+            yield f"P1: refused with {type(call.error).__name__}, and committed"
+
+
+def _a_removal(model: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[str]:
+    if isinstance(call.error, FileNotFoundError) and None not in truth:
+        yield f"P5: said that nothing is there, and the truth was {truth!r}"
+    if call.error is None and None not in truth:
+        yield "P3: acknowledged, and never committed"
+    if call.error is None and call.step.verb == "move":
+        arrived = model.window(call.started_s, call.ended_s, call.step.other)
+        if not set(truth) & set(arrived) - {None}:
+            yield f"P1: {arrived!r} arrived of {truth!r}"
+
+
+def _a_listing(model: FleetModel, call: Called) -> Iterator[str]:
+    for path in model.paths:
+        truth = model.window(call.started_s - BEFORE_S, call.ended_s, path)
+        if path in call.value and set(truth) == {None}:
+            yield f"P3: {path} is listed, and never was there meanwhile"
+        if path not in call.value and None not in truth:
+            yield f"P5: {path} is not listed, and the truth was {truth!r}"
+
+
+def _while_frozen(model: FleetModel, call: Called) -> Iterator[str]:
+    since_s = model.frozen_since_s
+    if call.error is None and since_s is not None and call.started_s > since_s:
+        yield "P8: acknowledged, though everything was frozen before it began"
+
+
+def the_end(model: FleetModel) -> Iterator[str]:
+    """Return what is wrong when faults have stopped and repair has come to its end."""
+    for path in model.paths:
+        record = model.record(path)
+        if record.intent is not None:
+            yield f"P8: an intent of {path} stays for ever"
+        now = model.now(record)
+        for name in model.names:
+            there = model.held(name, path)
+            kept = now is not None and len(model.excused) < model.min_copies
+            if kept and there != now:
+                yield f"P7: {name} holds {there!r} of {path}, and the object is {now!r}"
+            theirs = (name, there) in model.foreign or name in model.gone_back or there == ROT
+            if now is None and there is not None and not theirs:
+                yield f"P3: {there!r} is left of {path} on {name} for ever"
+    for name, disk in model.disks.items():
+        staged = [key for key in disk.objects if key.startswith(f"{RESERVED}/staging/")]
+        if staged:
+            yield f"P8: {staged} stay on {name} for ever"

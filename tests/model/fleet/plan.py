@@ -1,0 +1,265 @@
+"""What a fleet of processes does in one run, and what goes wrong: drawn from a seed, all at once.
+
+A plan is data, so that a run that breaks a promise can be made smaller: a step, a trouble or a
+whole process is left out, and the run is played again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import TypeVar
+
+import attrs
+
+from tests.model.world import LATE_WINDOW_S, LEASE_S, SKEWS_S
+
+T = TypeVar("T")
+
+CHANGES = ("write", "stream", "delete", "move")
+READS = ("read", "cat", "range", "open", "exists", "find")
+OPERATOR = ("repair", "sweep", "adopt", "freeze", "thaw", "rejoin")
+
+# How many paths there are, and how often each call is made.
+WORKLOADS: dict[str, tuple[int, dict[str, int]]] = {
+    "many small": (10, {"write": 5, "read": 4, "cat": 2, "delete": 1, "exists": 1, "find": 2}),
+    "one hot path": (1, {"write": 4, "stream": 1, "read": 4, "range": 2, "open": 1, "delete": 1}),
+    "overwrites": (2, {"write": 7, "stream": 3, "read": 3, "cat": 1, "exists": 1}),
+    "delete and create": (3, {"write": 4, "delete": 4, "read": 3, "exists": 2, "find": 1}),
+    "move chains": (4, {"write": 2, "move": 5, "read": 3, "delete": 1, "find": 1}),
+    "ranged readers": (3, {"range": 6, "read": 1, "open": 2, "write": 3}),
+    "streams": (3, {"stream": 4, "open": 5, "cat": 1, "delete": 1}),
+}
+WAITS_S = (0.0, 0.0, 0.005, 0.05, 0.5, 3.0, LEASE_S + 2, LATE_WINDOW_S + 5)
+STEPS = (8, 40)
+BUSY_S = 400.0
+
+# What is wrong with a backend for a while.
+AWAY = ("down", "hang", "slow", "throttled", "denied", "full")
+SLY = ("unknown", "late", "twice", "cut", "flip", "stale")
+# What is done to what it holds, once.
+ACTS = ("rot", "lose", "wipe", "back")
+CATALOG = ("catalog away", "catalog slow", "catalog unknown")
+GRAY = (("get",), ("put", "finish"), ("info", "list"), ("publish", "delete"))
+
+
+@attrs.frozen
+class Step:
+    """One call of one process, some time after the one before."""
+
+    verb: str
+    path: str = ""
+    other: str = ""
+    data: bytes = b""
+    wait_s: float = 0.0
+
+    def __str__(self) -> str:
+        words = (self.verb, self.path, self.other, self.data.decode())
+        return " ".join(word for word in words if word)
+
+
+@attrs.frozen
+class Worker:
+    """A process, and its successors where it dies: each carries on with the next step.
+
+    Attributes
+    ----------
+    crashes_at, pauses_at
+        For the process and each successor, after how many of its awaits; 0 is never.
+    skew_s
+        What its machine's clock is wrong by.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    crashes_at: tuple[int, ...] = ()
+    pauses_at: tuple[int, ...] = ()
+    skew_s: float = 0.0
+
+
+@attrs.frozen
+class Trouble:
+    """What goes wrong, where, and from when to when; `key` and `verbs` say that it is gray."""
+
+    kind: str
+    start_s: float
+    end_s: float
+    backends: tuple[str, ...]
+    key: str | None = None
+    verbs: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        where = ", ".join(self.backends)
+        what = " ".join((*self.verbs, self.key or "")).strip()
+        return f"{self.start_s:.1f} to {self.end_s:.1f} s: {self.kind} {where} {what}".strip()
+
+
+@attrs.frozen
+class Lying:
+    """What an application had stored before it had a catalog."""
+
+    path: str
+    data: bytes
+    backends: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """One run."""
+
+    seed: int
+    workload: str
+    paths: tuple[str, ...]
+    backends: tuple[str, ...]
+    min_copies: int
+    conditions: bool
+    workers: tuple[Worker, ...]
+    troubles: tuple[Trouble, ...]
+    lying: tuple[Lying, ...] = ()
+
+    @property
+    def calls(self) -> int:
+        """How many calls are made."""
+        return sum(len(worker.steps) for worker in self.workers)
+
+    def smaller(self) -> Iterator[Plan]:
+        """Return plans that lack something of this one, the largest omissions first."""
+        for left in _without_one(self.workers):
+            if left:
+                yield attrs.evolve(self, workers=left)
+        for fewer in _without_one(self.troubles):
+            yield attrs.evolve(self, troubles=fewer)
+        for less in _without_one(self.lying):
+            yield attrs.evolve(self, lying=less)
+        for at, worker in enumerate(self.workers):
+            for one in _smaller_worker(worker):
+                rest = (*self.workers[:at], one, *self.workers[at + 1 :])
+                yield attrs.evolve(self, workers=rest)
+
+    def lines(self) -> Iterator[str]:
+        """Say what is done, for people."""
+        yield (
+            f"{self.workload}: {len(self.backends)} backends, min_copies={self.min_copies}, "
+            f"conditions={self.conditions}"
+        )
+        for one in self.lying:
+            yield f"{one.path} is {one.data.decode()} on {', '.join(one.backends)}, unknown"
+        for worker in self.workers:
+            unsteady = f" dies at {worker.crashes_at}" if worker.crashes_at else ""
+            unsteady += f" stops at {worker.pauses_at}" if worker.pauses_at else ""
+            yield f"{worker.name} (clock {worker.skew_s:+g} s){unsteady}"
+            for step in worker.steps:
+                yield f"    after {step.wait_s:g} s: {step}"
+        for trouble in self.troubles:
+            yield f"! {trouble}"
+
+
+def _without_one(items: tuple[T, ...]) -> Iterator[tuple[T, ...]]:
+    half = len(items) // 2
+    if half > 1:
+        yield items[:half]
+        yield items[half:]
+    for at in range(len(items)):
+        yield (*items[:at], *items[at + 1 :])
+
+
+def _smaller_worker(worker: Worker) -> Iterator[Worker]:
+    for steps in _without_one(worker.steps):
+        yield attrs.evolve(worker, steps=steps)
+    for name in ("crashes_at", "pauses_at"):
+        if getattr(worker, name):
+            yield attrs.evolve(worker, **{name: ()})
+    if worker.skew_s:
+        yield attrs.evolve(worker, skew_s=0.0)
+
+
+class _Drawing:
+    """Draws a plan."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.chance = random.Random(f"fleet {seed}")
+        self.workload = self.chance.choice(list(WORKLOADS))
+        count, self.odds = WORKLOADS[self.workload]
+        self.paths = tuple(f"p{number}" for number in range(count))
+        self.backends = tuple("abc"[: self.chance.choice([2, 3, 3])])
+        self.victim = self.chance.choice(self.backends)
+        self._written = 0
+
+    def plan(self) -> Plan:
+        chance = self.chance
+        workers = [self._worker(number) for number in range(chance.randint(1, 4))]
+        if chance.random() < 0.5:
+            workers.append(self._operator())
+        return Plan(
+            seed=self.seed,
+            workload=self.workload,
+            paths=self.paths,
+            backends=self.backends,
+            min_copies=chance.choice([1, 2, 2]),
+            conditions=chance.random() < 0.5,
+            workers=tuple(workers),
+            troubles=tuple(self._troubles()),
+            lying=tuple(self._lying()) if chance.random() < 0.3 else (),
+        )
+
+    def _lying(self) -> Iterator[Lying]:
+        chance = self.chance
+        for number, path in enumerate(self.paths):
+            where = tuple(name for name in self.backends if chance.random() < 0.4)
+            if where:
+                yield Lying(path, f"<old {number}>".encode(), where)
+
+    def _worker(self, number: int) -> Worker:
+        steps = [self._step() for _ in range(self.chance.randint(*STEPS))]
+        return self._unsteady(Worker(f"w{number}", tuple(steps)))
+
+    def _operator(self) -> Worker:
+        chance = self.chance
+        verbs = chance.choices(OPERATOR, [5, 2, 1, 1, 1, 2], k=chance.randint(2, 10))
+        steps = [Step(verb, wait_s=chance.choice([1.0, 10.0, 60.0])) for verb in verbs]
+        return self._unsteady(Worker("op", (*steps, Step("thaw"))))
+
+    def _unsteady(self, worker: Worker) -> Worker:
+        chance = self.chance
+        return attrs.evolve(
+            worker,
+            crashes_at=tuple(chance.randint(1, 150) for _ in range(chance.choice([0, 0, 1, 3]))),
+            pauses_at=tuple(chance.randint(1, 150) for _ in range(chance.choice([0, 0, 1, 2]))),
+            skew_s=chance.choice([0.0, *SKEWS_S]),
+        )
+
+    def _step(self) -> Step:
+        chance = self.chance
+        (verb,) = chance.choices(list(self.odds), list(self.odds.values()))
+        path, other = chance.choice(self.paths), ""
+        if verb == "move":
+            path, other = chance.sample(self.paths, 2)
+        data = b""
+        if verb in ("write", "stream"):
+            self._written += 1
+            data = f"<{self._written}>".encode() * chance.choice([1, 2, 4])
+        return Step(verb, path, other, data, chance.choice(WAITS_S) * chance.random())
+
+    def _troubles(self) -> Iterator[Trouble]:
+        chance = self.chance
+        kinds = (*AWAY, *AWAY, *SLY, *SLY, *SLY, *ACTS, *CATALOG)
+        for _ in range(chance.choice([0, 2, 4, 8, 12])):
+            kind = chance.choice(kinds)
+            start_s = chance.uniform(0.0, BUSY_S)
+            end_s = start_s + chance.choice([0.5, 5.0, 30.0, 120.0])
+            if kind in CATALOG:
+                yield Trouble(kind, start_s, end_s, ())
+            elif kind in ACTS:  # fewer platforms are destroyed than an object has copies
+                yield Trouble(kind, start_s, start_s, (self.victim,), chance.choice(self.paths))
+            else:
+                everywhere = kind in AWAY and chance.random() < 0.2
+                where = self.backends if everywhere else (chance.choice(self.backends),)
+                key = chance.choice([None, None, chance.choice(self.paths)])
+                verbs = chance.choice([(), (), *GRAY])
+                yield Trouble(kind, start_s, end_s, where, key, verbs)
+
+
+def drawn(seed: int) -> Plan:
+    """Return a seed's plan."""
+    return _Drawing(seed).plan()

@@ -1,0 +1,327 @@
+"""Play a plan: the processes, then peace, then what must be true at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import gc
+from typing import Any
+
+import attrs
+
+import resilient_store as rs
+from resilient_store.catalog.contract import CatalogDownError
+from resilient_store.errors import CatalogUnavailableError, ObjectError
+from resilient_store.io.prepare import prepare
+from resilient_store.model.state import Frozen, StoreState
+from resilient_store.operations.adopt import adopt_all
+from resilient_store.operations.rejoin import rejoin_one
+from resilient_store.operations.repair import repair_all
+from resilient_store.operations.sweep import sweep_all
+from tests.model.fleet import judges
+from tests.model.fleet.judges import RANGE, Called
+from tests.model.fleet.plan import ACTS, BUSY_S, OPERATOR, Plan, Step, Worker, drawn
+from tests.model.fleet.world import FleetModel
+from tests.model.world import LATE_WINDOW_S, LEASE_S, PROCESS, SKEW_S, TIMEOUT_S, Process
+
+PEACE_ROUNDS = 12
+SCRUBS = (0, 4)  # the second, when a lease and a late window have passed
+ENDS_WITHIN_S = 1e6
+LOOKS_EVERY_S = 5.0
+REMEMBERS_EVERY_S = 40.0
+NEVER_LATER_S = 20 * (LEASE_S + LATE_WINDOW_S) + BUSY_S
+
+
+class FleetPlay:
+    """One run of a plan.
+
+    Attributes
+    ----------
+    model
+        The world; `FleetModel.broken` says what was wrong.
+    calls
+        How many calls have ended.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.model = FleetModel(plan)
+        self.calls = 0
+        self._processes: list[Process] = []
+        self._stores: list[rs.ResilientFileSystem] = []
+
+    def run(self) -> FleetModel:
+        """Play it."""
+        loop = self.model.loop
+        loop.run_until_complete(self._all(), until_s=ENDS_WITHIN_S)
+        self._bury()
+        return self.model
+
+    async def _all(self) -> None:
+        model = self.model
+        model.put_behind()
+        first = self._open(0.0)
+        await first._exists("nothing")
+        model.quiet_world = False
+        model.began_s = model.loop.true_s()
+        around = [model.loop.create_task(one) for one in (self._accidents(), self._memories())]
+        live = [model.loop.create_task(self._succession(worker)) for worker in self.plan.workers]
+        await asyncio.wait(live, timeout=NEVER_LATER_S)
+        for task in (*live, *around):
+            task.cancel()
+        await self._peace(first)
+
+    def _open(self, skew_s: float) -> rs.ResilientFileSystem:
+        model = self.model
+        backends = [
+            rs.Backend(disk.filesystem, name=name, domain=name, timeout=TIMEOUT_S)
+            for name, disk in model.disks.items()
+        ]
+        fs = rs.ResilientFileSystem(
+            backends,
+            catalog=model.database,  # type: ignore[arg-type]
+            write=rs.WriteToAll(min_copies=self.plan.min_copies),
+            lease=LEASE_S,
+            late_window=LATE_WINDOW_S,
+            lock_timeout=LEASE_S + 10,
+            asynchronous=True,
+            loop=model.loop,
+        )
+        self._stores.append(fs)
+        return fs
+
+    async def _accidents(self) -> None:
+        acts = sorted((t for t in self.plan.troubles if t.kind in ACTS), key=lambda t: t.start_s)
+        for act in acts:
+            await asyncio.sleep(max(0.0, act.start_s - self.model.now_s()))
+            self.model.act(act)
+
+    async def _memories(self) -> None:
+        """Keep what each backend held some time ago: a stale listing, or an old state."""
+        while True:
+            for disk in self.model.disks.values():
+                disk.earlier = dict(disk.objects)
+            await asyncio.sleep(REMEMBERS_EVERY_S)
+
+    # The processes
+
+    async def _succession(self, worker: Worker) -> None:
+        """Run a worker; where its process dies, another takes its place."""
+        left = list(worker.steps)
+        for life in range(len(worker.crashes_at) + 1):
+            process = Process(
+                f"{worker.name}.{life}" if life else worker.name,
+                number=len(self._processes),
+                crashes_at=(*worker.crashes_at, 0)[life],
+                pauses_at=worker.pauses_at[life] if life < len(worker.pauses_at) else 0,
+            )
+            self._processes.append(process)
+            context = contextvars.copy_context()
+            context.run(PROCESS.set, process)
+            context.run(SKEW_S.set, worker.skew_s)
+            task = self.model.loop.create_task(
+                self._live(process, self._open(worker.skew_s), left), context=context
+            )
+            try:
+                while not task.done() and not process.dead:
+                    await asyncio.sleep(LOOKS_EVERY_S)
+            except asyncio.CancelledError:
+                task.cancel()
+                raise
+            if task.done():
+                task.result()
+                return
+
+    async def _live(
+        self, process: Process, fs: rs.ResilientFileSystem, left: list[Step]
+    ) -> None:
+        while left:
+            step = left.pop(0)
+            await asyncio.sleep(step.wait_s)
+            await self._call(process, fs, step)
+
+    async def _call(self, process: Process, fs: rs.ResilientFileSystem, step: Step) -> None:
+        model = self.model
+        model.say(f"{step} begins")
+        if step.data:
+            model.remember(step.data)
+        holders = judges.holders(model, step.path) if step.path else frozenset()
+        call = Called(step, model.loop.true_s(), holders)
+        try:
+            call.value = await self._made(fs, step)
+        except Exception as error:  # noqa: BLE001 - judged below
+            call.error = error
+        if process.dead:
+            return
+        call.ended_s = model.loop.true_s()
+        call.was_stopped = process.paused_at_s >= call.started_s
+        self.calls += 1
+        said = f"{type(call.error).__name__}: {call.error}" if call.error else f"{call.value!r}"
+        model.say(f"{step} => {said}"[:200])
+        if step.verb not in OPERATOR:
+            for breach in judges.judge(model, call):
+                model.fail(f"{step}: {breach}")
+        elif call.error is not None and not isinstance(call.error, ObjectError):
+            model.fail(f"{step} ended in {type(call.error).__name__}: {call.error}")
+
+    async def _made(self, fs: rs.ResilientFileSystem, step: Step) -> Any:
+        path = step.path
+        match step.verb:
+            case "write":
+                return (await fs._write(path, step.data)).version
+            case "stream":
+                return await self._stream(fs, step)
+            case "delete":
+                return await fs._rm_file(path)
+            case "move":
+                return await fs._mv_file(path, step.other)
+            case "read":
+                return (await fs._read(path)).data
+            case "cat":
+                return await fs._cat_file(path)
+            case "range":
+                return await fs._cat_file(path, start=RANGE.start, end=RANGE.stop)
+            case "open":
+                async with await fs.open_async(path) as file:
+                    return b"".join([await file.read(1), await file.read(1), await file.read()])
+            case "exists":
+                return await fs._exists(path)
+            case "find":
+                return await fs._find("")
+        return await self._operate(fs, step.verb)
+
+    async def _stream(self, fs: rs.ResilientFileSystem, step: Step) -> None:
+        async with await fs.open_async(step.path, "wb") as file:
+            for at in range(len(step.data)):
+                await file.write(step.data[at : at + 1])
+
+    async def _operate(self, fs: rs.ResilientFileSystem, verb: str) -> Any:
+        model, store = self.model, fs.store
+        match verb:
+            case "repair":
+                return (await repair_all(store)).done
+            case "sweep":
+                return await sweep_all(store, 0.0)
+            case "adopt":
+                return await adopt_all(store)
+            case "rejoin":
+                return [await rejoin_one(store, name) for name in list(model.gone_back)]
+            case "freeze":
+                if await self._change_state(fs, Frozen(why="a drill", who="op", since_s=0.0)):
+                    model.frozen_since_s = model.loop.true_s()
+            case "thaw":
+                model.frozen_since_s = None
+                await self._change_state(fs, None)
+        return None
+
+    async def _change_state(self, fs: rs.ResilientFileSystem, frozen: Frozen | None) -> bool:
+        def change(state: StoreState | None, _: float) -> StoreState:
+            assert state is not None
+            return attrs.evolve(state, frozen=frozen)
+
+        await prepare(fs.store)
+        with contextlib.suppress(CatalogDownError):
+            await fs.store.known.change_state(change)
+            return True
+        return False
+
+    # When faults have stopped
+
+    async def _peace(self, fs: rs.ResilientFileSystem) -> None:
+        """Late requests land, repair runs until nothing is left; then all must be as it should."""
+        model = self.model
+        model.quiet_world = True
+        for late in list(model.lates):
+            model.land(late)
+        await self._change_state(fs, None)
+        for name in model.gone_back:
+            await rejoin_one(fs.store, name)
+        report = None
+        for turn in range(PEACE_ROUNDS):
+            await asyncio.sleep(LATE_WINDOW_S * 0.4)
+            try:
+                if turn in SCRUBS:
+                    await self._scrub(fs)
+                report = await repair_all(fs.store)
+                await sweep_all(fs.store, 0.0)
+            except CatalogUnavailableError as error:
+                model.fail(f"P7: {error}")
+                return
+            if report.done and turn > max(SCRUBS):
+                break
+        lost = {path for path in model.paths if judges.is_lost(model, path)}
+        if report is not None and not report.done and not (report.failed.keys() <= lost):
+            model.fail(f"P7: repair does not come to an end: {report}")
+        for breach in judges.the_end(model):
+            model.fail(breach)
+        for path in model.paths:
+            await self._call(Process("peace"), fs, Step("read", path))
+
+    async def _scrub(self, fs: rs.ResilientFileSystem) -> None:
+        """Read every replica once, so that what rotted is known."""
+        for name in self.model.names:
+            for other in self.model.names:
+                if other != name:
+                    self.model.down_until_s[other] = self.model.loop.true_s() + 1.0
+            for path in self.model.paths:
+                with contextlib.suppress(OSError, ObjectError):
+                    await fs._cat_file(path)
+            await asyncio.sleep(1.5)
+
+    def _bury(self) -> None:
+        """Let the tasks of dead processes end, where they can do no harm any more."""
+        model = self.model
+        model.over = True
+        for process in self._processes:
+            process.dead, process.paused_until_s = False, 0.0
+            for handle in process.left:
+                model.loop.call_soon(handle._run)
+        for task in model.loop.tasks_left():
+            task.cancel()
+        model.loop.run_for(100.0)
+        model.over = False
+        for fs in self._stores:
+            model.loop.run_until_complete(fs._close())
+
+
+def played(plan: Plan) -> FleetPlay:
+    """Play a plan without the collector of garbage, which ends what it finds when it likes."""
+    gc.disable()
+    try:
+        play = FleetPlay(plan)
+        play.run()
+    finally:
+        gc.enable()
+    return play
+
+
+def smallest(plan: Plan, broken: str, most: int = 300) -> FleetPlay:
+    """Make a plan smaller for as long as the same promise is broken; play what is left."""
+    promise = _promise(broken)
+    best, tries = played(plan), 0
+    is_smaller = True
+    while is_smaller and tries < most:
+        is_smaller = False
+        for one in best.plan.smaller():
+            tries += 1
+            play = played(one)
+            if promise in map(_promise, play.model.broken):
+                best, is_smaller = play, True
+                break
+            if tries >= most:
+                break
+    return best
+
+
+def _promise(broken: str) -> str:
+    """Return which promise it was: P1 to P9, or liveness."""
+    words = broken.replace(":", " ").split()
+    return next((w for w in words if w[0] == "P" and w[1:].isdigit() or w == "liveness"), broken)
+
+
+def play(seed: int) -> FleetPlay:
+    """Play a seed."""
+    return played(drawn(seed))
+
+

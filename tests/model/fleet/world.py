@@ -1,0 +1,231 @@
+"""The world of a fleet: three backends and a catalog, with the troubles of a plan."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError
+from resilient_store.model.info import Body, Headers
+from resilient_store.testing.simulation.family import _ERRORS
+from resilient_store.testing.simulation.world import CHANGING, STORING
+from tests.model.fleet.plan import ACTS, Plan, Trouble
+from tests.model.world import (
+    OWN_KEY_VERBS,
+    Model,
+    ModelDisk,
+    ModelFamily,
+    by_the_disks_clock,
+    with_its_source,
+)
+
+ROT = b"#"
+MANY = 10**6
+HALF = 0.5
+_ONLY = {
+    "full": STORING,
+    "cut": ("get",),
+    "flip": ("get",),
+    "stale": ("list",),
+    "late": OWN_KEY_VERBS,
+    "twice": ("put", "finish"),
+    "unknown": CHANGING,
+}
+
+
+class FleetModel(Model):
+    """The world of one run.
+
+    Attributes
+    ----------
+    met
+        How many requests met a trouble of each kind.
+    frozen_since_s
+        When a freeze had returned; None: nothing is frozen, or it is being thawed.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(
+            plan.seed,
+            {"crash": MANY, "pause": MANY},
+            backends=len(plan.backends),
+            conditions=plan.conditions,
+            paths=plan.paths,
+        )
+        self.plan = plan
+        self.min_copies = plan.min_copies
+        self.met: Counter[str] = Counter()
+        self.began_s = 0.0
+        self.frozen_since_s: float | None = None
+        lying = {one.path: one.data for one in plan.lying}
+        for path in plan.paths:
+            self.truths[path].append((0.0, lying.get(path)))
+
+    def disk(self, name: str, *, conditions: bool) -> FleetDisk:
+        return FleetDisk(self, name, conditions=conditions)
+
+    def put_behind(self) -> None:
+        """Store what no catalog knows."""
+        for one in self.plan.lying:
+            self.remember(one.data)
+            for name in one.backends:
+                self.disks[name].set(one.path, one.data, Headers())
+                self.foreign.append((name, one.data))
+
+    def now_s(self) -> float:
+        """Return how long the run has gone on."""
+        return self.loop.true_s() - self.began_s
+
+    def spend(self, kind: str, likely: float) -> bool:
+        """Let a process crash or stop where its plan says so; the rest are troubles."""
+        if self.quiet_world or kind not in ("crash", "pause"):
+            return False
+        self.met[kind] += 1
+        return True
+
+    def trouble(self, backend: str, verb: str, key: str) -> Trouble | None:
+        """Return what is wrong with a request now."""
+        if self.quiet_world:
+            return None
+        now_s = self.now_s()
+        for one in self.plan.troubles:
+            if not one.start_s <= now_s < one.end_s or backend not in one.backends:
+                continue
+            if one.key is not None and one.key != key.rpartition("/")[2]:
+                continue
+            if verb in _ONLY.get(one.kind, (verb,)) and verb in (one.verbs or (verb,)):
+                return one
+        return None
+
+    def was_well(self, backend: str, start_s: float, end_s: float) -> bool:
+        """Say whether nothing was wrong with a backend between two times of the run."""
+        return not any(
+            backend in one.backends and one.start_s <= end_s and start_s < one.end_s
+            for one in self.plan.troubles
+            if one.kind not in ACTS
+        )
+
+    def catalog_was_well(self, start_s: float, end_s: float) -> bool:
+        """Say whether nothing was wrong with the catalog between two times of the run."""
+        return not any(
+            one.kind.startswith("catalog") and one.start_s <= end_s and start_s < one.end_s
+            for one in self.plan.troubles
+        )
+
+    async def _catalog_call(self, call: Callable[[], Any]) -> Any:
+        kind = "" if self.quiet_world else self._catalogs_trouble()
+        if kind == "catalog away":
+            raise CatalogDownError("the catalog is away")
+        if kind == "catalog slow":
+            await asyncio.sleep(self.chance.uniform(0.1, 1.0))
+        if kind == "catalog unknown":
+            is_done = self.chance.random() < HALF
+            self.say(f"catalog: {'done' if is_done else 'not done'}, and the answer lost")
+            if is_done:
+                call()
+            self.look()
+            raise CommitUnknownError("lost")
+        return await super()._catalog_call(call)
+
+    def _catalogs_trouble(self) -> str:
+        now_s = self.now_s()
+        for one in self.plan.troubles:
+            if one.kind.startswith("catalog") and one.start_s <= now_s < one.end_s:
+                if one.kind == "catalog unknown" and self.chance.random() < HALF:
+                    continue
+                self.met[one.kind] += 1
+                return one.kind
+        return ""
+
+    def act(self, trouble: Trouble) -> None:
+        """Do something to what a backend holds."""
+        (name,) = trouble.backends
+        disk = self.disks[name]
+        self.say(f"{trouble.kind} {trouble.key} @{name}")
+        self.met[trouble.kind] += 1
+        self.excused.add(name)
+        key = trouble.key or ""
+        if trouble.kind == "rot" and key in disk.objects:
+            disk.set(key, ROT, Headers())
+        elif trouble.kind == "lose":
+            disk.remove(key)
+        elif trouble.kind in ("wipe", "back"):
+            disk.objects = {} if trouble.kind == "wipe" else dict(disk.earlier)
+            if name not in self.gone_back:
+                self.gone_back.append(name)
+
+
+class FleetDisk(ModelDisk):
+    """A backend; `earlier` is what it held some time ago."""
+
+    model: FleetModel
+
+    def __init__(self, model: FleetModel, name: str, *, conditions: bool) -> None:
+        super().__init__(model, name, conditions=conditions)
+        self.earlier: dict[str, Any] = {}
+
+    def family(self) -> FleetFamily:
+        return FleetFamily(self)
+
+
+class FleetFamily(ModelFamily):
+    """A backend, asked while its troubles last."""
+
+    _disk: FleetDisk
+
+    async def request(self, verb: str, key: str, work: Callable[[], Any], **options: Any) -> Any:
+        model = self._disk.model
+        trouble = model.trouble(self._disk.name, verb, key)
+        if trouble is None:
+            return await super().request(verb, key, work, **options)
+        model.met[trouble.kind] += 1
+        model.say(f"{verb} {key} @{self._disk.name}: {trouble.kind}")
+        if trouble.kind in _ERRORS:
+            await asyncio.sleep(self._disk.latency_s[0])
+            raise _ERRORS[trouble.kind]()
+        if trouble.kind == "late":
+            self._keep_late(verb, key, work)
+        if trouble.kind in ("hang", "late"):
+            await model.loop.create_future()
+        if trouble.kind == "slow":
+            await asyncio.sleep(model.chance.uniform(0.1, 3.0))
+        if trouble.kind == "stale":
+            work = self._earlier(work)
+        answer = await super().request(verb, key, work, **options)
+        if trouble.kind == "twice":
+            self._keep_late(verb, key, work)
+        if trouble.kind == "unknown":
+            raise ConnectionResetError("the connection broke")
+        if trouble.kind in ("cut", "flip"):
+            model.spoilt.add(self._disk.name)
+        return _spoilt(trouble.kind, answer)
+
+    def _keep_late(self, verb: str, key: str, work: Callable[[], Any]) -> None:
+        lands = by_the_disks_clock(with_its_source(self._disk, work))
+        self._disk.model.keep_late(self._disk.name, verb, key, lands)
+
+    def _earlier(self, work: Callable[[], Any]) -> Callable[[], Any]:
+        disk = self._disk
+
+        def stale() -> Any:
+            now, disk.objects = disk.objects, dict(disk.earlier)
+            try:
+                return work()
+            finally:
+                disk.objects = now
+
+        return stale
+
+
+def _spoilt(kind: str, answer: Any) -> Any:
+    if not isinstance(answer, Body) or not answer.data:
+        return answer
+    if kind == "cut":
+        return attrs.evolve(answer, data=answer.data[:-1])
+    if kind == "flip":
+        return attrs.evolve(answer, data=bytes([answer.data[0] ^ 1]) + answer.data[1:])
+    return answer
