@@ -152,6 +152,7 @@ class Model:
         self.foreign: list[tuple[str, bytes]] = []
         self.excused: set[str] = set()  # what they held may be gone
         self.spoilt: set[str] = set()  # they handed out what is wrong, so replicas count as bad
+        self.destroyed: set[str] = set()  # what others had put there may be gone as well
         self.gone_back: list[str] = []
         self.min_copies = 1
         self.over = False
@@ -378,7 +379,7 @@ class Model:
         for name, data in self.foreign:
             everywhere = [one.data for one in self.disks[name].objects.values()]
             known = data in was  # it was an object of the store's
-            if data not in everywhere and not known:
+            if data not in everywhere and not known and name not in self.destroyed:
                 self.fail(f"P9: foreign bytes {data!r} on {name} are destroyed")
 
     def _check_copies(self, record: Record, data: bytes) -> None:
@@ -392,9 +393,10 @@ class Model:
         lying = any(
             one.data == data for disk in self.disks.values() for one in disk.objects.values()
         )
-        if not lying and len(self.excused) < self.min_copies:
-            self.fail(f"P1: {data!r} is on no backend")
         theirs = data in [foreign for _, foreign in self.foreign]  # adopted as it lay there
+        fewer = len(self.excused) < (1 if theirs else self.min_copies)
+        if not lying and fewer:
+            self.fail(f"P1: {data!r} is on no backend")
         bad = len(self.excused | self.spoilt)
         if good < self.min_copies - bad and not theirs:
             self.fail(f"P1: {good} good copies, acknowledged with {self.min_copies}")

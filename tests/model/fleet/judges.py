@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -72,19 +72,7 @@ def judge(model: FleetModel, call: Called) -> Iterator[str]:
         yield f"P5: ended in {type(call.error).__name__}: {call.error}"
         return
     truth = model.window(call.started_s - BEFORE_S, call.ended_s, path) if path else []
-    if verb in ("read", "cat", "open", "range"):
-        yield from _a_read(model, call, truth)
-    elif verb in ("write", "stream"):
-        yield from _a_write(model, call, truth)
-    elif verb in ("delete", "move"):
-        yield from _a_removal(model, call, truth)
-    elif verb == "exists" and call.error is None:
-        if call.value and set(truth) == {None}:
-            yield "P3: said to exist, and it never did meanwhile"
-        if not call.value and None not in truth:
-            yield f"P5: said not to exist, and the truth was {truth!r}"
-    elif verb == "find" and call.error is None:
-        yield from _a_listing(model, call)
+    yield from _JUDGES[verb](model, call, truth)
     if verb in CHANGES:
         yield from _while_frozen(model, call)
 
@@ -128,9 +116,13 @@ def _span(model: FleetModel, call: Called) -> tuple[float, float]:
 def is_lost(model: FleetModel, path: str) -> bool:
     """Say whether an object was destroyed wherever it lay: a promise was made of fewer places."""
     now = model.now(model.record(path))
-    if now is None or len(model.excused) < model.min_copies:
-        return False
-    return not _lies_anywhere(model, now)
+    return now is not None and not _is_kept(model, now) and not _lies_anywhere(model, now)
+
+
+def _is_kept(model: FleetModel, data: bytes) -> bool:
+    """Say whether a promise was made that bytes survive what was destroyed."""
+    theirs = data in (b"?", *(one.data for one in model.plan.lying))  # on one backend, perhaps
+    return len(model.excused) < (1 if theirs else model.min_copies)
 
 
 def _lies_anywhere(model: FleetModel, data: bytes) -> bool:
@@ -150,9 +142,9 @@ def _a_write(model: FleetModel, call: Called, truth: list[bytes | None]) -> Iter
     data = call.step.data
     if call.error is None and data not in truth:
         yield "P1: acknowledged, and not what was committed"
-    if isinstance(call.error, (InsufficientCopiesError, StoreFrozenError)):
-        if data in [value for _, value in model.truths[call.step.path]]:
-            yield f"P1: refused with {type(call.error).__name__}, and committed"
+    refused = isinstance(call.error, (InsufficientCopiesError, StoreFrozenError))
+    if refused and data in [value for _, value in model.truths[call.step.path]]:
+        yield f"P1: refused with {type(call.error).__name__}, and committed"
 
 
 def _a_removal(model: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[str]:
@@ -166,8 +158,15 @@ def _a_removal(model: FleetModel, call: Called, truth: list[bytes | None]) -> It
             yield f"P1: {arrived!r} arrived of {truth!r}"
 
 
-def _a_listing(model: FleetModel, call: Called) -> Iterator[str]:
-    for path in model.paths:
+def _a_look(_: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[str]:
+    if call.value is True and set(truth) == {None}:
+        yield "P3: said to exist, and it never did meanwhile"
+    if call.value is False and None not in truth:
+        yield f"P5: said not to exist, and the truth was {truth!r}"
+
+
+def _a_listing(model: FleetModel, call: Called, _: list[bytes | None]) -> Iterator[str]:
+    for path in () if call.error else model.paths:
         truth = model.window(call.started_s - BEFORE_S, call.ended_s, path)
         if path in call.value and set(truth) == {None}:
             yield f"P3: {path} is listed, and never was there meanwhile"
@@ -181,6 +180,15 @@ def _while_frozen(model: FleetModel, call: Called) -> Iterator[str]:
         yield "P8: acknowledged, though everything was frozen before it began"
 
 
+_JUDGES: dict[str, Callable[[FleetModel, Called, list[bytes | None]], Iterator[str]]] = {
+    **dict.fromkeys(("read", "cat", "open", "range"), _a_read),
+    **dict.fromkeys(("write", "stream"), _a_write),
+    **dict.fromkeys(("delete", "move"), _a_removal),
+    "exists": _a_look,
+    "find": _a_listing,
+}
+
+
 def the_end(model: FleetModel) -> Iterator[str]:
     """Return what is wrong when faults have stopped and repair has come to its end."""
     for path in model.paths:
@@ -190,7 +198,7 @@ def the_end(model: FleetModel) -> Iterator[str]:
         now = model.now(record)
         for name in model.names:
             there = model.held(name, path)
-            kept = now is not None and len(model.excused) < model.min_copies
+            kept = now is not None and _is_kept(model, now)
             if kept and there != now:
                 yield f"P7: {name} holds {there!r} of {path}, and the object is {now!r}"
             theirs = (name, there) in model.foreign or name in model.gone_back or there == ROT

@@ -38,7 +38,7 @@ BUSY_S = 400.0
 AWAY = ("down", "hang", "slow", "throttled", "denied", "full")
 SLY = ("unknown", "late", "twice", "cut", "flip", "stale")
 # What is done to what it holds, once.
-ACTS = ("rot", "lose", "wipe", "back")
+ACTS = ("rot", "lose", "wipe", "back", "foreign")
 CATALOG = ("catalog away", "catalog slow", "catalog unknown")
 GRAY = (("get",), ("put", "finish"), ("info", "list"), ("publish", "delete"))
 
@@ -191,6 +191,10 @@ class _Drawing:
         workers = [self._worker(number) for number in range(chance.randint(1, 4))]
         if chance.random() < 0.5:
             workers.append(self._operator())
+        lying = tuple(self._lying()) if chance.random() < 0.3 else ()
+        troubles = tuple(self._troubles())
+        if lying:  # nobody has a checksum of what nobody has read before
+            troubles = tuple(one for one in troubles if one.kind != "flip")
         return Plan(
             seed=self.seed,
             workload=self.workload,
@@ -199,8 +203,8 @@ class _Drawing:
             min_copies=chance.choice([1, 2, 2]),
             conditions=chance.random() < 0.5,
             workers=tuple(workers),
-            troubles=tuple(self._troubles()),
-            lying=tuple(self._lying()) if chance.random() < 0.3 else (),
+            troubles=troubles,
+            lying=lying,
         )
 
     def _lying(self) -> Iterator[Lying]:
@@ -242,22 +246,26 @@ class _Drawing:
         return Step(verb, path, other, data, chance.choice(WAITS_S) * chance.random())
 
     def _troubles(self) -> Iterator[Trouble]:
+        """Draw a few kinds of trouble, and each of them several times: more than one of all."""
         chance = self.chance
-        kinds = (*AWAY, *AWAY, *SLY, *SLY, *SLY, *ACTS, *CATALOG)
-        for _ in range(chance.choice([0, 2, 4, 8, 12])):
-            kind = chance.choice(kinds)
-            start_s = chance.uniform(0.0, BUSY_S)
-            end_s = start_s + chance.choice([0.5, 5.0, 30.0, 120.0])
-            if kind in CATALOG:
-                yield Trouble(kind, start_s, end_s, ())
-            elif kind in ACTS:  # fewer platforms are destroyed than an object has copies
-                yield Trouble(kind, start_s, start_s, (self.victim,), chance.choice(self.paths))
-            else:
-                everywhere = kind in AWAY and chance.random() < 0.2
-                where = self.backends if everywhere else (chance.choice(self.backends),)
-                key = chance.choice([None, None, chance.choice(self.paths)])
-                verbs = chance.choice([(), (), *GRAY])
-                yield Trouble(kind, start_s, end_s, where, key, verbs)
+        every = [*AWAY, *SLY, *SLY, *ACTS, *CATALOG]
+        theme = chance.sample(every, chance.choice([1, 2, 3, 6]))
+        for _ in range(chance.choice([0, 3, 6, 12])):
+            yield self._trouble(chance.choice(theme))
+
+    def _trouble(self, kind: str) -> Trouble:
+        chance = self.chance
+        start_s = chance.uniform(0.0, BUSY_S)
+        end_s = start_s + chance.choice([0.5, 5.0, 30.0, 120.0])
+        if kind in CATALOG:
+            return Trouble(kind, start_s, end_s, ())
+        if kind in ACTS:  # fewer platforms are destroyed than an object has copies
+            return Trouble(kind, start_s, start_s, (self.victim,), chance.choice(self.paths))
+        everywhere = kind in AWAY and chance.random() < 0.2
+        where = self.backends if everywhere else (chance.choice(self.backends),)
+        key = chance.choice([None, None, chance.choice(self.paths)])
+        verbs = chance.choice([(), (), (), *GRAY]) if kind in AWAY else ()
+        return Trouble(kind, start_s, end_s, where, key, verbs)
 
 
 def drawn(seed: int) -> Plan:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
@@ -124,18 +125,15 @@ class FleetPlay:
                 self._live(process, self._open(worker.skew_s), left), context=context
             )
             try:
-                while not task.done() and not process.dead:
-                    await asyncio.sleep(LOOKS_EVERY_S)
+                while not process.dead:
+                    if (await asyncio.wait([task], timeout=LOOKS_EVERY_S))[0]:
+                        task.result()
+                        return
             except asyncio.CancelledError:
                 task.cancel()
                 raise
-            if task.done():
-                task.result()
-                return
 
-    async def _live(
-        self, process: Process, fs: rs.ResilientFileSystem, left: list[Step]
-    ) -> None:
+    async def _live(self, process: Process, fs: rs.ResilientFileSystem, left: list[Step]) -> None:
         while left:
             step = left.pop(0)
             await asyncio.sleep(step.wait_s)
@@ -165,55 +163,39 @@ class FleetPlay:
         elif call.error is not None and not isinstance(call.error, ObjectError):
             model.fail(f"{step} ended in {type(call.error).__name__}: {call.error}")
 
-    async def _made(self, fs: rs.ResilientFileSystem, step: Step) -> Any:
+    def _made(self, fs: rs.ResilientFileSystem, step: Step) -> Awaitable[Any]:
         path = step.path
-        match step.verb:
-            case "write":
-                return (await fs._write(path, step.data)).version
-            case "stream":
-                return await self._stream(fs, step)
-            case "delete":
-                return await fs._rm_file(path)
-            case "move":
-                return await fs._mv_file(path, step.other)
-            case "read":
-                return (await fs._read(path)).data
-            case "cat":
-                return await fs._cat_file(path)
-            case "range":
-                return await fs._cat_file(path, start=RANGE.start, end=RANGE.stop)
-            case "open":
-                async with await fs.open_async(path) as file:
-                    return b"".join([await file.read(1), await file.read(1), await file.read()])
-            case "exists":
-                return await fs._exists(path)
-            case "find":
-                return await fs._find("")
-        return await self._operate(fs, step.verb)
+        calls: dict[str, Callable[[], Awaitable[Any]]] = {
+            "write": lambda: fs._write(path, step.data),
+            "stream": lambda: _stream(fs, step),
+            "delete": lambda: fs._rm_file(path),
+            "move": lambda: fs._mv_file(path, step.other),
+            "read": lambda: _read(fs, path),
+            "cat": lambda: fs._cat_file(path),
+            "range": lambda: fs._cat_file(path, start=RANGE.start, end=RANGE.stop),
+            "open": lambda: _read_by_pieces(fs, path),
+            "exists": lambda: fs._exists(path),
+            "find": lambda: fs._find(""),
+            "repair": lambda: repair_all(fs.store),
+            "sweep": lambda: sweep_all(fs.store, 0.0),
+            "adopt": lambda: adopt_all(fs.store),
+            "rejoin": lambda: self._rejoin(fs),
+            "freeze": lambda: self._freeze(fs),
+            "thaw": lambda: self._thaw(fs),
+        }
+        return calls[step.verb]()
 
-    async def _stream(self, fs: rs.ResilientFileSystem, step: Step) -> None:
-        async with await fs.open_async(step.path, "wb") as file:
-            for at in range(len(step.data)):
-                await file.write(step.data[at : at + 1])
+    async def _rejoin(self, fs: rs.ResilientFileSystem) -> None:
+        for name in list(self.model.gone_back):
+            await rejoin_one(fs.store, name)
 
-    async def _operate(self, fs: rs.ResilientFileSystem, verb: str) -> Any:
-        model, store = self.model, fs.store
-        match verb:
-            case "repair":
-                return (await repair_all(store)).done
-            case "sweep":
-                return await sweep_all(store, 0.0)
-            case "adopt":
-                return await adopt_all(store)
-            case "rejoin":
-                return [await rejoin_one(store, name) for name in list(model.gone_back)]
-            case "freeze":
-                if await self._change_state(fs, Frozen(why="a drill", who="op", since_s=0.0)):
-                    model.frozen_since_s = model.loop.true_s()
-            case "thaw":
-                model.frozen_since_s = None
-                await self._change_state(fs, None)
-        return None
+    async def _freeze(self, fs: rs.ResilientFileSystem) -> None:
+        if await self._change_state(fs, Frozen(why="a drill", who="op", since_s=0.0)):
+            self.model.frozen_since_s = self.model.loop.true_s()
+
+    async def _thaw(self, fs: rs.ResilientFileSystem) -> None:
+        self.model.frozen_since_s = None
+        await self._change_state(fs, None)
 
     async def _change_state(self, fs: rs.ResilientFileSystem, frozen: Frozen | None) -> bool:
         def change(state: StoreState | None, _: float) -> StoreState:
@@ -285,6 +267,21 @@ class FleetPlay:
             model.loop.run_until_complete(fs._close())
 
 
+async def _read(fs: rs.ResilientFileSystem, path: str) -> bytes:
+    return (await fs._read(path)).data
+
+
+async def _read_by_pieces(fs: rs.ResilientFileSystem, path: str) -> bytes:
+    async with await fs.open_async(path) as file:
+        return b"".join([await file.read(1), await file.read(1), await file.read()])
+
+
+async def _stream(fs: rs.ResilientFileSystem, step: Step) -> None:
+    async with await fs.open_async(step.path, "wb") as file:
+        for at in range(len(step.data)):
+            await file.write(step.data[at : at + 1])
+
+
 def played(plan: Plan) -> FleetPlay:
     """Play a plan without the collector of garbage, which ends what it finds when it likes."""
     gc.disable()
@@ -317,11 +314,10 @@ def smallest(plan: Plan, broken: str, most: int = 300) -> FleetPlay:
 def _promise(broken: str) -> str:
     """Return which promise it was: P1 to P9, or liveness."""
     words = broken.replace(":", " ").split()
-    return next((w for w in words if w[0] == "P" and w[1:].isdigit() or w == "liveness"), broken)
+    known = ("liveness", *(f"P{number}" for number in range(1, 10)))
+    return next((word for word in words if word in known), broken)
 
 
 def play(seed: int) -> FleetPlay:
     """Play a seed."""
     return played(drawn(seed))
-
-

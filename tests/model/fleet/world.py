@@ -13,7 +13,7 @@ from resilient_store.catalog.contract import CatalogDownError, CommitUnknownErro
 from resilient_store.model.info import Body, Headers
 from resilient_store.testing.simulation.family import _ERRORS
 from resilient_store.testing.simulation.world import CHANGING, STORING
-from tests.model.fleet.plan import ACTS, Plan, Trouble
+from tests.model.fleet.plan import ACTS, AWAY, Plan, Trouble
 from tests.model.world import (
     OWN_KEY_VERBS,
     Model,
@@ -23,7 +23,7 @@ from tests.model.world import (
     with_its_source,
 )
 
-ROT = b"#"
+ROT, FOREIGN = b"#", b"F"
 MANY = 10**6
 HALF = 0.5
 _ONLY = {
@@ -97,7 +97,9 @@ class FleetModel(Model):
                 continue
             if one.key is not None and one.key != key.rpartition("/")[2]:
                 continue
-            if verb in _ONLY.get(one.kind, (verb,)) and verb in (one.verbs or (verb,)):
+            if verb not in _ONLY.get(one.kind, (verb,)) or verb not in (one.verbs or (verb,)):
+                continue
+            if one.kind in AWAY or self.chance.random() < HALF:
                 return one
         return None
 
@@ -148,15 +150,29 @@ class FleetModel(Model):
         self.say(f"{trouble.kind} {trouble.key} @{name}")
         self.met[trouble.kind] += 1
         self.excused.add(name)
+        if trouble.kind != "foreign":
+            self.destroyed.add(name)
         key = trouble.key or ""
-        if trouble.kind == "rot" and key in disk.objects:
+        if trouble.kind == "rot" and key in disk.objects and self.record(key).entry is not None:
             disk.set(key, ROT, Headers())
         elif trouble.kind == "lose":
             disk.remove(key)
+        elif trouble.kind == "foreign" and self.plan.conditions:
+            disk.set(key, FOREIGN, Headers())
+            self.foreign.append((name, FOREIGN))
         elif trouble.kind in ("wipe", "back"):
             disk.objects = {} if trouble.kind == "wipe" else dict(disk.earlier)
             if name not in self.gone_back:
                 self.gone_back.append(name)
+        self._forget_what_nobody_knew()
+
+    def _forget_what_nobody_knew(self) -> None:
+        """Let nobody expect what lay on one backend, and in no catalog, and is gone with it."""
+        held = {one.data for disk in self.disks.values() for one in disk.objects.values()}
+        for path, truth in self.truths.items():
+            is_unknown = self.record(path).entry is None and truth[-1][1] is not None
+            if is_unknown and truth[-1][1] not in held:
+                truth.append((self.loop.true_s(), None))
 
 
 class FleetDisk(ModelDisk):
@@ -186,7 +202,8 @@ class FleetFamily(ModelFamily):
         model.say(f"{verb} {key} @{self._disk.name}: {trouble.kind}")
         if trouble.kind in _ERRORS:
             await asyncio.sleep(self._disk.latency_s[0])
-            raise _ERRORS[trouble.kind]()
+            error = _ERRORS[trouble.kind]()
+            raise error
         if trouble.kind == "late":
             self._keep_late(verb, key, work)
         if trouble.kind in ("hang", "late"):
