@@ -101,6 +101,17 @@ SCENARIOS: dict[str, Scenario] = {
     "repair-delete": _scenario(
         DELETE, REPAIR, X, init=OLD, min_copies=1, shows=("quiet",), budget={"late": 1}
     ),
+    "replay-create": _scenario(  # repair stops between its look and what it sends
+        DELETE,
+        REPAIR,
+        X,
+        init=OLD,
+        shows=("lock",),
+        budget={"pause": 1},
+        unsteady=1,
+        starts=(0.0, 126.0, 130.0),
+        pauses_between=(8, 10),
+    ),
     "purge-adopt": _scenario(
         X, DELETE, REPAIR, ADOPT, complete=False, shows=("relook", "discover"), budget={"late": 1}
     ),

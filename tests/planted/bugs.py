@@ -49,6 +49,13 @@ _RULES = (
         2000,
     ),
     Bug(
+        "lock",
+        "P1",
+        "repair looks whether anybody is at work, and keeps nobody out itself",
+        "scenario:replay-create",
+        300,
+    ),
+    Bug(
         "leasecheck",
         "P1",
         "a holder sends whether its lease lasts or not",
