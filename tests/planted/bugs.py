@@ -179,7 +179,7 @@ _ACKNOWLEDGED = (
         "P1",
         "the sweep asks after replicas, and not after open intents",
         "scenario:mix",
-        600,
+        3000,
     ),
     Bug(
         "remembered_lookup",
@@ -193,7 +193,7 @@ _ACKNOWLEDGED = (
         "P3",
         "a deletion that every backend has carried out is forgotten at once",
         "scenario:delete-create",
-        300,
+        1500,
     ),
     Bug(
         "listing_shows_tombstones",
