@@ -248,7 +248,7 @@ _READ = (
         "machine:placed",
         1000,
     ),
-    Bug("blank_believed", "P5", "an empty body is an answer like any other", "stateless", 100),
+    Bug("blank_believed", "P5", "an empty body is an answer like any other", "stateless", 300),
     Bug(
         "unreachable_is_lost",
         "P5",
