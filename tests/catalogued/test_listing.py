@@ -267,7 +267,7 @@ def test_p3_a_creation_that_failed_is_not_discovered(old, shop):
 
 @pytest.fixture
 def busy(old, monkeypatch):
-    """Let a change be under way at a path that only one disk knows, and at one that is no object."""
+    """Let a change be under way at a path that only one disk knows, and at one where nothing is."""
 
     async def hidden(_):
         return {BIRD, "nothing"}

@@ -16,6 +16,7 @@ from resilient_store.testing import PromiseBrokenError, ResilienceStateMachine
 from resilient_store.testing.simulation.__main__ import run_seed
 from tests.model import run
 from tests.model.__main__ import drawn
+from tests.model.fleet.play import play
 from tests.model.singles import SinglesPlay
 
 COLLECT_EVERY = 50
@@ -56,6 +57,12 @@ def calls(start: int) -> Tries:
     """Play three calls with one fault, seed by seed; without a fault nothing breaks either."""
     for number in itertools.count(start):
         yield _ending(lambda number=number: _three_calls(number))
+
+
+def fleet(start: int) -> Tries:
+    """Play whole days of several processes, seed by seed."""
+    for number in itertools.count(start):
+        yield _ending(lambda number=number: play(number).model.broken)
 
 
 def _three_calls(number: int) -> list[str]:
@@ -128,6 +135,7 @@ def hunter_of(words: str) -> Hunt:
     known: dict[str, Hunt] = {
         "scenario": lambda start: scenario(name, start),
         "calls": calls,
+        "fleet": fleet,
         "stateless": stateless,
         "machine": lambda start: machine(name, start),
     }

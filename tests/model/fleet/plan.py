@@ -31,6 +31,7 @@ WORKLOADS: dict[str, tuple[int, dict[str, int]]] = {
     "streams": (3, {"stream": 4, "open": 5, "cat": 1, "delete": 1}),
 }
 WAITS_S = (0.0, 0.0, 0.005, 0.05, 0.5, 3.0, LEASE_S + 2, LATE_WINDOW_S + 5)
+CANCELS_S = (0.0, 0.01, 0.02, 0.03, 0.05, 0.1, 1.0)
 STEPS = (8, 40)
 BUSY_S = 400.0
 
@@ -45,16 +46,18 @@ GRAY = (("get",), ("put", "finish"), ("info", "list"), ("publish", "delete"))
 
 @attrs.frozen
 class Step:
-    """One call of one process, some time after the one before."""
+    """One call of one process, some time after the one before, and perhaps cancelled."""
 
     verb: str
     path: str = ""
     other: str = ""
     data: bytes = b""
     wait_s: float = 0.0
+    cancel_s: float | None = None
 
     def __str__(self) -> str:
-        words = (self.verb, self.path, self.other, self.data.decode())
+        cancel = "" if self.cancel_s is None else f"(cancelled after {self.cancel_s:g} s)"
+        words = (self.verb, self.path, self.other, self.data.decode(), cancel)
         return " ".join(word for word in words if word)
 
 
@@ -243,7 +246,9 @@ class _Drawing:
         if verb in ("write", "stream"):
             self._written += 1
             data = f"<{self._written}>".encode() * chance.choice([1, 2, 4])
-        return Step(verb, path, other, data, chance.choice(WAITS_S) * chance.random())
+        cancel_s = chance.choice(CANCELS_S) if chance.random() < 0.08 else None
+        wait_s = chance.choice(WAITS_S) * chance.random()
+        return Step(verb, path, other, data, wait_s, cancel_s)
 
     def _troubles(self) -> Iterator[Trouble]:
         """Draw a few kinds of trouble, and each of them several times: more than one of all."""

@@ -146,12 +146,24 @@ class FleetPlay:
             model.remember(step.data)
         holders = judges.holders(model, step.path) if step.path else frozenset()
         call = Called(step, model.loop.true_s(), holders)
-        try:
-            call.value = await self._made(fs, step)
-        except Exception as error:  # noqa: BLE001 - judged below
-            call.error = error
+        made = asyncio.ensure_future(self._made(fs, step))
+        await asyncio.wait([made], timeout=step.cancel_s)
+        if not made.done():
+            made.cancel()
+            await asyncio.wait([made])
         if process.dead:
             return
+        if made.cancelled():
+            model.say(f"{step} is cancelled")
+            model.met["cancelled"] += 1
+            return
+        error = made.exception()
+        if error is None:
+            call.value = made.result()
+        elif isinstance(error, Exception):
+            call.error = error
+        else:
+            raise error
         call.ended_s = model.loop.true_s()
         call.was_stopped = process.paused_at_s >= call.started_s
         self.calls += 1

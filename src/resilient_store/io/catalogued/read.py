@@ -191,6 +191,9 @@ async def _read_unverifiable(
         return Reply(client.name, Outcome.UNAVAILABLE, detail=detail)
     reply = await client.get(key, *(span or (None, None)))
     body = reply.value
+    if body is None and reply.outcome is Outcome.CORRUPT and content.kind == "none":
+        # Spoilt on their way, perhaps; and once called bad, nothing could prove them good again.
+        return Reply(client.name, Outcome.UNAVAILABLE, detail=reply.detail)
     if body is None:
         return attrs.evolve(reply, blank=False)
     if (body.size is not None and body.size != content.size) or (
