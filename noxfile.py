@@ -147,6 +147,7 @@ def search(session: nox.Session) -> None:
     simulation = "resilient_store.testing.simulation"
     run(session, "python", "-m", simulation, "--search", *session.posargs)
     run(session, "python", "-m", "tests.model", *session.posargs)
+    run(session, "python", "-m", "tests.model.fleet", *session.posargs)
 
 
 # --- the shared environment ---------------------------------------------------------------

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 import time
 
 import pytest
-from fsspec.asyn import sync
 
 import resilient_store as rs
 from resilient_store.testing import Fault, Faults, FaultyFileSystem
@@ -395,15 +393,6 @@ def test_p3_what_others_leave_at_the_key_of_a_deleted_object_is_not_read(fs, sho
     assert record(fs, CAT).entry.deleted
 
 
-def what_is_recorded(fs):
-    """Wait for what is written down after a caller has its answer."""
-
-    async def wait():
-        await asyncio.gather(*fs.store.tails)
-
-    sync(fs.loop, wait)
-
-
 def test_p5_what_came_cut_short_and_has_no_checksum_yet_is_not_lost(tmp_path):
     faults = Faults()
     disks = {name: FaultyFileSystem(name=name, faults=faults) for name in ("one", "two")}
@@ -417,6 +406,6 @@ def test_p5_what_came_cut_short_and_has_no_checksum_yet_is_not_lost(tmp_path):
         with pytest.raises(rs.BackendsUnavailableError):
             fs.cat_file("cat", start=0, end=3)
         faults.heal()
-        what_is_recorded(fs)
+        told(fs)
         assert fs.cat_file("cat", start=0, end=3) == ONE[:3]
         assert fs.cat("cat") == ONE

@@ -374,7 +374,7 @@ MODELLED = {
     5: ("create-crash-same", "quiet"),
     6: ("overwrite-crash", "fence"),
     7: ("create-crash-same", "takeover"),
-    8: ("repair-write", "lock"),
+    8: ("replay-create", "lock"),
     9: ("commit-unknown", "commitcheck"),
     10: ("purge-adopt", "relook"),
     11: ("failed-create", "void"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -92,12 +93,26 @@ def _lock() -> list[Patch]:
         busy = attrs.evolve(row, busy_until_s=moment.now_s + moment.late_window_s)
         return record.with_replicas(busy), True
 
-    real_finish = transactions.finish
+    def purge(record: Record, moment: Any, intent_id: int, **looked: Any) -> Any:
+        if record.intent is not None:
+            return record, False
+        mine: Any = types.SimpleNamespace(id=intent_id)
+        after, done = real_purge(attrs.evolve(record, intent=mine), moment, intent_id, **looked)
+        return attrs.evolve(after, intent=None), done
+
+    async def ready_for(self: Any, seconds: float, checksum: str = "") -> None:
+        if self.intent.kind != "repair":
+            await real_ready_for(self, seconds, checksum)
+
+    real_finish, real_purge = transactions.finish, findings.purge
+    real_ready_for = holder.Holder.ready_for
     return [
         (transactions, "begin", begin),
         (transactions, "_is_mine", is_mine),
         (transactions, "finish", finish),
         (transactions, "touch", touch),
+        (findings, "purge", purge),
+        (holder.Holder, "ready_for", ready_for),
     ]
 
 

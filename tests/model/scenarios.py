@@ -93,7 +93,7 @@ SCENARIOS: dict[str, Scenario] = {
         X,
         init=OLD,
         min_copies=1,
-        shows=("lock", "sweep"),
+        shows=("sweep",),
         budget={"rot": 1, "late": 1, "pause": 1},
         unsteady=0,
         starts=(0.0, 0.3),

@@ -12,7 +12,7 @@ from tests.model.scenarios import SCENARIOS
 FIRST_MISSED = {
     ("overwrite-crash", "fence"): 172,
     ("create-crash-same", "takeover"): 89,
-    ("repair-write", "lock"): 22,
+    ("replay-create", "lock"): 8,
     ("delete-create", "leasecheck"): 361,
     ("create-zombie", "quiet"): 3,
     ("create-zombie", "void"): 2,

@@ -334,6 +334,13 @@ _REPAIRED = (
         100,
     ),
     Bug(
+        "freeze_is_not_asked",
+        "P8",
+        "a freeze stops repair, and nobody else",
+        "fleet",
+        300,
+    ),
+    Bug(
         "unprotected_clean_up",
         "P8",
         "a clean-up ends where its caller is cancelled",
