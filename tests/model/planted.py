@@ -78,20 +78,10 @@ def _lock() -> list[Patch]:
         _, answer = real(attrs.evolve(record, intent=None), moment, wish)
         return record, answer
 
-    def is_mine(record: Record, intent_id: int) -> bool:
-        return True
-
     def finish(record: Record, moment: Any, intent_id: int, *_: Any, **__: Any) -> Any:
         if record.intent is not None and record.intent.id == intent_id:
             return real_finish(record, moment, intent_id, *_, **__)
         return record, True
-
-    def touch(record: Record, moment: Any, intent_id: int, backend: str) -> Any:
-        row = record.replica(backend)
-        if not moment.is_quiet(row):
-            return record, False
-        busy = attrs.evolve(row, busy_until_s=moment.now_s + moment.late_window_s)
-        return record.with_replicas(busy), True
 
     def purge(record: Record, moment: Any, intent_id: int, **looked: Any) -> Any:
         if record.intent is not None:
@@ -108,12 +98,20 @@ def _lock() -> list[Patch]:
     real_ready_for = holder.Holder.ready_for
     return [
         (transactions, "begin", begin),
-        (transactions, "_is_mine", is_mine),
+        (transactions, "_is_mine", lambda record, intent_id: True),
         (transactions, "finish", finish),
-        (transactions, "touch", touch),
+        (transactions, "touch", _touch_anyway),
         (findings, "purge", purge),
         (holder.Holder, "ready_for", ready_for),
     ]
+
+
+def _touch_anyway(record: Record, moment: Any, intent_id: int, backend: str) -> Any:
+    row = record.replica(backend)
+    if not moment.is_quiet(row):
+        return record, False
+    busy = attrs.evolve(row, busy_until_s=moment.now_s + moment.late_window_s)
+    return record.with_replicas(busy), True
 
 
 def _leasecheck() -> list[Patch]:
