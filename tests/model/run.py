@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -65,35 +66,10 @@ class Play:
         return self.model
 
     def _bury(self) -> None:
-        """Let the tasks of dead processes end, where they can do no harm any more."""
-        self.model.over = True
-        for process in self._processes:
-            process.dead, process.paused_until_s = False, 0.0
-            for handle in process.left:
-                self.model.loop.call_soon(handle._run)
-        for task in self.model.loop.tasks_left():
-            task.cancel()
-        self.model.loop.run_for(100.0)
-        self.model.over = False
-        for fs in self._ready:
-            self.model.loop.run_until_complete(fs._close())
+        bury(self.model, self._processes, self._ready)
 
     def _open(self) -> rs.ResilientFileSystem:
-        model = self.model
-        backends = [
-            rs.Backend(disk.filesystem, name=name, domain=name, timeout=TIMEOUT_S)
-            for name, disk in model.disks.items()
-        ]
-        return rs.ResilientFileSystem(
-            backends,
-            catalog=model.database,  # type: ignore[arg-type]
-            write=rs.WriteToAll(min_copies=self.scenario.min_copies),
-            lease=LEASE_S,
-            late_window=LATE_WINDOW_S,
-            lock_timeout=LEASE_S + 10,
-            asynchronous=True,
-            loop=model.loop,
-        )
+        return opened(self.model)
 
     async def _all(self) -> None:
         model, scenario = self.model, self.scenario
@@ -288,7 +264,7 @@ class Play:
         for turn in range(1, PEACE_ROUNDS + 1):
             await asyncio.sleep(LATE_WINDOW_S * 0.4)
             try:
-                await self._scrub(fs)
+                await scrub(model, fs, (PATH,))
                 report = await repair_all(fs.store)
                 await sweep_all(fs.store, 0.0)
             except CatalogUnavailableError as error:
@@ -304,16 +280,6 @@ class Play:
                 await self._judge_last_read(fs, path)
         await fs._close()
 
-    async def _scrub(self, fs: rs.ResilientFileSystem) -> None:
-        """Read every replica once, so that what rotted is known."""
-        for name in self.model.names:
-            others = [n for n in self.model.names if n != name]
-            for other in others:
-                self.model.down_until_s[other] = self.model.loop.true_s() + 1.0
-            with contextlib.suppress(OSError, ObjectError):
-                await fs._cat_file(PATH)
-            await asyncio.sleep(1.5)
-
     async def _judge_last_read(self, fs: rs.ResilientFileSystem, path: str) -> None:
         model = self.model
         started_s = model.loop.true_s()
@@ -322,6 +288,53 @@ class Play:
         except (ObjectError, FileNotFoundError) as raised:
             value, error = None, raised
         judge.a_read(model, model.window(started_s, model.loop.true_s(), path), value, error)
+
+
+def opened(model: Model) -> rs.ResilientFileSystem:
+    """Open the store, as each process does."""
+    backends = [
+        rs.Backend(disk.filesystem, name=name, domain=name, timeout=TIMEOUT_S)
+        for name, disk in model.disks.items()
+    ]
+    return rs.ResilientFileSystem(
+        backends,
+        catalog=model.database,  # type: ignore[arg-type]
+        write=rs.WriteToAll(min_copies=model.min_copies),
+        lease=LEASE_S,
+        late_window=LATE_WINDOW_S,
+        lock_timeout=LEASE_S + 10,
+        asynchronous=True,
+        loop=model.loop,
+    )
+
+
+def bury(
+    model: Model, processes: Sequence[Process], stores: Sequence[rs.ResilientFileSystem]
+) -> None:
+    """Let the tasks of dead processes end, where they can do no harm any more."""
+    model.over = True
+    for process in processes:
+        process.dead, process.paused_until_s = False, 0.0
+        for handle in process.left:
+            model.loop.call_soon(handle._run)
+    for task in model.loop.tasks_left():
+        task.cancel()
+    model.loop.run_for(100.0)
+    model.over = False
+    for fs in stores:
+        model.loop.run_until_complete(fs._close())
+
+
+async def scrub(model: Model, fs: rs.ResilientFileSystem, paths: Sequence[str]) -> None:
+    """Read every replica once, so that what rotted is known."""
+    for name in model.names:
+        for other in model.names:
+            if other != name:
+                model.down_until_s[other] = model.loop.true_s() + 1.0
+        for path in paths:
+            with contextlib.suppress(OSError, ObjectError):
+                await fs._cat_file(path)
+        await asyncio.sleep(1.5)
 
 
 async def _warm_up(fs: rs.ResilientFileSystem) -> None:

@@ -24,7 +24,8 @@ from tests.model.fleet import judges
 from tests.model.fleet.judges import RANGE, Called
 from tests.model.fleet.plan import ACTS, BUSY_S, OPERATOR, Plan, Step, Worker, drawn
 from tests.model.fleet.world import FleetModel
-from tests.model.world import LATE_WINDOW_S, LEASE_S, PROCESS, SKEW_S, TIMEOUT_S, Process
+from tests.model.run import bury, opened, scrub
+from tests.model.world import LATE_WINDOW_S, LEASE_S, PROCESS, SKEW_S, Process
 
 PEACE_ROUNDS = 12
 SCRUBS = (0, 4)  # the second, when a lease and a late window have passed
@@ -56,13 +57,13 @@ class FleetPlay:
         """Play it."""
         loop = self.model.loop
         loop.run_until_complete(self._all(), until_s=ENDS_WITHIN_S)
-        self._bury()
+        bury(self.model, self._processes, self._stores)
         return self.model
 
     async def _all(self) -> None:
         model = self.model
         model.put_behind()
-        first = self._open(0.0)
+        first = self._open()
         await first._exists("nothing")
         model.quiet_world = False
         model.began_s = model.loop.true_s()
@@ -73,24 +74,9 @@ class FleetPlay:
             task.cancel()
         await self._peace(first)
 
-    def _open(self, skew_s: float) -> rs.ResilientFileSystem:
-        model = self.model
-        backends = [
-            rs.Backend(disk.filesystem, name=name, domain=name, timeout=TIMEOUT_S)
-            for name, disk in model.disks.items()
-        ]
-        fs = rs.ResilientFileSystem(
-            backends,
-            catalog=model.database,  # type: ignore[arg-type]
-            write=rs.WriteToAll(min_copies=self.plan.min_copies),
-            lease=LEASE_S,
-            late_window=LATE_WINDOW_S,
-            lock_timeout=LEASE_S + 10,
-            asynchronous=True,
-            loop=model.loop,
-        )
-        self._stores.append(fs)
-        return fs
+    def _open(self) -> rs.ResilientFileSystem:
+        self._stores.append(opened(self.model))
+        return self._stores[-1]
 
     async def _accidents(self) -> None:
         acts = sorted((t for t in self.plan.troubles if t.kind in ACTS), key=lambda t: t.start_s)
@@ -122,7 +108,7 @@ class FleetPlay:
             context.run(PROCESS.set, process)
             context.run(SKEW_S.set, worker.skew_s)
             task = self.model.loop.create_task(
-                self._live(process, self._open(worker.skew_s), left), context=context
+                self._live(process, self._open(), left), context=context
             )
             try:
                 while not process.dead:
@@ -236,7 +222,7 @@ class FleetPlay:
             await asyncio.sleep(LATE_WINDOW_S * 0.4)
             try:
                 if turn in SCRUBS:
-                    await self._scrub(fs)
+                    await scrub(model, fs, model.paths)
                 report = await repair_all(fs.store)
                 await sweep_all(fs.store, 0.0)
             except CatalogUnavailableError as error:
@@ -251,32 +237,6 @@ class FleetPlay:
             model.fail(breach)
         for path in model.paths:
             await self._call(Process("peace"), fs, Step("read", path))
-
-    async def _scrub(self, fs: rs.ResilientFileSystem) -> None:
-        """Read every replica once, so that what rotted is known."""
-        for name in self.model.names:
-            for other in self.model.names:
-                if other != name:
-                    self.model.down_until_s[other] = self.model.loop.true_s() + 1.0
-            for path in self.model.paths:
-                with contextlib.suppress(OSError, ObjectError):
-                    await fs._cat_file(path)
-            await asyncio.sleep(1.5)
-
-    def _bury(self) -> None:
-        """Let the tasks of dead processes end, where they can do no harm any more."""
-        model = self.model
-        model.over = True
-        for process in self._processes:
-            process.dead, process.paused_until_s = False, 0.0
-            for handle in process.left:
-                model.loop.call_soon(handle._run)
-        for task in model.loop.tasks_left():
-            task.cancel()
-        model.loop.run_for(100.0)
-        model.over = False
-        for fs in self._stores:
-            model.loop.run_until_complete(fs._close())
 
 
 async def _read(fs: rs.ResilientFileSystem, path: str) -> bytes:
