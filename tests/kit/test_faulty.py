@@ -102,6 +102,14 @@ def test_a_store_may_ask_of_it_what_the_wrapped_one_can_do(inner, tmp_path):
     assert ours.exclusive_create
 
 
+def test_a_directory_is_fetched_with_all_that_is_in_it(aws, tmp_path):
+    aws.pipe_file("/album/2024/cat", b"meow")
+    aws.get("/album", f"{tmp_path}/", recursive=True)
+    assert (tmp_path / "album" / "2024" / "cat").read_bytes() == b"meow"
+    with pytest.raises(FileNotFoundError):
+        aws.get_file("/nothing", str(tmp_path / "nothing"))
+
+
 def test_two_memories_share_nothing():
     one, two = FaultyFileSystem(), FaultyFileSystem()
     one.pipe_file("/cat", b"meow")

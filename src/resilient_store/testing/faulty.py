@@ -174,7 +174,13 @@ class FaultyFileSystem(AsyncFileSystem):
         await self.meet("put", rpath.strip("/"), ask)
 
     async def _get_file(self, rpath: str, lpath: str, **options: Any) -> None:
-        data = await self._cat_file(rpath)
+        try:
+            data = await self._cat_file(rpath)
+        except (FileNotFoundError, IsADirectoryError):
+            if not await self._isdir(rpath):
+                raise
+            await self._pool.run(lambda _: os.makedirs(lpath, exist_ok=True))
+            return
         await self._pool.run(lambda _: _write_file(lpath, data))
 
     async def _rm_file(self, path: str, **options: Any) -> None:
