@@ -8,6 +8,8 @@ import pytest
 
 import resilient_store as rs
 from resilient_store.catalog.contract import CatalogDownError
+from resilient_store.io.catalogued import listing
+from resilient_store.model.outcome import Outcome, Reply
 from tests.catalogued.stage import (
     CAT,
     DOG,
@@ -289,6 +291,18 @@ def test_p5_what_a_change_left_or_not_is_told_by_everybody_or_not_at_all(busy, s
         busy.find("")
     assert BIRD in busy.find("", partial=True)
     assert "azure" in busy.ls("originals/2024", partial=True, detail=False).missing_backends
+
+
+def test_p5_what_cannot_be_looked_up_is_not_left_out_in_silence(busy, monkeypatch):
+    async def known(_, path):
+        raise rs.BackendsUnavailableError(path, [Reply("gcp", Outcome.TIMED_OUT)])
+
+    monkeypatch.setattr(listing, "known", known)
+    with pytest.raises(rs.BackendsUnavailableError, match="gcp"):
+        busy.find("")
+    partial = busy.find("", partial=True)
+    assert BIRD not in partial
+    assert partial.missing_backends == ("gcp",)
 
 
 @pytest.mark.parametrize("call", ["page", "state", "present", "hidden"])

@@ -31,10 +31,15 @@ THREE_WAYS = (
 
 @attrs.frozen
 class Identity:
-    """What ``.resilient/store.json`` says; `store` is empty where it cannot be read."""
+    """What ``.resilient/store.json`` says; of a damaged one, nothing."""
 
     store: str
     epoch: int = 0
+
+    @property
+    def is_damaged(self) -> bool:
+        """Say whether it could not be read."""
+        return not self.store
 
     @property
     def check(self) -> str:
@@ -54,11 +59,8 @@ class Identity:
             found = cls(str(plain["store"]), int(plain["epoch"]))
             is_whole = plain.get("check", found.check) == found.check
         except (ValueError, KeyError, TypeError):
-            return _UNREADABLE
-        return found if is_whole else _UNREADABLE
-
-
-_UNREADABLE = Identity("")
+            return cls("")
+        return found if is_whole else cls("")
 
 
 async def read_identity(family: Family) -> Identity | None:
@@ -116,7 +118,7 @@ async def admit(
             return False
         raise RootMissingError from None
     row = BackendRow(name=client.name) if state is None else state.backend(client.name)
-    if found == _UNREADABLE and row.met:  # damaged: one backend's trouble, and not the store's
+    if found is not None and found.is_damaged and row.met:  # its trouble, and not the store's
         raise RootMissingError
     if found is not None and (state is None or found.store != state.identity):
         raise StoreIdentityError(f"backend {client.name} belongs to another store: {THREE_WAYS}")

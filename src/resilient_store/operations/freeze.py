@@ -34,31 +34,42 @@ def freeze(fs: StoreOwner, why: str) -> None:
     CatalogUnavailableError
         The catalog cannot be had: it may be frozen, or not.
     """
-    _change(fs, lambda state, now_s: _frozen(fs.store, state, now_s, why))
+    _require_catalog(fs)
+    sync(fs.loop, freeze_store, fs.store, why)
 
 
 def thaw(fs: StoreOwner) -> None:
     """Allow changes again; raises as `freeze`."""
-    _change(fs, lambda state, _: attrs.evolve(state, frozen=None))
+    _require_catalog(fs)
+    sync(fs.loop, thaw_store, fs.store)
+
+
+async def freeze_store(store: Store, why: str) -> None:
+    """Freeze, as `freeze` says."""
+    await _change(store, lambda state, now_s: _frozen(store, state, now_s, why))
+
+
+async def thaw_store(store: Store) -> None:
+    """Thaw, as `thaw` says."""
+    await _change(store, lambda state, _: attrs.evolve(state, frozen=None))
 
 
 def _frozen(store: Store, state: StoreState, now_s: float, why: str) -> StoreState:
     return attrs.evolve(state, frozen=Frozen(why=why, who=store.owner, since_s=now_s))
 
 
-def _change(fs: StoreOwner, change: Callable[[StoreState, float], StoreState]) -> None:
+def _require_catalog(fs: StoreOwner) -> None:
     if fs.store.catalog is None:
         raise ConfigurationError("freeze and thaw need a catalog, by which every process hears")
 
+
+async def _change(store: Store, change: Callable[[StoreState, float], StoreState]) -> None:
     def of_a_store(state: StoreState | None, now_s: float) -> StoreState:
         assert state is not None, "a store that was prepared has an identity"
         return change(state, now_s)
 
-    async def run() -> None:
-        await prepare(fs.store)
-        try:
-            await fs.store.known.change_state(of_a_store)
-        except CatalogDownError as error:
-            raise unavailable("", error) from None
-
-    sync(fs.loop, run)
+    await prepare(store)
+    try:
+        await store.known.change_state(of_a_store)
+    except CatalogDownError as error:
+        raise unavailable("", error) from None

@@ -118,7 +118,7 @@ async def _check(client: BackendClient, state: StoreState) -> int:
     if reply.value is None:
         return -1
     found = Identity.decode(reply.value.data)
-    if not found.store and state.backend(client.name).met:
+    if found.is_damaged and state.backend(client.name).met:
         return -1
     if found.store != state.identity:
         raise StoreIdentityError(f"backend {client.name} belongs to another store: {THREE_WAYS}")

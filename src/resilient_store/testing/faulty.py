@@ -247,8 +247,6 @@ class _FaultyFile(AbstractBufferedFile):
 
 
 def _write_file(local: str, data: bytes) -> None:
-    if os.path.isdir(local):
-        return
     with open(local, "wb") as file:
         file.write(data)
 

@@ -62,8 +62,10 @@ class Ledger:
 
     def check_receipt(self, receipt: Any) -> None:
         """Check that an acknowledged write is on what was asked for (P1)."""
-        demand = self.fs.store.demand_for(receipt.path)
-        if not demand.is_met(set(receipt.copies), self.fs.store.domains):
+        store, write = self.fs.store, self.fs.store.configuration.write
+        on = {platform_of(store.domains[name]) for name in receipt.copies}
+        least = write.min_copies or len(store.placed(receipt.path))
+        if len(set(receipt.copies)) < least or len(on) < write.min_domains:
             self.broken("P1", f"it was acknowledged with copies on {receipt.copies} only")
         for name in receipt.copies:
             if platform_of(self.fs.store.domains[name]) in self.away:
