@@ -119,24 +119,26 @@ def test_what_still_runs_ends_with_the_clock():
     assert ended
 
 
-def test_a_blocking_call_that_is_given_up_leaves_nothing_open(tmp_path):
-    pool, closed = DaemonPool("one", 1), []
+def test_what_a_blocking_call_brings_when_it_was_given_up_is_disposed_of():
+    pool, tasks, closed = DaemonPool("one", 1), [], []
 
-    async def opened():
-        await pool.run(lambda _: "a file", closed.append)
+    def opens(_):
+        asyncio.get_running_loop().call_soon(tasks[0].cancel)  # before the caller has it, or after
+        return "a file"
 
-    async def gives_up(after_s):
-        task = asyncio.get_running_loop().create_task(opened())
-        await asyncio.sleep(after_s)
-        task.cancel()
-        await asyncio.wait([task])
-        return task.cancelled()
+    async def gives_up():
+        tasks[:] = [asyncio.get_running_loop().create_task(pool.run(opens, closed.append))]
+        await asyncio.wait(tasks)
+        return tasks[0].cancelled()
 
+    ended = set()
     for seed in range(50):
         with virtual_time(seed) as clock:
             closed.clear()
-            given_up = clock.run(gives_up(0.005))
-            assert len(closed) <= given_up, "what a caller has got is the caller's to close"
+            given_up = clock.run(gives_up())
+            assert closed == (["a file"] if given_up else [])
+            ended.add(given_up)
+    assert ended == {True, False}
 
 
 def test_one_seed_does_the_same_again():

@@ -24,7 +24,7 @@ from resilient_store.catalog.location import locate
 from resilient_store.catalog.sqlite import SqliteDriver
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.path import RESERVED
-from resilient_store.model.state import OWN, Record
+from resilient_store.model.state import OWN, Record, Replica
 from resilient_store.testing.simulation.family import SimulatedFamily
 from resilient_store.testing.simulation.loop import SimulatedLoop
 from resilient_store.testing.simulation.world import SimulatedDisk, World
@@ -385,21 +385,26 @@ class Model:
     def _check_copies(self, record: Record, data: bytes) -> None:
         good, path = 0, record.path
         for row in record.holders():
-            key = path if row.place == OWN else f"{RESERVED}/staging/{row.place}/{path}"
-            there = data in (self.held(row.backend, key), self.held(row.backend, path))
+            there = data in (
+                self.held(row.backend, key_of(row, path)),
+                self.held(row.backend, path),
+            )
             if not there and row.backend not in self.excused:
                 self.fail(f"P1: a replica recorded good is not on {row.backend}")
             good += there
         lying = any(
             one.data == data for disk in self.disks.values() for one in disk.objects.values()
         )
-        theirs = data in [foreign for _, foreign in self.foreign]  # adopted as it lay there
-        fewer = len(self.excused) < (1 if theirs else self.min_copies)
-        if not lying and fewer:
+        if not lying and len(self.excused) < self.copies_of(data):
             self.fail(f"P1: {data!r} is on no backend")
+        theirs = data in [foreign for _, foreign in self.foreign]  # adopted as it lay there
         bad = len(self.excused | self.spoilt)
         if good < self.min_copies - bad and not theirs:
             self.fail(f"P1: {good} good copies, acknowledged with {self.min_copies}")
+
+    def copies_of(self, data: bytes) -> int:
+        """Return on how many backends bytes lay at least, before anything was destroyed."""
+        return self.min_copies
 
     def window(self, start_s: float, end_s: float, path: str = PATH) -> list[bytes | None]:
         """Return everything that was true at some moment between two times."""
@@ -416,6 +421,11 @@ class Model:
         if what not in self.broken:
             self.say(f"VIOLATION {what}")
             self.broken.append(what)
+
+
+def key_of(row: Replica, path: str) -> str:
+    """Return where a replica lies: at its own key, or staged."""
+    return path if row.place == OWN else f"{RESERVED}/staging/{row.place}/{path}"
 
 
 class ModelDisk(SimulatedDisk):

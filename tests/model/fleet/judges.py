@@ -16,10 +16,9 @@ from resilient_store.errors import (
     StoreFrozenError,
 )
 from resilient_store.model.path import RESERVED
-from resilient_store.model.state import OWN
 from tests.model.fleet.plan import CHANGES, Step
 from tests.model.fleet.world import ROT, FleetModel
-from tests.model.world import LEASE_S, TIMEOUT_S
+from tests.model.world import LEASE_S, TIMEOUT_S, key_of
 
 RANGE = slice(1, 3)
 # Every lock that may be waited for, and every step of a write with its time-out.
@@ -57,7 +56,7 @@ def holders(model: FleetModel, path: str) -> frozenset[Holder]:
         return frozenset()
     found = set()
     for row in record.holders():
-        key = path if row.place == OWN else f"{RESERVED}/staging/{row.place}/{path}"
+        key = key_of(row, path)
         if row.backend not in model.excused and model.held(row.backend, key) == now:
             found.add(Holder(row.backend, key, now))
     return frozenset(found)
@@ -121,8 +120,7 @@ def is_lost(model: FleetModel, path: str) -> bool:
 
 def _is_kept(model: FleetModel, data: bytes) -> bool:
     """Say whether a promise was made that bytes survive what was destroyed."""
-    theirs = data in (b"?", *(one.data for one in model.plan.lying))  # on one backend, perhaps
-    return len(model.excused) < (1 if theirs else model.min_copies)
+    return len(model.excused) < model.copies_of(data)
 
 
 def _lies_anywhere(model: FleetModel, data: bytes) -> bool:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import attrs
-
 import resilient_store as rs
-from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import CatalogUnavailableError, ObjectError
-from resilient_store.io.prepare import prepare
-from resilient_store.model.state import Frozen, StoreState
 from resilient_store.operations.adopt import adopt_all
+from resilient_store.operations.freeze import freeze_store, thaw_store
 from resilient_store.operations.rejoin import rejoin_one
 from resilient_store.operations.repair import repair_all
 from resilient_store.operations.sweep import sweep_all
@@ -32,7 +27,7 @@ SCRUBS = (0, 4)  # the second, when a lease and a late window have passed
 ENDS_WITHIN_S = 1e6
 LOOKS_EVERY_S = 5.0
 REMEMBERS_EVERY_S = 40.0
-NEVER_LATER_S = 20 * (LEASE_S + LATE_WINDOW_S) + BUSY_S
+NEVER_LATER_S = 200 * (LEASE_S + LATE_WINDOW_S) + BUSY_S
 
 
 class FleetPlay:
@@ -69,8 +64,12 @@ class FleetPlay:
         model.began_s = model.loop.true_s()
         around = [model.loop.create_task(one) for one in (self._accidents(), self._memories())]
         live = [model.loop.create_task(self._succession(worker)) for worker in self.plan.workers]
-        await asyncio.wait(live, timeout=NEVER_LATER_S)
-        for task in (*live, *around):
+        done, hung = await asyncio.wait(live, timeout=NEVER_LATER_S)
+        for task in (*done, *(task for task in around if task.done())):
+            task.result()
+        if hung:
+            model.fail("P6: a process never came to its end")
+        for task in (*hung, *around):
             task.cancel()
         await self._peace(first)
 
@@ -133,10 +132,11 @@ class FleetPlay:
         holders = judges.holders(model, step.path) if step.path else frozenset()
         call = Called(step, model.loop.true_s(), holders)
         made = asyncio.ensure_future(self._made(fs, step))
-        await asyncio.wait([made], timeout=step.cancel_s)
-        if not made.done():
+        try:
+            await asyncio.wait([made], timeout=step.cancel_s)
+        finally:
             made.cancel()
-            await asyncio.wait([made])
+        await asyncio.wait([made])
         if process.dead:
             return
         if made.cancelled():
@@ -188,23 +188,12 @@ class FleetPlay:
             await rejoin_one(fs.store, name)
 
     async def _freeze(self, fs: rs.ResilientFileSystem) -> None:
-        if await self._change_state(fs, Frozen(why="a drill", who="op", since_s=0.0)):
-            self.model.frozen_since_s = self.model.loop.true_s()
+        await freeze_store(fs.store, "a drill")
+        self.model.frozen_since_s = self.model.loop.true_s()
 
     async def _thaw(self, fs: rs.ResilientFileSystem) -> None:
         self.model.frozen_since_s = None
-        await self._change_state(fs, None)
-
-    async def _change_state(self, fs: rs.ResilientFileSystem, frozen: Frozen | None) -> bool:
-        def change(state: StoreState | None, _: float) -> StoreState:
-            assert state is not None
-            return attrs.evolve(state, frozen=frozen)
-
-        await prepare(fs.store)
-        with contextlib.suppress(CatalogDownError):
-            await fs.store.known.change_state(change)
-            return True
-        return False
+        await thaw_store(fs.store)
 
     # When faults have stopped
 
@@ -214,7 +203,7 @@ class FleetPlay:
         model.quiet_world = True
         for late in list(model.lates):
             model.land(late)
-        await self._change_state(fs, None)
+        await thaw_store(fs.store)
         for name in model.gone_back:
             await rejoin_one(fs.store, name)
         report = None

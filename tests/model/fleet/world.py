@@ -76,6 +76,10 @@ class FleetModel(Model):
                 self.disks[name].set(one.path, one.data, Headers())
                 self.foreign.append((name, one.data))
 
+    def copies_of(self, data: bytes) -> int:
+        """Return on how many backends bytes lay at least: others may have put them on one."""
+        return 1 if data in (b"?", *(one.data for one in self.plan.lying)) else self.min_copies
+
     def now_s(self) -> float:
         """Return how long the run has gone on."""
         return self.loop.true_s() - self.began_s
