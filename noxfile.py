@@ -108,6 +108,9 @@ def package(session: nox.Session) -> None:
     session.run("python", "-I", "-W", "error", str(tried / "bare.py"))
     session.install(f"{wheel}[testing,s3,gcs,azure]", str(HERE / "examples" / "downstream"))
     session.run("python", str(tried / "downstream.py"))
+    testing = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["testing"]
+    session.install(*(need.replace(">=", "==") for need in testing))  # the oldest it may be
+    session.run("python", str(tried / "downstream.py"))
 
 
 # --- not in CI: they take as long as you let them -----------------------------------------

@@ -63,7 +63,7 @@ backends = ["memory://one", "memory://two"]
 backends = [{target = "memory://three", domain = "there/now"}]
 """
 INI = "[pytest]\nresilient_store = shop:make_store\npythonpath = .\naddopts = --strict-markers\n"
-PLUGINS = ("-p", "no:randomly", "-p", "resilient_store.testing.plugin")
+PLUGINS = ("-p", "no:randomly")
 
 
 @pytest.fixture
@@ -132,3 +132,9 @@ def test_nothing_heavy_is_loaded_until_it_is_used():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_project_that_does_without_it_says_so(run):
+    text = "def test_it(): pass"
+    assert "virtual_time" in run("--fixtures", test_shop__py=text).stdout
+    assert "virtual_time" not in run("--fixtures", "-p", "no:resilient_store").stdout

@@ -11,15 +11,17 @@ import time
 from pathlib import Path
 
 APPLICATION = Path(__file__).parents[2] / "examples" / "downstream"
+REWRITTEN = Path(__file__).with_name("rewritten.py")
 AT_MOST_S = 30
 MOST_STEPS = 10
 
 
-def tested(**environment: str) -> tuple[str, bool]:
-    """Run the application's own tests; return what they print and whether they pass."""
+def tested(*arguments: str, **environment: str) -> tuple[str, bool]:
+    """Run tests as in the application's folder; return what they print and whether they pass."""
     began_s = time.monotonic()
+    quiet = ("-q", "-p", "no:cacheprovider", "--hypothesis-seed=1")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=1"],
+        [sys.executable, "-m", "pytest", *quiet, *arguments],
         cwd=APPLICATION,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
@@ -42,6 +44,10 @@ def main() -> None:
     steps = re.findall(r"^E +state\.(?!teardown)", said, re.MULTILINE)
     assert 0 < len(steps) <= MOST_STEPS, said
     assert "printed in self.ledger.held" in said, said
+
+    alone = ("-c", "pyproject.toml", f"--confcutdir={REWRITTEN.parent}")
+    said, passed = tested(*alone, str(REWRITTEN))
+    assert passed, said
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from importlib import import_module
 from typing import Any
 
 from resilient_store.backends.contract import Family
+from resilient_store.backends.families.generic import GenericFamily
+from resilient_store.backends.families.local import LocalFamily
+from resilient_store.backends.families.memory import MemoryFamily
 from resilient_store.backends.locate import local_path, locate, platform_of
+from resilient_store.importing import import_in_turn
 from resilient_store.policies import Backend
 from resilient_store.threads import DaemonPool
 
@@ -26,8 +29,6 @@ def opener(backend: Backend, name: str) -> Callable[[], Awaitable[Family]]:
 
     async def open_family() -> Family:
         if folder:
-            from resilient_store.backends.families.local import LocalFamily
-
             return LocalFamily(folder, name, backend.max_concurrency)
         if not is_url and platform_of(type(backend.target)) is None:
             own = getattr(backend.target, "resilient_family", None)
@@ -61,7 +62,7 @@ def _open(backend: Backend, name: str) -> Family:
     if platform is None:
         more = {"asynchronous": True} if cls.async_impl else {}
         return _wrap(backend, cls(**options, **more), root, name)
-    family = import_module(f"resilient_store.backends.families.{platform}")
+    family = import_in_turn(f"resilient_store.backends.families.{platform}")
     opened: Family = family.open_family(
         cls, arguments, options, root=root, backend=backend, name=name
     )
@@ -73,13 +74,7 @@ def _wrap(backend: Backend, filesystem: Any, root: str, name: str) -> Family:
     from fsspec.implementations.memory import MemoryFileSystem
 
     if type(filesystem) is LocalFileSystem:
-        from resilient_store.backends.families.local import LocalFamily
-
         return LocalFamily(root or os.sep, name, backend.max_concurrency)
     if type(filesystem) is MemoryFileSystem:
-        from resilient_store.backends.families.memory import MemoryFamily
-
         return MemoryFamily(filesystem, root)
-    from resilient_store.backends.families.generic import GenericFamily
-
     return GenericFamily(filesystem, root, name, backend.max_concurrency, backend.write_options)

@@ -6,8 +6,9 @@ examples needs Hypothesis.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from resilient_store.importing import import_in_turn
 
 if TYPE_CHECKING:
     from resilient_store.testing.conformance import (
@@ -57,7 +58,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     for home, names in _HOMES.items():
         if name in names:
-            value = getattr(import_module(f"{__name__}.{home}"), name)
+            value = getattr(import_in_turn(f"{__name__}.{home}"), name)
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
