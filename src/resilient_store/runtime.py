@@ -24,6 +24,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 logger = logging.getLogger("resilient_store")
 
+SHORT_PAGE = 2
+
 
 class Runtime(Protocol):
     """What a simulation replaces."""
@@ -96,6 +98,11 @@ def uniform(low: float, high: float) -> float:
 def rarely(what: str) -> bool:
     """Whether to take the unlikely branch `what` on purpose (in simulations only)."""
     return _current().rarely(what)
+
+
+def page(usual: int) -> int:
+    """Return how many rows to ask for at once: where runs are simulated, now and then only two."""
+    return SHORT_PAGE if rarely("a short page") else usual
 
 
 _hook: Callable[[Step], None] | None = None

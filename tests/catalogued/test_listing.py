@@ -189,6 +189,22 @@ def test_an_incomplete_catalog_lists_the_union_less_its_tombstones(old, shop):
     assert old.ls("", detail=False) == ["originals"]
 
 
+def test_an_incomplete_catalog_lists_an_object_by_its_own_path(old, shop):
+    assert old.ls(BIRD, detail=False) == [BIRD]
+    old.write(DOG, TWO)
+    for name in NAMES:  # it stays known, though nobody shows it just now
+        (shop.disk(name) / DOG).unlink()
+    assert old.ls(DOG, detail=False) == [DOG]
+    shop.lose("gcp")
+    old.rm(CAT)
+    shop.bring_back("gcp")
+    assert shop.read_behind("gcp", CAT) == ONE
+    with pytest.raises(FileNotFoundError):
+        old.ls(CAT, detail=False)
+    with pytest.raises(FileNotFoundError):
+        old.ls("nothing", detail=False)
+
+
 def test_p5_an_incomplete_listing_says_who_could_not_be_asked(old, shop):
     old.write(DOG, TWO)
     shop.lose("azure")

@@ -12,6 +12,7 @@ import contextvars
 import errno
 import functools
 import random
+import reprlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -60,6 +61,8 @@ T = TypeVar("T")
 
 SKEW_S: contextvars.ContextVar[float] = contextvars.ContextVar("SKEW_S", default=0.0)
 RESOLUTION_S = 1e-9
+SHOWN = 24
+MAX_STEPS = 1_000_000  # fifty times as many as runs take
 SKEWS_S = (-86_400.0, -3.0, 0.0, 40.0, 1e6)
 
 
@@ -94,6 +97,16 @@ class ModelLoop(SimulatedLoop):
             process.left.append(handle)
         else:
             handle._run()
+
+
+class _Short(reprlib.Repr):
+    """Writes values as a person reads them: of many bytes, the first and how many there are."""
+
+    def repr_bytes(self, data: bytes, _: int) -> str:
+        return repr(data) if len(data) <= SHOWN else f"{data[:SHOWN]!r}... ({len(data)} bytes)"
+
+
+shown = _Short().repr
 
 
 def checksum(data: bytes) -> str:
@@ -136,7 +149,7 @@ class Model:
         paths: tuple[str, ...] = (PATH,),
     ) -> None:
         self.chance = random.Random(f"model {seed}")
-        self.loop = ModelLoop(seed)  # type: ignore[abstract]
+        self.loop = ModelLoop(seed, max_steps=MAX_STEPS)  # type: ignore[abstract]
         self.loop.resilient_runtime.run_blocking = self._catalog_call  # type: ignore[attr-defined]
         self.world = World(seed)
         self.budget = dict(budget)
@@ -344,7 +357,7 @@ class Model:
             now, truth = self.now(record), self.truths[path]
             if not truth or truth[-1][1] != now:
                 truth.append((self.loop.true_s(), now))
-            self.say(f"catalog: version {version} of {path} is {now!r}")
+            self.say(f"catalog: version {version} of {path} is {shown(now)}")
             self.after_commit()
         self.check()
 
@@ -380,7 +393,7 @@ class Model:
             everywhere = [one.data for one in self.disks[name].objects.values()]
             known = data in was  # it was an object of the store's
             if data not in everywhere and not known and name not in self.destroyed:
-                self.fail(f"P9: foreign bytes {data!r} on {name} are destroyed")
+                self.fail(f"P9: foreign bytes {shown(data)} on {name} are destroyed")
 
     def _check_copies(self, record: Record, data: bytes) -> None:
         good, path = 0, record.path
@@ -396,7 +409,7 @@ class Model:
             one.data == data for disk in self.disks.values() for one in disk.objects.values()
         )
         if not lying and len(self.excused) < self.copies_of(data):
-            self.fail(f"P1: {data!r} is on no backend")
+            self.fail(f"P1: {shown(data)} is on no backend")
         theirs = data in [foreign for _, foreign in self.foreign]  # adopted as it lay there
         bad = len(self.excused | self.spoilt)
         if good < self.min_copies - bad and not theirs:

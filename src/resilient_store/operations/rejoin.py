@@ -7,6 +7,7 @@ import functools
 import attrs
 from fsspec.asyn import sync
 
+from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import (
@@ -89,7 +90,7 @@ async def _taken_back(store: Store, client: BackendClient) -> int:
         found = await _check(client, state)
         epoch = max(known, found) + 1
         count, after = 0, ""
-        while page := await store.known.held_by(name, after, PAGE):
+        while page := await store.known.held_by(name, after, runtime.page(PAGE)):
             await store.known.change(page, functools.partial(_doubt_all, name=name))
             count, after = count + len(page), page[-1]
         mine = Identity(state.identity, epoch)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import attrs
 from fsspec.asyn import sync
 
+from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.answers import note_answers, silent_among
@@ -134,11 +135,11 @@ async def _hear(store: Store) -> None:
 
 async def _owed(store: Store) -> AsyncIterator[list[str]]:
     after = ""
-    while page := await store.known.owed(after, PAGE):
+    while page := await store.known.owed(after, runtime.page(PAGE)):
         yield page
         after = page[-1]
     for name in store.writable:  # added to the store, or to a placement, after they were written
         after = ""
-        while page := await store.known.without(name, after, PAGE):
+        while page := await store.known.without(name, after, runtime.page(PAGE)):
             yield [path for path in page if name in store.placed(path)]
             after = page[-1]

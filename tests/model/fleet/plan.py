@@ -12,28 +12,36 @@ from typing import TypeVar
 
 import attrs
 
+from resilient_store.model.checksum import CHUNK_BYTES
 from tests.model.world import LATE_WINDOW_S, LEASE_S, SKEWS_S
 
 T = TypeVar("T")
 
 CHANGES = ("write", "stream", "delete", "move")
-READS = ("read", "cat", "range", "open", "exists", "find")
 OPERATOR = ("repair", "sweep", "adopt", "freeze", "thaw", "rejoin")
 
+# Objects of two chunks: each is verified by itself.
+LARGE, LARGE_BYTES = "large objects", CHUNK_BYTES + 7
+# Which bytes a range asks for; of a large object also those on both sides of the border.
+SPAN = (1, 3)
+SPANS = (SPAN, (CHUNK_BYTES - 2, CHUNK_BYTES + 3), (CHUNK_BYTES + 1, CHUNK_BYTES + 4))
 # How many paths there are, and how often each call is made.
 WORKLOADS: dict[str, tuple[int, dict[str, int]]] = {
-    "many small": (10, {"write": 5, "read": 4, "cat": 2, "delete": 1, "exists": 1, "find": 2}),
+    "many small": (10, {"write": 5, "read": 5, "delete": 1, "info": 1, "find": 1, "ls": 1}),
     "one hot path": (1, {"write": 4, "stream": 1, "read": 4, "range": 2, "open": 1, "delete": 1}),
     "overwrites": (2, {"write": 7, "stream": 3, "read": 3, "cat": 1, "exists": 1}),
-    "delete and create": (3, {"write": 4, "delete": 4, "read": 3, "exists": 2, "find": 1}),
-    "move chains": (4, {"write": 2, "move": 5, "read": 3, "delete": 1, "find": 1}),
+    "delete and create": (3, {"write": 4, "delete": 4, "read": 3, "exists": 1, "find": 1}),
+    "move chains": (4, {"write": 2, "move": 5, "read": 3, "delete": 1, "ls": 1}),
     "ranged readers": (3, {"range": 6, "read": 1, "open": 2, "write": 3}),
     "streams": (3, {"stream": 4, "open": 5, "cat": 1, "delete": 1}),
+    LARGE: (2, {"write": 3, "stream": 2, "range": 6, "open": 3, "read": 1, "move": 1}),
 }
 WAITS_S = (0.0, 0.0, 0.005, 0.05, 0.5, 3.0, LEASE_S + 2, LATE_WINDOW_S + 5)
-CANCELS_S = (0.0, 0.01, 0.02, 0.03, 0.05, 0.1, 1.0)
-STEPS = (8, 40)
-BUSY_S = 400.0
+CANCELLED, OPERATOR_CANCELLED, HALF = 0.08, 0.25, 0.5
+CANCELS_S = (0.0, 0.01, 0.05, 1.0)
+CANCELS_WITHIN_S = (0.005, 0.02, 0.2)
+STEPS, LARGE_STEPS = (8, 40), (4, 12)
+BUSIEST_S, BUSY_S = 40.0, 400.0
 
 # What is wrong with a backend for a while.
 AWAY = ("down", "hang", "slow", "throttled", "denied", "full")
@@ -51,13 +59,24 @@ class Step:
     verb: str
     path: str = ""
     other: str = ""
-    data: bytes = b""
+    text: str = ""
     wait_s: float = 0.0
     cancel_s: float | None = None
+    span: tuple[int, int] = SPAN
+    size: int | None = None
+
+    @property
+    def data(self) -> bytes:
+        """What is written: the text, over and over where a size is given."""
+        if self.size is None:
+            return self.text.encode()
+        return (self.text.encode() * (self.size // len(self.text) + 1))[: self.size]
 
     def __str__(self) -> str:
         cancel = "" if self.cancel_s is None else f"(cancelled after {self.cancel_s:g} s)"
-        words = (self.verb, self.path, self.other, self.data.decode(), cancel)
+        size = f"x {self.size}" if self.text and self.size else ""
+        span = f"{self.span}" if self.verb == "range" else ""
+        words = (self.verb, self.path, self.other, self.text, size, span, cancel)
         return " ".join(word for word in words if word)
 
 
@@ -218,13 +237,21 @@ class _Drawing:
                 yield Lying(path, f"<old {number}>".encode(), where)
 
     def _worker(self, number: int) -> Worker:
-        steps = [self._step() for _ in range(self.chance.randint(*STEPS))]
+        count = self.chance.randint(*(LARGE_STEPS if self.workload == LARGE else STEPS))
+        steps = [self._step() for _ in range(count)]
         return self._unsteady(Worker(f"w{number}", tuple(steps)))
 
     def _operator(self) -> Worker:
         chance = self.chance
         verbs = chance.choices(OPERATOR, [5, 2, 1, 1, 1, 2], k=chance.randint(2, 10))
-        steps = [Step(verb, wait_s=chance.choice([1.0, 10.0, 60.0])) for verb in verbs]
+        steps = [
+            Step(
+                verb,
+                wait_s=chance.choice([1.0, 10.0, 60.0]),
+                cancel_s=self._cancel_s(OPERATOR_CANCELLED),
+            )
+            for verb in verbs
+        ]
         return self._unsteady(Worker("op", (*steps, Step("thaw"))))
 
     def _unsteady(self, worker: Worker) -> Worker:
@@ -242,25 +269,42 @@ class _Drawing:
         path, other = chance.choice(self.paths), ""
         if verb == "move":
             path, other = chance.sample(self.paths, 2)
-        data = b""
+        elif verb == "ls" and chance.random() < HALF:
+            path = ""
+        text, is_large = "", self.workload == LARGE
         if verb in ("write", "stream"):
             self._written += 1
-            data = f"<{self._written}>".encode() * chance.choice([1, 2, 4])
-        cancel_s = chance.choice(CANCELS_S) if chance.random() < 0.08 else None
-        wait_s = chance.choice(WAITS_S) * chance.random()
-        return Step(verb, path, other, data, wait_s, cancel_s)
+            text = f"<{self._written}>" * chance.choice([1, 2, 4])
+        return Step(
+            verb,
+            path,
+            other,
+            text,
+            wait_s=chance.choice(WAITS_S) * chance.random(),
+            cancel_s=self._cancel_s(CANCELLED),
+            span=chance.choice(SPANS) if is_large else SPAN,
+            size=LARGE_BYTES if is_large and text else None,
+        )
+
+    def _cancel_s(self, often: float) -> float | None:
+        chance = self.chance
+        if chance.random() >= often:
+            return None
+        return chance.choice([*CANCELS_S, *(chance.uniform(0.0, s) for s in CANCELS_WITHIN_S)])
 
     def _troubles(self) -> Iterator[Trouble]:
         """Draw a few kinds of trouble, and each of them several times: more than one of all."""
         chance = self.chance
-        every = [*AWAY, *SLY, *SLY, *ACTS, *CATALOG]
+        every = [*AWAY, "hang", *SLY, *SLY, *ACTS, *CATALOG]
         theme = chance.sample(every, chance.choice([1, 2, 3, 6]))
+        if self.workload == LARGE:
+            theme += ["flip"] * len(theme)
         for _ in range(chance.choice([0, 3, 6, 12])):
             yield self._trouble(chance.choice(theme))
 
     def _trouble(self, kind: str) -> Trouble:
         chance = self.chance
-        start_s = chance.uniform(0.0, BUSY_S)
+        start_s = chance.uniform(0.0, chance.choice([BUSIEST_S, BUSY_S]))
         end_s = start_s + chance.choice([0.5, 5.0, 30.0, 120.0])
         if kind in CATALOG:
             return Trouble(kind, start_s, end_s, ())

@@ -16,11 +16,11 @@ from resilient_store.operations.rejoin import rejoin_one
 from resilient_store.operations.repair import repair_all
 from resilient_store.operations.sweep import sweep_all
 from tests.model.fleet import judges
-from tests.model.fleet.judges import RANGE, Called
-from tests.model.fleet.plan import ACTS, BUSY_S, OPERATOR, Plan, Step, Worker, drawn
+from tests.model.fleet.judges import Called
+from tests.model.fleet.plan import ACTS, BUSY_S, CHANGES, OPERATOR, Plan, Step, Worker, drawn
 from tests.model.fleet.world import FleetModel
 from tests.model.run import bury, opened, scrub
-from tests.model.world import LATE_WINDOW_S, LEASE_S, PROCESS, SKEW_S, Process
+from tests.model.world import LATE_WINDOW_S, LEASE_S, PROCESS, SKEW_S, Process, shown
 
 PEACE_ROUNDS = 12
 SCRUBS = (0, 4)  # the second, when a lease and a late window have passed
@@ -45,6 +45,8 @@ class FleetPlay:
         self.plan = plan
         self.model = FleetModel(plan)
         self.calls = 0
+        self._under_way: list[Called] = []
+        self._warm: set[str] = set()  # the processes that have changed something before
         self._processes: list[Process] = []
         self._stores: list[rs.ResilientFileSystem] = []
 
@@ -127,10 +129,7 @@ class FleetPlay:
     async def _call(self, process: Process, fs: rs.ResilientFileSystem, step: Step) -> None:
         model = self.model
         model.say(f"{step} begins")
-        if step.data:
-            model.remember(step.data)
-        holders = judges.holders(model, step.path) if step.path else frozenset()
-        call = Called(step, model.loop.true_s(), holders)
+        call = self._begun(process, step)
         made = asyncio.ensure_future(self._made(fs, step))
         try:
             await asyncio.wait([made], timeout=step.cancel_s)
@@ -139,9 +138,11 @@ class FleetPlay:
         await asyncio.wait([made])
         if process.dead:
             return
+        call.ended_s = model.loop.true_s()
         if made.cancelled():
             model.say(f"{step} is cancelled")
             model.met["cancelled"] += 1
+            await self._cancelled(process, call)
             return
         error = made.exception()
         if error is None:
@@ -150,16 +151,53 @@ class FleetPlay:
             call.error = error
         else:
             raise error
-        call.ended_s = model.loop.true_s()
-        call.was_stopped = process.paused_at_s >= call.started_s
         self.calls += 1
-        said = f"{type(call.error).__name__}: {call.error}" if call.error else f"{call.value!r}"
+        self._ended(process, call)
+
+    def _begun(self, process: Process, step: Step) -> Called:
+        """Note what is true when a call begins."""
+        model = self.model
+        if step.text:
+            model.remember(step.data)
+        paths = {step.path, step.other} - {""} or {*model.paths}
+        call = Called(
+            step,
+            model.loop.true_s(),
+            holders=judges.holders(model, step.path) if step.path else frozenset(),
+            paths=frozenset(paths),
+            free=frozenset(path for path in paths if model.record(path).intent is None),
+            is_first=process.name not in self._warm,
+        )
+        self._under_way.append(call)
+        return call
+
+    def _ended(self, process: Process, call: Called) -> None:
+        """Judge a call that came to its end."""
+        model, step, error = self.model, call.step, call.error
+        said = shown(call.value) if error is None else f"{type(error).__name__}: {error}"
         model.say(f"{step} => {said}"[:200])
+        call.was_stopped = process.paused_at_s >= call.started_s
+        call.was_alone = self._is_alone(call)
+        if step.verb in CHANGES and error is None:
+            self._warm.add(process.name)
         if step.verb not in OPERATOR:
             for breach in judges.judge(model, call):
                 model.fail(f"{step}: {breach}")
-        elif call.error is not None and not isinstance(call.error, ObjectError):
-            model.fail(f"{step} ended in {type(call.error).__name__}: {call.error}")
+        elif error is not None and not isinstance(error, ObjectError):
+            model.fail(f"{step} ended in {type(error).__name__}: {error}")
+
+    async def _cancelled(self, process: Process, call: Called) -> None:
+        """See that a cancelled call has left nothing for which others wait."""
+        await asyncio.sleep(judges.CLEAN_AFTER_S)
+        call.was_stopped = process.paused_at_s >= call.started_s
+        if self._is_alone(call):
+            for breach in judges.left_behind(self.model, call):
+                self.model.fail(f"{call.step}: {breach}")
+
+    def _is_alone(self, call: Called) -> bool:
+        """Say whether nobody else was at work on a call's paths; who died there still is."""
+        others = (one for one in self._under_way if one is not call and one.paths & call.paths)
+        return not any(one.ended_s >= call.started_s for one in others)
 
     def _made(self, fs: rs.ResilientFileSystem, step: Step) -> Awaitable[Any]:
         path = step.path
@@ -170,10 +208,12 @@ class FleetPlay:
             "move": lambda: fs._mv_file(path, step.other),
             "read": lambda: _read(fs, path),
             "cat": lambda: fs._cat_file(path),
-            "range": lambda: fs._cat_file(path, start=RANGE.start, end=RANGE.stop),
+            "range": lambda: fs._cat_file(path, *step.span),
             "open": lambda: _read_by_pieces(fs, path),
             "exists": lambda: fs._exists(path),
+            "info": lambda: fs._info(path),
             "find": lambda: fs._find(""),
+            "ls": lambda: fs._ls(path, detail=False),
             "repair": lambda: repair_all(fs.store),
             "sweep": lambda: sweep_all(fs.store, 0.0),
             "adopt": lambda: adopt_all(fs.store),
@@ -238,9 +278,11 @@ async def _read_by_pieces(fs: rs.ResilientFileSystem, path: str) -> bytes:
 
 
 async def _stream(fs: rs.ResilientFileSystem, step: Step) -> None:
+    data = step.data
+    piece = 1 if step.size is None else step.size // 3
     async with await fs.open_async(step.path, "wb") as file:
-        for at in range(len(step.data)):
-            await file.write(step.data[at : at + 1])
+        for at in range(0, len(data), piece):
+            await file.write(data[at : at + piece])
 
 
 def played(plan: Plan) -> FleetPlay:

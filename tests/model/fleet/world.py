@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ from tests.model.world import (
 ROT, FOREIGN = b"#", b"F"
 MANY = 10**6
 HALF = 0.5
+ANSWERS_WITHIN_S = 0.001
 _ONLY = {
     "full": STORING,
     "cut": ("get",),
@@ -78,7 +80,11 @@ class FleetModel(Model):
 
     def copies_of(self, data: bytes) -> int:
         """Return on how many backends bytes lay at least: others may have put them on one."""
-        return 1 if data in (b"?", *(one.data for one in self.plan.lying)) else self.min_copies
+        return (
+            1
+            if data in (b"?", FOREIGN, *(one.data for one in self.plan.lying))
+            else self.min_copies
+        )
 
     def now_s(self) -> float:
         """Return how long the run has gone on."""
@@ -107,13 +113,14 @@ class FleetModel(Model):
                 return one
         return None
 
-    def was_well(self, backend: str, start_s: float, end_s: float) -> bool:
-        """Say whether nothing was wrong with a backend between two times of the run."""
-        return not any(
-            backend in one.backends and one.start_s <= end_s and start_s < one.end_s
-            for one in self.plan.troubles
-            if one.kind not in ACTS
-        )
+    def ill(self, start_s: float, end_s: float) -> dict[str, set[str]]:
+        """Return what was wrong with which backends between two times of the run."""
+        found: dict[str, set[str]] = {}
+        for one in self.plan.troubles:
+            if one.kind not in ACTS and one.start_s <= end_s and start_s < one.end_s:
+                for name in one.backends:
+                    found.setdefault(name, set()).add(one.kind)
+        return found
 
     def catalog_was_well(self, start_s: float, end_s: float) -> bool:
         """Say whether nothing was wrong with the catalog between two times of the run."""
@@ -135,7 +142,9 @@ class FleetModel(Model):
                 call()
             self.look()
             raise CommitUnknownError("lost")
-        return await super()._catalog_call(call)
+        answer = await super()._catalog_call(call)
+        await asyncio.sleep(self.chance.uniform(0.0, ANSWERS_WITHIN_S))  # it travels back
+        return answer
 
     def _catalogs_trouble(self) -> str:
         now_s = self.now_s()
@@ -162,7 +171,7 @@ class FleetModel(Model):
         elif trouble.kind == "lose":
             disk.remove(key)
         elif trouble.kind == "foreign" and self.plan.conditions:
-            disk.set(key, FOREIGN, Headers())
+            disk.set(key, self.remember(FOREIGN), Headers())
             self.foreign.append((name, FOREIGN))
         elif trouble.kind in ("wipe", "back"):
             disk.objects = {} if trouble.kind == "wipe" else dict(disk.earlier)
@@ -223,7 +232,7 @@ class FleetFamily(ModelFamily):
             raise ConnectionResetError("the connection broke")
         if trouble.kind in ("cut", "flip"):
             model.spoilt.add(self._disk.name)
-        return _spoilt(trouble.kind, answer)
+        return _spoilt(trouble.kind, answer, model.chance)
 
     def _keep_late(self, verb: str, key: str, work: Callable[[], Any]) -> None:
         lands = by_the_disks_clock(with_its_source(self._disk, work))
@@ -242,11 +251,13 @@ class FleetFamily(ModelFamily):
         return stale
 
 
-def _spoilt(kind: str, answer: Any) -> Any:
+def _spoilt(kind: str, answer: Any, chance: random.Random) -> Any:
     if not isinstance(answer, Body) or not answer.data:
         return answer
     if kind == "cut":
         return attrs.evolve(answer, data=answer.data[:-1])
     if kind == "flip":
-        return attrs.evolve(answer, data=bytes([answer.data[0] ^ 1]) + answer.data[1:])
+        spoilt = bytearray(answer.data)
+        spoilt[chance.choice([0, -1])] ^= 1
+        return attrs.evolve(answer, data=bytes(spoilt))
     return answer

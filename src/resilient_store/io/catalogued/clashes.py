@@ -5,13 +5,17 @@ from __future__ import annotations
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import InvalidPathError
 from resilient_store.io.catalogued.holder import unavailable
-from resilient_store.io.drive import all_of
+from resilient_store.io.drive import all_of, wait_a_moment
+from resilient_store.io.prepare import MEET_S
 from resilient_store.model.path import above
 from resilient_store.store import Store
 
 
 async def refuse_clashes(store: Store, path: str, placed: tuple[str, ...]) -> None:
     """Refuse a path where a placed backend has directories and what is there forbids it.
+
+    What a backend has is known once it was opened; one that hangs is not waited for, and need
+    not be able to hold the path.
 
     Raises
     ------
@@ -23,9 +27,10 @@ async def refuse_clashes(store: Store, path: str, placed: tuple[str, ...]) -> No
     Source: design, section 7, "A key that a placed backend cannot hold".
     """
     clients = [store.clients[name] for name in placed]
-    fresh = [client for client in clients if client.traits is None]
+    fresh = [c for c in clients if c.traits is None and c.health.is_closed("write")]
     if fresh:
-        await all_of([client.open() for client in fresh])
+        opening = all_of([client.open() for client in fresh])
+        await wait_a_moment(store.tails, opening, MEET_S)
     disks = [c for c in clients if c.traits is not None and c.traits.directories]
     if not disks:
         return

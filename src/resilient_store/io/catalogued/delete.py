@@ -13,7 +13,7 @@ from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.objects import known
-from resilient_store.io.catalogued.publish import drop_replaced
+from resilient_store.io.catalogued.publish import drop_staged
 from resilient_store.io.catalogued.read import STARTED_OVER
 from resilient_store.io.catalogued.settle import settle
 from resilient_store.io.drive import protected
@@ -95,8 +95,8 @@ async def remove_buried(holder: Holder) -> None:
         logger.warning("%s was deleted; its bytes are left to repair: %s", holder.path, error)
         return
     reach(Step.DELETE_FINISHED)
-    await drop_replaced(holder, names)
     answered = [n for n, reply in replies.items() if reply.outcome.answers]
+    await drop_staged(holder, answered)
     await note_answers(store, answered, silent_among(replies))
 
 

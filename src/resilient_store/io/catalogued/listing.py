@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError, Summary
 from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
 from resilient_store.io.catalogued.holder import unavailable
@@ -58,12 +59,12 @@ async def list_known(store: Store, path: str, *, recursive: bool, partial: bool)
     """
     try:
         found = await _from_catalog(store, path, recursive=recursive)
+        if path and not found and await store.known.present([path]):
+            return await _itself(store, path)
         if not store.knows_all(await store.known.state()):
             return await _united(store, path, found, recursive=recursive, partial=partial)
         if found or not path:
             return Listed(found)
-        if await store.known.present([path]):
-            return await _itself(store, path)
     except CatalogDownError as error:
         raise unavailable(path, error) from None
     raise FileNotFoundError(2, "no such directory", path)
@@ -127,18 +128,18 @@ _path_of: Callable[[Summary], str] = operator.itemgetter(0)
 
 async def _pages(ask: Ask[T], path_of: Callable[[T], str]) -> AsyncIterator[list[T]]:
     """Read everything, page by page."""
-    after, limit = "", PAGE
+    after, limit = "", runtime.page(PAGE)
     while page := await ask(after, limit):
         yield page
         if len(page) < limit:
             return
-        after, limit = path_of(page[-1]), LONG_PAGE
+        after, limit = path_of(page[-1]), runtime.page(LONG_PAGE)
 
 
 async def _one_level(ask: Ask[T], prefix: str, path_of: Callable[[T], str]) -> dict[str, T | None]:
     """List one level; a folder below it, None, costs one step, however much is in it."""
     found: dict[str, T | None] = {}
-    after, limit = "", PAGE + 1
+    after, limit = "", runtime.page(PAGE) + 1
     while page := await ask(after, limit):
         for one in page:
             after = path_of(one)
@@ -191,6 +192,7 @@ async def _united(
         if key and not is_hidden(key) and key not in found
     }
     shown = {key: best(words) for key, words in believed.items() if words}
+    hidden.add(path)  # what lies at the path itself is told as any reader tells it
     doubtful = [key for key, (_, info) in shown.items() if key in hidden and not info.directory]
     told = await _looked_up(store, doubtful, partial=partial)
     entries = {key: entry(key, *word) for key, word in shown.items() if key not in doubtful}
@@ -202,6 +204,8 @@ async def _united(
         if info["type"] != "directory" or not recursive or name in folders
     }
     both = {**kept, **found}
+    if path in doubtful and not both:
+        raise FileNotFoundError(2, "no such file or directory", path)
     missing = tuple(dict.fromkeys((*merged.missing, *told.missing)))
     return Listed(dict(sorted(both.items())), missing)
 

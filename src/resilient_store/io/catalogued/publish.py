@@ -20,14 +20,22 @@ from resilient_store.runtime import reach
 logger = logging.getLogger("resilient_store")
 
 
-async def publish_staged(holder: Holder, names: Sequence[str], size: int) -> None:
+async def publish_staged(
+    holder: Holder, names: Sequence[str], size: int
+) -> tuple[Sequence[str], set[str]]:
     """Bring staged bytes to their own keys; what cannot be published now is repair's to do.
 
     Whatever goes wrong, the write is acknowledged: it is committed, and its copies count where
     they lie.
+
+    Returns
+    -------
+    tuple
+        The backends that need what was staged no longer, and those that did not answer.
     """
     store = holder.store
     notes: dict[str, own_key.Notes] = {}
+    silent: set[str] = set()
 
     async def publish(client: BackendClient) -> Reply[Any]:
         quiet = client.name in holder.quiet
@@ -37,26 +45,35 @@ async def publish_staged(holder: Holder, names: Sequence[str], size: int) -> Non
         return reply
 
     try:
-        await fan_out(store, names, publish, Demand(1))
+        replies = await fan_out(store, names, publish, Demand(1))
         reach(Step.WRITE_PUBLISHED)
+        silent = {name for name, reply in replies.items() if not reply.outcome.answers}
         if not await holder.finish(notes, version=holder.intent.version):
-            return  # somebody settled it meanwhile: what lies in staging goes on counting there
+            return (), silent  # somebody settled it: what lies in staging goes on counting there
     except ObjectError as error:  # the intent is settled as done, later
         logger.warning("%s is written; publishing it is left to repair: %s", holder.path, error)
-        return
+        return (), silent
     reach(Step.WRITE_FINISHED)
-    moved = [name for name, said in notes.items() if said.get("place") == OWN]
-    await fan_out(store, moved, lambda c: c.delete(holder.staging, looked=True), Demand(1))
+    return [name for name, said in notes.items() if said.get("place") == OWN], silent
 
 
-async def drop_replaced(holder: Holder, names: Container[str]) -> None:
-    """Remove staged copies of the version that was replaced: no row names them any more."""
-    replaced = {
-        name: key_of(row.place, holder.path)
-        for name, row in holder.record.replicas.items()
-        if name in names and row.place not in (None, OWN)
-    }
-    if replaced:
-        await fan_out(
-            holder.store, replaced, lambda c: c.delete(replaced[c.name], looked=True), Demand(1)
-        )
+async def drop_staged(holder: Holder, names: Container[str], published: Sequence[str] = ()) -> None:
+    """Remove staged copies that no row names any more, on backends that answer.
+
+    Those of the version that was replaced, and, where it is published, of the new one. What
+    cannot be removed now is left to `sweep`.
+    """
+    keys = {name: [holder.staging] for name in published}
+    for name, row in holder.record.replicas.items():
+        if name in names and row.place not in (None, OWN):
+            keys.setdefault(name, []).append(key_of(row.place, holder.path))
+
+    async def drop(client: BackendClient) -> Reply[None]:
+        first, *others = keys[client.name]
+        reply = await client.delete(first, looked=True)
+        for key in others:
+            reply = await client.delete(key, looked=True)
+        return reply
+
+    if keys:
+        await fan_out(holder.store, keys, drop, Demand(1))

@@ -26,7 +26,7 @@ from resilient_store.io.catalogued.clashes import refuse_clashes
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.catalogued.looking import look_at, place_directly
-from resilient_store.io.catalogued.publish import drop_replaced, publish_staged
+from resilient_store.io.catalogued.publish import drop_staged, publish_staged
 from resilient_store.io.catalogued.refusal import refusal
 from resilient_store.io.catalogued.settle import settle, undo
 from resilient_store.io.drive import protected
@@ -302,13 +302,20 @@ class CataloguedWrite:
             holder.lost = True
             raise holder.taken()
         reach(Step.WRITE_COMMITTED)
-        if not ends:
-            await publish_staged(holder, sorted(self._staged), self._checksum.size)
+        await self._show(holder)
         await self._abort_uploads()
-        await drop_replaced(holder, self._stored)
         silent = silent_among({**self._away, **self._failed})
         await note_answers(self._store, self._stored, silent)
         return self._receipt(holder)
+
+    async def _show(self, holder: Holder) -> None:
+        """Publish what is staged; who is silent then is not asked again, and holds nobody up."""
+        if self._staged:
+            names = sorted(self._staged)
+            published, silent = await publish_staged(holder, names, self._checksum.size)
+            await drop_staged(holder, self._stored.keys() - silent, published)
+        else:
+            await drop_staged(holder, self._stored)
 
     async def _decided(self, holder: Holder, commit: Any) -> bool:
         return await holder.certainly(commit)

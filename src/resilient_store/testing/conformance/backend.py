@@ -269,6 +269,15 @@ class BackendConformance:
         assert (listed.size, listed.directory) == (len(DATA), False)
         assert listed.tag in (None, subject.tag("d/key"))
 
+    def test_a_listing_of_an_object_is_the_object_itself(self, subject: Subject) -> None:
+        """As if it were a directory that holds nothing else."""
+        subject.write("d/key", DATA)
+        subject.write("d/key2", b"2")
+        for recursive in (False, True):
+            assert _sizes(subject.ask("list", "d/key", recursive=recursive)[1]) == {
+                "d/key": len(DATA)
+            }
+
     def test_an_absent_directory_is_not_found(self, subject: Subject) -> None:
         """And no empty listing."""
         subject.write("d/key", DATA)

@@ -257,6 +257,8 @@ class SimulatedFamily:
     def _listed(self, key: str, *, recursive: bool) -> Sequence[ObjectInfo]:
         prefix = f"{key}/" if key else ""
         below = [k for k in (*self._disk.objects, *self._disk.directories) if k.startswith(prefix)]
+        if not below and key in self._disk.objects:
+            return [self._info(key)]
         if not below and key and key not in self._disk.directories:
             raise FileNotFoundError(errno.ENOENT, "no such directory")
         names: dict[str, None] = {}

@@ -51,6 +51,7 @@ class SimulatedRuntime:
 
     _loop: SimulatedLoop
     _random: random.Random
+    _rare: random.Random
     run_blocking: Callable[[Callable[[], Any]], Coroutine[Any, Any, Any]] | None = None
 
     def wall(self) -> dt.datetime:
@@ -67,7 +68,7 @@ class SimulatedRuntime:
 
     def rarely(self, what: str) -> bool:
         """Take the unlikely branch, now and then."""
-        return self._random.random() < RARELY
+        return self._rare.random() < RARELY
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
@@ -104,7 +105,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.seed = seed
         self.steps = 0
         self.complaints: list[dict[str, Any]] = []
-        self.resilient_runtime = SimulatedRuntime(self, random.Random(f"runtime {seed}"))
+        self.resilient_runtime = SimulatedRuntime(
+            self, random.Random(f"runtime {seed}"), random.Random(f"rarely {seed}")
+        )
         self._random = random.Random(f"loop {seed}")
         self._step_s = step_s
         self._tick_s = tick_s
