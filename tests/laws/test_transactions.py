@@ -749,7 +749,7 @@ class OnePath(RuleBasedStateMachine):
     def lands_until_s(self, name, sent_s):
         until_s, times = sent_s + Z_S, self.answers[name]
         for away_s, back_s in zip(times, [*times[1:], self.now_s], strict=True):
-            if back_s - away_s >= Z_S / 2 and away_s < until_s:
+            if back_s - away_s >= Z_S and away_s < until_s:
                 until_s = max(until_s, back_s + Z_S)
         return until_s
 

@@ -1,0 +1,58 @@
+"""Days of a fleet that once broke a promise, each made as small as it could be."""
+
+from __future__ import annotations
+
+from tests.model.fleet.plan import Lying, Plan, Step, Trouble, Worker
+
+
+def _day(
+    *steps: Step,
+    troubles: tuple[Trouble, ...] = (),
+    lying: tuple[Lying, ...] = (),
+    seed: int = 1,
+) -> Plan:
+    """Return the day of one process and three backends."""
+    return Plan(
+        seed=seed,
+        workload="once failed",
+        paths=("p0", "p1"),
+        backends=("a", "b", "c"),
+        min_copies=2,
+        conditions=True,
+        workers=(Worker("w0", steps),),
+        troubles=troubles,
+        lying=lying,
+    )
+
+
+ONCE_FAILED: dict[str, Plan] = {
+    "a bit flipped in one backend's identity, and no write was possible any more": _day(
+        Step("write", "p0", text="<1>"),
+        *(Step("write", "p0", text=f"<{number}>", wait_s=70.0) for number in range(2, 6)),
+        troubles=(Trouble("cut", 50.0, 300.0, ("b",), "store.json"),),
+    ),
+    "what came cut short, and had no checksum yet, could never be read again": _day(
+        Step("exists", "p0"),
+        Step("read", "p0", wait_s=3.0),
+        Step("read", "p0", wait_s=30.0),
+        troubles=(Trouble("cut", 2.0, 20.0, ("a",), "p0"),),
+        lying=(Lying("p0", b"<old>", ("a",)),),
+        seed=8,
+    ),
+    "an incomplete catalog did not list an object by its own path": _day(
+        Step("ls", "p0", wait_s=1.0),
+        Step("write", "p1", text="<1>"),
+        Step("ls", "p1"),
+        lying=(Lying("p0", b"<old>", ("b",)),),
+    ),
+    "a write waited twice for a backend that hung: to publish, and then to clean up": _day(
+        Step("write", "p0", text="<1>", wait_s=40.0),
+        Step("write", "p0", text="<2>"),
+        Step("write", "p0", text="<3>", wait_s=1.5),
+        troubles=(Trouble("hang", 6.0, 120.0, ("a",), verbs=("publish", "delete")),),
+    ),
+    "the first write of a process waited for all that one backend may take to be met": _day(
+        Step("write", "p0", text="<1>", wait_s=15.0),
+        troubles=(Trouble("hang", 6.0, 120.0, ("b",), verbs=("get",)),),
+    ),
+}
