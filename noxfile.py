@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -33,6 +34,7 @@ PURE = ("model/*", "placement.py", "policies.py", "protocol/*", "errors.py")
 NOT_PYTEST_TESTS = ("tests/laws", "tests/test_layout.py")  # `laws` and `lint` run these
 CLOCKS = "tests/resources"  # these look at real time and memory: alone, and not measured
 SEEDS_IN_MATRIX = 2000
+MUTANTS_NOTICED = 0.9
 
 # --- the sessions -------------------------------------------------------------------------
 
@@ -134,6 +136,28 @@ def coverage(session: nox.Session) -> None:
     prepare(session)
     measured(session, "tests", "-m", "pytest", *workers(2), *left_out(CLOCKS))
     run(session, "coverage", "report", f"--data-file={data_file('tests')}", "--fail-under=95")
+
+
+@nox.session(venv_backend="none", default=False)
+def mutate(session: nox.Session) -> None:
+    """Change the decisions one by one, and see the laws notice nine of ten: most of an hour."""
+    prepare(session)
+    copy = HERE / "build" / "mutate"
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir(parents=True)
+    for name in ("src", "tests"):
+        shutil.copytree(HERE / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("conftest.py", "pyproject.toml"):
+        shutil.copy(HERE / name, copy)
+    session.chdir(copy)
+    run(session, "mutmut", "run", *session.posargs, env={"CI": "1"})
+    run(session, "mutmut", "export-cicd-stats")
+    run(session, "mutmut", "results")
+    said = json.loads((copy / "mutants" / "mutmut-cicd-stats.json").read_text())
+    share = (said["killed"] + said["timeout"]) / said["total"]
+    session.log(f"{share:.1%} of {said['total']} changes are noticed")
+    if share < MUTANTS_NOTICED:
+        session.error(f"at least {MUTANTS_NOTICED:.0%} must be: `mutmut show NAME` in {copy}")
 
 
 @nox.session(venv_backend="none", default=False)

@@ -233,17 +233,17 @@ def test_a_derivative_that_fills_in_to_its_original_is_no_stand_in():
 
 
 @pytest.mark.parametrize(
-    ("returned", "expected"),
+    ("named", "expected"),
     [
-        (["p/x", "t/x"], ("p/x", "t/x")),
-        (iter(["p/x", "p/x", "o/x"]), ("p/x",)),
-        ("p/x", ("p/x",)),
-        ((), ()),
-        (None, ()),
+        (lambda _: ["p/x", "t/x"], ("p/x", "t/x")),
+        (lambda _: iter(["p/x", "p/x", "o/x"]), ("p/x",)),
+        (lambda _: "p/x", ("p/x",)),
+        (lambda _: (), ()),
+        (lambda _: None, ()),
     ],
 )
-def test_a_callable_names_them_itself(returned, expected):
-    assert DegradedRead(lambda path: returned).derivatives("o/x") == expected
+def test_a_callable_names_them_itself(named, expected):
+    assert DegradedRead(named).derivatives("o/x") == expected
 
 
 def by_hand(path):

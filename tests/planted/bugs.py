@@ -370,6 +370,13 @@ _REPAIRED = (
         300,
     ),
     Bug(
+        "cancelled_begin_keeps_the_intent",
+        "P6",
+        "who is cancelled while the answer that a change has begun travels back leaves its intent",
+        "fleet",
+        1500,
+    ),
+    Bug(
         "cancelled_repair_keeps_the_intent",
         "P6",
         "who cancels a repair leaves the path to its lease",
