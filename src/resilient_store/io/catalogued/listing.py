@@ -59,8 +59,8 @@ async def list_known(store: Store, path: str, *, recursive: bool, partial: bool)
     """
     try:
         found = await _from_catalog(store, path, recursive=recursive)
-        if path and not found and await store.known.present([path]):
-            return await _itself(store, path)
+        if path and not found and (itself := await _itself(store, path)):
+            return Listed(itself)
         if not store.knows_all(await store.known.state()):
             return await _united(store, path, found, recursive=recursive, partial=partial)
         if found or not path:
@@ -70,9 +70,10 @@ async def list_known(store: Store, path: str, *, recursive: bool, partial: bool)
     raise FileNotFoundError(2, "no such directory", path)
 
 
-async def _itself(store: Store, path: str) -> Listed:
-    (summary,) = await store.known.page(path, "", 1)
-    return Listed({path: listed(summary)})
+async def _itself(store: Store, path: str) -> dict[str, dict[str, Any]]:
+    """Describe the object at a path; of those that the path begins, its own comes first."""
+    page = await store.known.page(path, "", 1)
+    return {path: listed(one) for one in page if _path_of(one) == path}
 
 
 async def names_known(store: Store, path: str, *, recursive: bool, partial: bool) -> Listing:
