@@ -213,7 +213,7 @@ class FleetPlay:
             "exists": lambda: fs._exists(path),
             "info": lambda: fs._info(path),
             "find": lambda: fs._find(""),
-            "ls": lambda: fs._ls(path, detail=False),
+            "ls": lambda: _listed(fs, path),
             "repair": lambda: repair_all(fs.store),
             "sweep": lambda: sweep_all(fs.store, 0.0),
             "adopt": lambda: adopt_all(fs.store),
@@ -266,6 +266,10 @@ class FleetPlay:
             model.fail(breach)
         for path in model.paths:
             await self._call(Process("peace"), fs, Step("read", path))
+
+
+async def _listed(fs: rs.ResilientFileSystem, path: str) -> list[str]:
+    return [one["name"] for one in await fs._ls(path, detail=True)]
 
 
 async def _read(fs: rs.ResilientFileSystem, path: str) -> bytes:

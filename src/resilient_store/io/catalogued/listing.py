@@ -73,7 +73,7 @@ async def list_known(store: Store, path: str, *, recursive: bool, partial: bool)
 async def _itself(store: Store, path: str) -> dict[str, dict[str, Any]]:
     """Describe the object at a path; of those that the path begins, its own comes first."""
     page = await store.known.page(path, "", 1)
-    return {path: listed(one) for one in page if _path_of(one) == path}
+    return {_path_of(one): listed(one) for one in page if _path_of(one) == path}
 
 
 async def names_known(store: Store, path: str, *, recursive: bool, partial: bool) -> Listing:
