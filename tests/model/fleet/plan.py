@@ -215,7 +215,8 @@ class _Drawing:
             workers.append(self._operator())
         lying = tuple(self._lying()) if chance.random() < 0.3 else ()
         troubles = tuple(self._troubles())
-        if lying:  # nobody has a checksum of what nobody has read before
+        strange = any(one.kind == "foreign" for one in troubles)
+        if lying or strange:  # nobody has a checksum of what nobody has read before
             troubles = tuple(one for one in troubles if one.kind != "flip")
         return Plan(
             seed=self.seed,
