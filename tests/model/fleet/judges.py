@@ -180,6 +180,12 @@ def is_lost(model: FleetModel, path: str) -> bool:
     return now is not None and not _is_kept(model, now) and not _lies_anywhere(model, now)
 
 
+def is_for_people(model: FleetModel, path: str) -> bool:
+    """Say whether repair leaves a path to people: it is lost, or bytes of others lie there."""
+    theirs = any((name, model.held(name, path)) in model.foreign for name in model.names)
+    return theirs or is_lost(model, path)
+
+
 def _is_kept(model: FleetModel, data: bytes) -> bool:
     """Say whether a promise was made that bytes survive what was destroyed."""
     return len(model.excused) < model.copies_of(data)

@@ -259,8 +259,8 @@ class FleetPlay:
                 return
             if report.done and turn > max(SCRUBS):
                 break
-        lost = {path for path in model.paths if judges.is_lost(model, path)}
-        if report is not None and not report.done and not (report.failed.keys() <= lost):
+        left = {path for path in model.paths if judges.is_for_people(model, path)}
+        if report is not None and not report.done and not (report.failed.keys() <= left):
             model.fail(f"P7: repair does not come to an end: {report}")
         for breach in judges.the_end(model):
             model.fail(breach)
