@@ -119,7 +119,8 @@ def _at_most_s(model: FleetModel, call: Called) -> float:
 
 def _with_one_hung_s(model: FleetModel, call: Called, ill: dict[str, set[str]]) -> float:
     """Return how long a change may take that one backend does not answer, and enough others do."""
-    is_enough = len(ill) == 1 and len(model.names) - 1 >= model.min_copies
+    well = [name for name in model.names if name not in ill and name not in model.excused]
+    is_enough = len(ill) == 1 and len(well) >= model.min_copies
     if call.error is not None or not is_enough or not set().union(*ill.values()) <= HUNG:
         return CALL_AT_MOST_S
     state = model.database.state()
