@@ -298,7 +298,7 @@ def opened(model: Model) -> rs.ResilientFileSystem:
     ]
     return rs.ResilientFileSystem(
         backends,
-        catalog=model.database,  # type: ignore[arg-type]
+        catalog=model.database,
         write=rs.WriteToAll(min_copies=model.min_copies),
         lease=LEASE_S,
         late_window=LATE_WINDOW_S,

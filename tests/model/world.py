@@ -92,7 +92,7 @@ class ModelLoop(SimulatedLoop):
         return super().call_at(self._now_s + least_s, *arguments, **options)
 
     def _run_handle(self, handle: asyncio.Handle) -> None:
-        process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
+        process = handle._context.get(PROCESS)
         if process is not None and (process.dead or self._now_s < process.paused_until_s):
             process.left.append(handle)
         else:
@@ -149,8 +149,8 @@ class Model:
         paths: tuple[str, ...] = (PATH,),
     ) -> None:
         self.chance = random.Random(f"model {seed}")
-        self.loop = ModelLoop(seed, max_steps=MAX_STEPS)  # type: ignore[abstract]
-        self.loop.resilient_runtime.run_blocking = self._catalog_call  # type: ignore[attr-defined]
+        self.loop = ModelLoop(seed, max_steps=MAX_STEPS)
+        self.loop.resilient_runtime.run_blocking = self._catalog_call
         self.world = World(seed)
         self.budget = dict(budget)
         self.names = tuple("abc"[:backends])
@@ -492,10 +492,8 @@ def by_the_disks_clock(work: Callable[[], T]) -> Callable[[], T]:
 class ModelFamily(SimulatedFamily):
     """A disk asked by a process that may die, over a network that may be late."""
 
-    async def request(  # type: ignore[override]
-        self, verb: str, key: str, work: Callable[[], Any], **_: Any
-    ) -> Any:
-        disk: ModelDisk = self._disk  # type: ignore[assignment]
+    async def request(self, verb: str, key: str, work: Callable[[], Any], **_: Any) -> Any:
+        disk: ModelDisk = self._disk
         model, work = disk.model, by_the_disks_clock(work)
         await model.crash_perhaps(f"before {verb} {key} @{disk.name}")
         sent_s = model.loop.true_s()

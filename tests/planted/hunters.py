@@ -111,7 +111,7 @@ def machine(kind: str, start: int) -> Tries:
 def _examples(cls: type[ResilienceStateMachine], number: int, most: int) -> str:
     cls = seed(number % HIGHEST_SEED)(cls)
     try:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             cls,
             settings=settings(
                 max_examples=most,

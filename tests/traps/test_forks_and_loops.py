@@ -14,6 +14,7 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,28 +112,28 @@ def test_a_lock_that_a_thread_held_is_not_held_in_the_child(tmp_path):
 
 
 SLOW_MODULE = """
-import threading
-begun, go_on = threading.Event(), threading.Event()
-begun.set()
-assert go_on.wait(10)
+import its_events
+its_events.begun.set()
+assert its_events.go_on.wait(10)
 """
 
 
 @forks
 def test_modules_are_imported_one_at_a_time_and_a_child_waits_for_none(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
+    events = SimpleNamespace(begun=threading.Event(), go_on=threading.Event())
+    monkeypatch.setitem(sys.modules, "its_events", events)
     names = [f"{tmp_path.name.replace('-', '_')}_{part}" for part in ("slow", "next", "child")]
     for name, text in zip(names, (SLOW_MODULE, "", ""), strict=True):
         (tmp_path / f"{name}.py").write_text(text)
     slow, after, in_the_child = names
     with alarm(), ThreadPoolExecutor(2) as threads:
         first = threads.submit(import_in_turn, slow)
-        while getattr(sys.modules.get(slow), "begun", None) is None:
-            time.sleep(0.001)
+        assert events.begun.wait(10)
         second = threads.submit(import_in_turn, after)
         in_child(lambda: import_in_turn(in_the_child))
         assert after not in sys.modules
-        sys.modules[slow].go_on.set()
+        events.go_on.set()
         assert first.result(10) is sys.modules[slow]
         assert second.result(10) is sys.modules[after]
 

@@ -182,9 +182,9 @@ def is_lost(model: FleetModel, path: str) -> bool:
 
 
 def is_for_people(model: FleetModel, path: str) -> bool:
-    """Say whether repair leaves a path to people: it is lost, or bytes of others lie there."""
+    """Say whether repair leaves a path to people: it is lost, or others' bytes lie where it was."""
     theirs = any((name, model.held(name, path)) in model.foreign for name in model.names)
-    return theirs or is_lost(model, path)
+    return (theirs and model.now(model.record(path)) is None) or is_lost(model, path)
 
 
 def _is_kept(model: FleetModel, data: bytes) -> bool:
