@@ -30,7 +30,8 @@ AZURITE = ("tests/servers/azurite/package.json", "tests/servers/azurite/package-
 DECIDES_CONTENTS = ("pyproject.toml", "constraints.txt", *AZURITE)
 WANTED = ("-c", "constraints.txt", "-e", ".[all]", "--group", "dev")
 
-PURE = ("model/*", "placement.py", "policies.py", "protocol/*", "errors.py")
+PROJECT = nox.project.load_toml(HERE / "pyproject.toml")
+PURE = PROJECT["tool"]["mutmut"]["only_mutate"]
 NOT_PYTEST_TESTS = ("tests/laws", "tests/test_layout.py")  # `laws` and `lint` run these
 CLOCKS = "tests/resources"  # these look at real time and memory: alone, and not measured
 SEEDS_IN_MATRIX = 2000
@@ -66,7 +67,7 @@ def laws(session: nox.Session) -> None:
         run(session, "pytest", *session.posargs)
         return
     measured(session, "laws", "-m", "pytest", *workers(2), "tests/laws")
-    include = ",".join(f"*/resilient_store/{part}" for part in PURE)
+    include = ",".join(f"*/{part.removeprefix('src/')}" for part in PURE)
     data = f"--data-file={data_file('laws')}"
     run(session, "coverage", "report", data, f"--include={include}", "--fail-under=100")
 
@@ -110,7 +111,7 @@ def package(session: nox.Session) -> None:
     session.run("python", "-I", "-W", "error", str(tried / "bare.py"))
     session.install(f"{wheel}[testing,s3,gcs,azure]", str(HERE / "examples" / "downstream"))
     session.run("python", str(tried / "downstream.py"))
-    testing = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["testing"]
+    testing = PROJECT["project"]["optional-dependencies"]["testing"]
     session.install(*(need.replace(">=", "==") for need in testing))  # the oldest it may be
     session.run("python", str(tried / "downstream.py"))
 
