@@ -39,6 +39,12 @@ ONCE_FAILED: dict[str, Plan] = {
         lying=(Lying("p0", b"<old>", ("a",)),),
         seed=8,
     ),
+    "a listing left out what no catalog knew, for a write over it had failed": _day(
+        Step("write", "p0", text="<1>", wait_s=10.0),
+        Step("find", wait_s=30.0),
+        troubles=(Trouble("full", 5.0, 20.0, ("b", "c")),),
+        lying=(Lying("p0", b"<old>", ("a",)),),
+    ),
     "an incomplete catalog did not list an object by its own path": _day(
         Step("ls", "p0", wait_s=1.0),
         Step("write", "p1", text="<1>"),
