@@ -160,6 +160,8 @@ PLANS = {
     "has_below": "COVERING INDEX resilient_listing",
     "folded": "resilient_folded",
     "held_by": "resilient_held",
+    "holdings": "COVERING INDEX resilient_listing",
+    "holdings_on": "COVERING INDEX resilient_listing",
     "tokens": "resilient_staged",
     "load": "PRIMARY KEY",
     "owed": "resilient_queue",

@@ -409,3 +409,19 @@ def test_p5_what_came_cut_short_and_has_no_checksum_yet_is_not_lost(tmp_path):
         told(fs)
         assert fs.cat_file("cat", start=0, end=3) == ONE[:3]
         assert fs.cat("cat") == ONE
+
+
+def test_p5_what_every_platform_cuts_short_twice_is_not_lost(tmp_path):
+    faults = Faults()
+    disks = {name: FaultyFileSystem(name=name, faults=faults) for name in ("one", "two")}
+    backends = [rs.Backend(d, root="b", name=name, domain=name) for name, d in disks.items()]
+    with rs.ResilientFileSystem(backends, catalog=f"sqlite:///{tmp_path}/photos.db") as fs:
+        fs.write("cat", ONE)
+        faults.begin(Fault("cut", "one"))
+        faults.begin(Fault("cut", "two"))
+        with pytest.raises(rs.BackendsUnavailableError, match="ended before"):
+            fs.read("cat")
+        told(fs)
+        assert states(fs, "cat") == dict.fromkeys(disks, "good")
+        faults.heal()
+        assert fs.read("cat").data == ONE

@@ -139,8 +139,9 @@ class BackendClient:
         )
         body = reply.value
         if body is not None and (wrong := _wrong_with(body, start, end, verify)):
-            self.health.record("read", Outcome.CORRUPT, runtime.now_s(), key=key)
-            return Reply(self.name, Outcome.CORRUPT, detail=wrong)
+            outcome, detail = wrong
+            self.health.record("read", outcome, runtime.now_s(), key=key)
+            return Reply(self.name, outcome, detail=detail)
         is_blank = body is not None and not body.data and not body.size
         return attrs.evolve(reply, blank=True) if is_blank else reply
 
@@ -382,13 +383,16 @@ def _for_who_configured(name: str, error: Exception) -> ConfigurationError:
 
 def _wrong_with(
     body: Body, start: int | None, end: int | None, verify: Callable[[bytes], bool] | None
-) -> str:
-    """Say what is wrong with the bytes that an answer brought; empty: nothing."""
+) -> tuple[Outcome, str] | None:
+    """Say what is wrong with the bytes that an answer brought.
+
+    One that ends before the size it states was cut on its way, and says nothing of what lies there.
+    """
     if body.size is not None and len(body.data) < len(range(body.size)[start:end]):
-        return "fewer bytes than the object has"
+        return Outcome.UNAVAILABLE, "the answer ended before the object did"
     if verify is not None and not verify(body.data):
-        return "the bytes differ from the checksum"
-    return ""
+        return Outcome.CORRUPT, "the bytes differ from the checksum"
+    return None
 
 
 def _is_cancelled() -> bool:

@@ -18,6 +18,7 @@ from resilient_store.catalog.contract import (
     Change,
     CommitUnknownError,
     Database,
+    Holding,
     Summary,
 )
 from resilient_store.catalog.location import locate
@@ -246,6 +247,14 @@ class Catalog:
     async def held_by(self, backend: str, after: str, limit: int) -> list[str]:
         """List paths of which a backend has a replica row, in order."""
         return await self._read(lambda database: database.held_by(backend, after, limit))
+
+    async def records(self, paths: Sequence[str]) -> list[Record]:
+        """Load what is known of some paths, each as it is at a moment of its own."""
+        return await self._read(lambda database: database.records(paths))
+
+    async def holdings(self, prefix: str, after: str, limit: int) -> list[Holding]:
+        """List objects with the backends that hold their current version, in order."""
+        return await self._read(lambda database: database.holdings(prefix, after, limit))
 
     async def tokens(self, tokens: Sequence[str]) -> set[str]:
         """Return those of these staging tokens that an intent or a replica names (R18)."""

@@ -39,6 +39,14 @@ class Summary(NamedTuple):
     modified_s: float
 
 
+class Holding(NamedTuple):
+    """One object, and which backends hold its current version, good."""
+
+    path: str
+    size: int
+    backends: tuple[str, ...]
+
+
 class Database(Protocol):
     """One catalog's tables. Every call may be made from any thread, and after a fork."""
 
@@ -87,6 +95,12 @@ class Database(Protocol):
 
     def held_by(self, backend: str, after: str, limit: int) -> list[str]:
         """List paths of which a backend has a replica row, in order."""
+
+    def records(self, paths: Sequence[str]) -> list[Record]:
+        """Load what is known of some paths, each as it is at a moment of its own."""
+
+    def holdings(self, prefix: str, after: str, limit: int) -> list[Holding]:
+        """List objects whose path begins with `prefix` and comes after `after`, in order."""
 
     def tokens(self, tokens: Sequence[str]) -> set[str]:
         """Return those of these staging tokens that an intent or a replica names (R18)."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from resilient_store.catalog import rows, schema
-from resilient_store.catalog.contract import CatalogDownError, Change, Summary
+from resilient_store.catalog.contract import CatalogDownError, Change, Holding, Summary
 from resilient_store.catalog.driver import STORE, Asked, Driver, Row
 from resilient_store.catalog.statements import statements
 from resilient_store.errors import ConfigurationError
@@ -149,6 +149,14 @@ class SqlDatabase:
 
     def held_by(self, backend: str, after: str, limit: int) -> list[str]:
         return self._paths(self._sql.held_by, backend=backend, after=after, limit=limit)
+
+    def records(self, paths: Sequence[str]) -> list[Record]:
+        return [rows.record_of(path, self.driver.ask(self._load(path))) for path in paths]
+
+    def holdings(self, prefix: str, after: str, limit: int) -> list[Holding]:
+        statement = self._sql.holdings if _goes_on(prefix, after) else self._sql.holdings_on
+        found = self.driver.ask((statement, {**_between(prefix, after), "limit": limit}))
+        return rows.holdings_of(found)
 
     def tokens(self, tokens: Sequence[str]) -> set[str]:
         listed = self._listed([rows.encode(token) or "" for token in tokens])

@@ -7,13 +7,14 @@ as JSON behind an escape.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
 
-from resilient_store.catalog.contract import Summary
+from resilient_store.catalog.contract import Holding, Summary
 from resilient_store.catalog.driver import Asked, Row
 from resilient_store.catalog.schema import bucket, folded
 from resilient_store.catalog.statements import ENTRY, INTENT, Statements
@@ -149,6 +150,14 @@ def summary_of(row: Row) -> Summary:
     if summary.content_type is None or not summary.content_type.startswith(ESCAPE):
         return summary
     return summary._replace(content_type=decode(summary.content_type))
+
+
+def holdings_of(rows: list[Row]) -> list[Holding]:
+    """Gather the rows of each object, which follow each other."""
+    return [
+        Holding(path, size, tuple(sorted(row[-1] for row in some if row[-1] is not None)))
+        for (path, _, size), some in itertools.groupby(rows, key=lambda row: row[:3])
+    ]
 
 
 def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:

@@ -144,6 +144,7 @@ voids = _table(
 )
 
 IS_OBJECT = text("deleted = 0")
+IS_GOOD = text("state = 'good'")
 IS_TOMBSTONE = text("deleted = 1")
 IS_OWED = text("owed = 1")
 IS_STAGED = text("place <> 'own'")

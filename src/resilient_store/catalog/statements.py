@@ -36,6 +36,7 @@ from sqlalchemy.sql import ClauseElement
 
 from resilient_store.catalog import schema
 from resilient_store.catalog.schema import (
+    IS_GOOD,
     IS_OBJECT,
     IS_OWED,
     IS_STAGED,
@@ -80,6 +81,8 @@ class Statements:
     without: str
     reach: str
     held_by: str
+    holdings: str
+    holdings_on: str
     tokens: str
     put_entry: str
     put_replica: str
@@ -150,6 +153,8 @@ def _reading(name: str) -> dict[str, ClauseElement]:
         .where(IS_OBJECT, entries.c.folded == _given("folded", BigInteger))
         .order_by(entries.c.path),
         "owed": _first_of((replicas, IS_OWED), *_UNDER_WAY, above=gt),
+        "holdings": _holdings(gt),
+        "holdings_on": _holdings(ge),
         "hidden": _first_of(*_UNDER_WAY, above=gt),
         "hidden_on": _first_of(*_UNDER_WAY, above=ge),
         "without": _without(),
@@ -205,6 +210,17 @@ def _page(columns: tuple[str, ...], above: _Above) -> Select[Any]:
         .where(IS_OBJECT, above(entries.c.path, _given("low")), entries.c.path < _given("high"))
         .order_by(entries.c.path)
         .limit(_limit())
+    )
+
+
+def _holdings(above: _Above) -> Select[Any]:
+    """Return objects, in as many rows as they have good replicas of their version, or in one."""
+    objects = _page(("path", "version", "size"), above).subquery("objects")
+    good = (replicas.c.path == objects.c.path) & (replicas.c.version == objects.c.version) & IS_GOOD
+    return (
+        select(*objects.c, replicas.c.backend)
+        .select_from(objects.outerjoin(replicas, good))
+        .order_by(objects.c.path)
     )
 
 

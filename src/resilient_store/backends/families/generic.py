@@ -105,7 +105,7 @@ class GenericFamily:
         except FileNotFoundError:
             await self._require_root()
             raise
-        if not options and size is not None and len(data) != size:
+        if not options and size is not None and len(data) > size:
             raise CorruptBodyError
         if end is not None and len(data) > end - (start or 0):
             raise CorruptBodyError  # a server that ignores ranges hands out everything

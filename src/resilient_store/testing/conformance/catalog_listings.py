@@ -135,6 +135,35 @@ class Listings:
             held_by = pages(partial(database.held_by, "gcp"), str, size)
             assert (without, held_by) == (["a", "c", "e"], ["b", "d", "f", "t"])
 
+    def test_an_object_is_listed_with_those_that_hold_its_version(self, database: Database) -> None:
+        """Good replicas of this version count; an object that nobody holds is listed, too."""
+        missed = attrs.evolve(
+            held("a/missed", "aws", "gcp"), entry=held("a/missed", version=2).entry
+        )
+        bad = held("a/bad", "aws", "gcp").with_replicas(
+            Replica(backend="aws", version=1, state=State.CORRUPT)
+        )
+        for record in (held("a/both", "gcp", "aws"), missed, bad, held("b", "gcp"), tombstone("c")):
+            store(database, record)
+        expected = [
+            ("a/bad", 5, ("gcp",)),
+            ("a/both", 6, ("aws", "gcp")),
+            ("a/missed", 8, ()),
+            ("b", 1, ("gcp",)),
+        ]
+        for size in (1, 2, 9):
+            for begins in ("", "a/", "a/b", "b", "c"):
+                listed = pages(partial(database.holdings, begins), lambda line: line.path, size)
+                assert listed == [line for line in expected if line[0].startswith(begins)]
+
+    def test_many_records_are_loaded_as_each_one_is(self, database: Database) -> None:
+        """In the order in which they are asked for, the unknown ones too."""
+        known = [held("b", "aws", "gcp"), tombstone("a")]
+        for record in known:
+            store(database, record)
+        assert database.records(["b", "none", "a"]) == [known[0], Record(path="none"), known[1]]
+        assert database.records([]) == []
+
     def test_long_questions_are_answered(self, database: Database) -> None:
         """Thousands of paths or tokens in one."""
         for path in ("a", "b"):
