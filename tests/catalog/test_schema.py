@@ -165,6 +165,7 @@ PLANS = {
     "tokens": "resilient_staged",
     "load": "PRIMARY KEY",
     "owed": "resilient_queue",
+    "queue": "resilient_queue",
     "hidden": "resilient_tombstones",
 }
 

@@ -215,6 +215,10 @@ class Catalog:
         """List paths of which something is not as it should be, or is at work, in order."""
         return await self._read(lambda database: database.owed(after, limit))
 
+    async def queue(self, after: str, limit: int) -> list[Holding]:
+        """List the same paths as `owed`, with who holds what."""
+        return await self._read(lambda database: database.queue(after, limit))
+
     async def hidden(self, prefix: str) -> set[str]:
         """Return paths that begin with `prefix` and where what a backend shows is no object.
 

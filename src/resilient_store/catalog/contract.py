@@ -40,10 +40,13 @@ class Summary(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """One object, and which backends hold its current version, good."""
+    """One object, and which backends hold its current version, good.
+
+    A path that is no object (its deletion is not carried out everywhere) has no size.
+    """
 
     path: str
-    size: int
+    size: int | None
     backends: tuple[str, ...]
 
 
@@ -82,6 +85,9 @@ class Database(Protocol):
 
     def owed(self, after: str, limit: int) -> list[str]:
         """List paths of which something is not as it should be, or is at work, in order."""
+
+    def queue(self, after: str, limit: int) -> list[Holding]:
+        """List the same paths as `owed`, with who holds what."""
 
     def hidden(self, prefix: str, after: str, limit: int) -> list[str]:
         """List paths within a prefix that have a tombstone, void or intent, in order."""

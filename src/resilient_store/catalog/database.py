@@ -133,6 +133,10 @@ class SqlDatabase:
     def owed(self, after: str, limit: int) -> list[str]:
         return self._paths(self._sql.owed, **_between("", after), limit=limit)
 
+    def queue(self, after: str, limit: int) -> list[Holding]:
+        asked = {**_between("", after), "limit": limit}
+        return rows.holdings_of(self.driver.ask((self._sql.queue, asked)))
+
     def hidden(self, prefix: str, after: str, limit: int) -> list[str]:
         statement = self._sql.hidden if _goes_on(prefix, after) else self._sql.hidden_on
         return self._paths(statement, **_between(prefix, after), limit=limit)

@@ -156,7 +156,7 @@ def holdings_of(rows: list[Row]) -> list[Holding]:
     """Gather the rows of each object, which follow each other."""
     return [
         Holding(path, size, tuple(sorted(row[-1] for row in some if row[-1] is not None)))
-        for (path, _, size), some in itertools.groupby(rows, key=lambda row: row[:3])
+        for (path, size), some in itertools.groupby(rows, key=lambda row: row[:2])
     ]
 
 

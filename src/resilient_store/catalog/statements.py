@@ -22,6 +22,7 @@ from sqlalchemy import (
     Subquery,
     Table,
     TextClause,
+    and_,
     bindparam,
     cast,
     delete,
@@ -76,6 +77,7 @@ class Statements:
     present: str
     folded: str
     owed: str
+    queue: str
     hidden: str
     hidden_on: str
     without: str
@@ -152,7 +154,8 @@ def _reading(name: str) -> dict[str, ClauseElement]:
         "folded": select(entries.c.path)
         .where(IS_OBJECT, entries.c.folded == _given("folded", BigInteger))
         .order_by(entries.c.path),
-        "owed": _first_of((replicas, IS_OWED), *_UNDER_WAY, above=gt),
+        "owed": _owed(),
+        "queue": _queue(),
         "holdings": _holdings(gt),
         "holdings_on": _holdings(ge),
         "hidden": _first_of(*_UNDER_WAY, above=gt),
@@ -216,18 +219,34 @@ def _page(columns: tuple[str, ...], above: _Above) -> Select[Any]:
 def _holdings(above: _Above) -> Select[Any]:
     """Return objects, in as many rows as they have good replicas of their version, or in one."""
     objects = _page(("path", "version", "size"), above).subquery("objects")
-    good = (replicas.c.path == objects.c.path) & (replicas.c.version == objects.c.version) & IS_GOOD
     return (
-        select(*objects.c, replicas.c.backend)
-        .select_from(objects.outerjoin(replicas, good))
+        select(objects.c.path, objects.c.size, replicas.c.backend)
+        .select_from(objects.outerjoin(replicas, _good_of(objects)))
         .order_by(objects.c.path)
     )
+
+
+def _good_of(objects: Any) -> ColumnElement[bool]:
+    return and_(replicas.c.path == objects.c.path, replicas.c.version == objects.c.version, IS_GOOD)
+
+
+def _owed() -> Any:
+    return _first_of((replicas, IS_OWED), *_UNDER_WAY, above=gt)
+
+
+def _queue() -> Select[Any]:
+    """Return what is owed, as `holdings` returns objects; without a size what is none."""
+    owed = _owed().subquery("owed_paths")
+    joined = owed.outerjoin(entries, entries.c.path == owed.c.path)
+    joined = joined.outerjoin(replicas, _good_of(entries))
+    columns = (owed.c.path, entries.c.size, replicas.c.backend)
+    return select(*columns).select_from(joined).order_by(owed.c.path)
 
 
 _UNDER_WAY = ((entries, IS_TOMBSTONE), (intents, None), (voids, None))
 
 
-def _first_of(*parts: tuple[Table, TextClause | None], above: _Above) -> ClauseElement:
+def _first_of(*parts: tuple[Table, TextClause | None], above: _Above) -> Any:
     """Return the first paths of several indexes, each in order and no further than needed."""
     some = [_first(table, condition, above) for table, condition in parts]
     return union(*(select(found.c.path) for found in some)).order_by("path").limit(_limit())

@@ -113,6 +113,12 @@ class Listings:
         names = sorted(record.path for record in owed)
         for size in (1, 2, 10):
             assert pages(database.owed, str, size) == names
+            queue = pages(database.queue, lambda line: line.path, size)
+            assert [line.path for line in queue] == names
+            assert {line.path: line[1:] for line in queue if line.size is not None} == {
+                "stale": (5, ("gcp",)),
+                "staged": (6, ("aws",)),
+            }
         store(database, held("stale", "aws", "gcp", version=2))
         store(database, Record(path="gone"))
         assert pages(database.owed, str, 2) == ["begun", "failed", "staged"]
