@@ -110,6 +110,18 @@ class Health:
         """How many calls it has answered or failed."""
         return sum(self._outcomes.values())
 
+    @property
+    def throttled(self) -> int:
+        """How often it said that it was asked too much."""
+        return self._outcomes[Outcome.THROTTLED.value]
+
+    @property
+    def median_s(self) -> float | None:
+        """The median of recent latencies in seconds; None where it has answered nothing."""
+        with self._lock:
+            latencies = sorted(self._latencies_s)
+        return latencies[len(latencies) // 2] if latencies else None
+
     def statistics(self) -> dict[str, object]:
         """Return counts by outcome, and the median and slowest of recent latencies in seconds."""
         with self._lock:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
+import heapq
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 import attrs
 from fsspec.asyn import sync
+from fsspec.callbacks import DEFAULT_CALLBACK
 
 from resilient_store import runtime
-from resilient_store.catalog.contract import CatalogDownError
+from resilient_store.catalog.contract import CatalogDownError, Holding
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.repair import Repaired, repair_path
-from resilient_store.io.drive import each
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.identity import KEY, raise_epochs
+from resilient_store.io.paced import Paces, check_limits, work_through
 from resilient_store.io.prepare import prepare
+from resilient_store.model.domain import platforms
 from resilient_store.store import Store, StoreOwner
 
 PAGE = 1000
+CHOSEN = 20_000  # so many of the queue are ordered at once: its memory is bounded
+NAMED = 10_000  # so many paths are named in a report
+REFUSED_IN_A_ROW = 5  # passes in which platforms refused all, before it is left for later
+
+Priority = Callable[[str], Any]
+Urgency = tuple[int, int, Any, int, str]
 
 
 @attrs.define(kw_only=True)
@@ -39,6 +49,8 @@ class RepairReport:
         Path to reason: a late request may still land there, so repair has to come again.
     failed
         Path to reason: a backend that did not answer, or bytes of somebody else's.
+    unnamed
+        How many more are waiting or failed: of each, the first 10,000 are named.
     """
 
     copied: int = 0
@@ -46,33 +58,51 @@ class RepairReport:
     purged: int = 0
     waiting: dict[str, str] = attrs.field(factory=dict)
     failed: dict[str, str] = attrs.field(factory=dict)
+    unnamed: int = 0
 
     @property
     def done(self) -> bool:
         """Whether every replica is as it should be."""
         return not self.waiting and not self.failed
 
+    def begin_pass(self) -> None:
+        """Forget what was left by the pass before: this one meets it again."""
+        self.waiting.clear()
+        self.failed.clear()
+        self.unnamed = 0
+
     def add(self, one: Repaired) -> bool:
         """Count what was done for one path; say whether it was anything."""
         self.copied += len(one.copied)
         self.removed += len(one.removed)
         self.purged += one.purged
-        for left in (self.waiting, self.failed):
-            left.pop(one.path, None)
-        if one.ending == "failed":
-            self.failed[one.path] = one.why
-        elif one.ending != "done":
-            self.waiting[one.path] = one.why
+        if one.ending != "done":
+            left = self.failed if one.ending == "failed" else self.waiting
+            if len(left) < NAMED:
+                left[one.path] = one.why
+            else:
+                self.unnamed += 1
         return bool(one.copied or one.removed or one.purged)
 
 
-def repair(fs: StoreOwner, *, at_once: int = 8) -> RepairReport:
+def repair(
+    fs: StoreOwner,
+    *,
+    at_once: int = 8,
+    requests_per_s: float | None = None,
+    bytes_per_s: float | None = None,
+    priority: Priority | None = None,
+    callback: Any = DEFAULT_CALLBACK,
+) -> RepairReport:
     """Bring every backend to what its placement asks, as far as that can be done now.
 
     Copies what is missing from verified replicas, publishes what waits in staging where no
     late request can land any more, removes what deletions left, and forgets deletions that
-    every backend has carried out. May be killed and called again at any time, by any number of
-    processes.
+    every backend has carried out. What is left on the fewest platforms comes first, then what
+    has the fewest copies, then by `priority`, then the smallest.
+
+    A platform that says that it is asked too much is asked less, and more again when it is
+    content. May be killed and called again at any time, by any number of processes.
 
     Parameters
     ----------
@@ -80,6 +110,12 @@ def repair(fs: StoreOwner, *, at_once: int = 8) -> RepairReport:
         The store; it has a catalog.
     at_once
         Paths that are worked on at one time.
+    requests_per_s, bytes_per_s
+        What no platform is asked for more than; None: as much as it takes.
+    priority
+        Called with a path; what returns less comes earlier.
+    callback
+        An fsspec callback, told of paths: how many there are, and how many are done.
 
     Returns
     -------
@@ -89,37 +125,62 @@ def repair(fs: StoreOwner, *, at_once: int = 8) -> RepairReport:
     Raises
     ------
     ConfigurationError
-        The store has no catalog, which is where the queue is.
+        The store has no catalog, which is where the queue is; or a limit is not positive.
     CatalogUnavailableError
         The catalog cannot be had.
 
     Notes
     -----
-    Promises: P1, P3, P7, P8.
+    Promises: P1, P3, P6, P7, P8.
     """
     if fs.store.catalog is None:
         raise ConfigurationError("repair needs a catalog: without one nobody knows what is owed")
-    report: RepairReport = sync(fs.loop, repair_all, fs.store, at_once)
+    report: RepairReport = sync(
+        fs.loop,
+        repair_all,
+        fs.store,
+        at_once,
+        requests_per_s=requests_per_s,
+        bytes_per_s=bytes_per_s,
+        priority=priority,
+        callback=callback,
+    )
     return report
 
 
-async def repair_all(store: Store, at_once: int = 8) -> RepairReport:
+async def repair_all(
+    store: Store,
+    at_once: int = 8,
+    *,
+    requests_per_s: float | None = None,
+    bytes_per_s: float | None = None,
+    priority: Priority | None = None,
+    callback: Any = DEFAULT_CALLBACK,
+) -> RepairReport:
     """Repair in passes, until one of them does nothing."""
+    limits = {"requests_per_s": requests_per_s, "bytes_per_s": bytes_per_s}
+    check_limits("repair", at_once=at_once, **limits)
     await prepare(store)
     report = RepairReport()
+    paces = Paces(store, **limits)
+    urgency = functools.partial(_urgency, store, priority or (lambda _: 0))
+    moved, refused, refusals = True, False, 0
+
+    async def work(one: Holding) -> None:
+        nonlocal moved, refused
+        await paces.wait_for(_asked(store, one), one.size or 0)
+        repaired = await repair_path(store, one.path)
+        moved = report.add(repaired) or moved
+        refused = repaired.throttled or refused
+        callback.relative_update(1)
+
     try:
-        moved = True
-        while moved:
+        while moved or (refused and refusals < REFUSED_IN_A_ROW):
             await _hear(store)
-            moved = False
-            async for paths in _owed(store):
-                done = await each(
-                    [functools.partial(repair_path, store, p) for p in paths], at_once
-                )
-                for one in done:
-                    if isinstance(one, BaseException):
-                        raise one
-                    moved = report.add(one) or moved
+            refusals = 0 if moved else refusals + 1
+            moved = refused = False
+            report.begin_pass()
+            await work_through(_pieces(store, urgency, callback), work, at_once)
         await raise_epochs(store, forgotten=report.purged > 0)
     except CatalogDownError as error:
         raise unavailable("", error) from None
@@ -133,13 +194,58 @@ async def _hear(store: Store) -> None:
     await note_answers(store, answered, silent_among(replies))
 
 
-async def _owed(store: Store) -> AsyncIterator[list[str]]:
-    after = ""
-    while page := await store.known.owed(after, runtime.page(PAGE)):
-        yield page
-        after = page[-1]
+# --- what comes first ---------------------------------------------------------------------
+
+
+def _urgency(store: Store, priority: Priority, one: Holding) -> Urgency:
+    """Return what orders the queue; a deletion comes before what two platforms hold."""
+    if one.size is None:
+        return (2, 0, priority(one.path), 0, one.path)
+    held = [name for name in one.backends if name in store.domains]
+    left = len(platforms(held, store.domains))
+    return (left, len(held), priority(one.path), one.size, one.path)
+
+
+def _asked(store: Store, one: Holding) -> list[str]:
+    """Return whom a repair will ask: one that holds it, and those that do not."""
+    source = [name for name in one.backends if name in store.clients][:1]
+    return source + [name for name in store.placed(one.path) if name not in one.backends]
+
+
+async def _pieces(
+    store: Store, urgency: Callable[[Holding], Urgency], callback: Any
+) -> AsyncGenerator[Holding]:
+    last: Urgency | None = None
+    while chosen := await _most_urgent(store, urgency, last, callback):
+        for one in chosen:
+            yield one
+        last = urgency(chosen[-1])
+        if len(chosen) < CHOSEN:
+            break
     for name in store.writable:  # added to the store, or to a placement, after they were written
         after = ""
         while page := await store.known.without(name, after, runtime.page(PAGE)):
-            yield [path for path in page if name in store.placed(path)]
             after = page[-1]
+            for record in await store.known.records(
+                [path for path in page if name in store.placed(path)]
+            ):
+                if (entry := record.present) is not None and entry.content is not None:
+                    held = tuple(row.backend for row in record.holders())
+                    yield Holding(record.path, entry.content.size, held)
+
+
+async def _most_urgent(
+    store: Store, urgency: Callable[[Holding], Urgency], last: Urgency | None, callback: Any
+) -> list[Holding]:
+    """Return the next of the queue, in order, that come after the last one; as many as fit."""
+    found: list[Holding] = []
+    after, count = "", 0
+    while page := await store.known.queue(after, runtime.page(PAGE)):
+        after = page[-1].path
+        following = [one for one in page if last is None or urgency(one) > last]
+        found, count = found + following, count + len(following)
+        if len(found) > 2 * CHOSEN:
+            found = heapq.nsmallest(CHOSEN, found, key=urgency)
+    if last is None:
+        callback.set_size(count)
+    return heapq.nsmallest(CHOSEN, found, key=urgency)

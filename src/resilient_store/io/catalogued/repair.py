@@ -44,15 +44,26 @@ class Repaired:
     removed: list[str] = attrs.field(factory=list)
     purged: bool = False
     why: str = ""
+    throttled: bool = False
 
     def left(self, ending: Ending, why: str) -> None:
         """Say that something is left to do; a failure says more than a wait."""
         if self.ending != "failed":
             self.ending, self.why = ending, why
 
+    def failed(self, reply: Reply[Any]) -> None:
+        """Say that a backend did not do what it was asked."""
+        self.throttled = self.throttled or reply.outcome is Outcome.THROTTLED
+        self.left("failed", reply.words())
 
-async def repair_path(store: Store, path: str) -> Repaired:
+
+async def repair_path(store: Store, path: str, placed: tuple[str, ...] | None = None) -> Repaired:
     """Repair one path as far as it can be now.
+
+    Parameters
+    ----------
+    placed
+        Bring it to these backends, and leave all others alone; None: to where it is placed.
 
     Notes
     -----
@@ -61,7 +72,7 @@ async def repair_path(store: Store, path: str) -> Repaired:
     report = Repaired(path)
     wish = Wish(
         kind="repair",
-        placed=store.placed(path),
+        placed=store.placed(path) if placed is None else placed,
         owner=store.owner,
         lease_s=store.configuration.lease,
     )
@@ -73,7 +84,7 @@ async def repair_path(store: Store, path: str) -> Repaired:
     reach(Step.REPAIR_BEGUN)
     try:
         if holder.record.present is not None:
-            await _repair_object(holder, report)
+            await _repair_object(holder, wish.placed, report, only=placed is not None)
         else:
             await _repair_absence(holder, report)
         await holder.finish()
@@ -88,12 +99,14 @@ async def repair_path(store: Store, path: str) -> Repaired:
     return report
 
 
-async def _repair_object(holder: Holder, report: Repaired) -> None:
+async def _repair_object(
+    holder: Holder, placed: tuple[str, ...], report: Repaired, *, only: bool
+) -> None:
     store, entry = holder.store, holder.record.present
     assert entry is not None
     assert entry.content is not None
-    placed = store.placed(holder.path)
-    for name in (*placed, *(n for n in holder.record.replicas if n not in placed)):
+    others = () if only else tuple(n for n in holder.record.replicas if n not in placed)
+    for name in (*placed, *others):
         row = holder.record.replica(name)
         client = store.clients.get(name)
         if client is None or client.backend.read_only:
@@ -126,7 +139,7 @@ async def _copy(
             return kept
     reply = await _stage(holder, client, entry)
     if not reply.ok:
-        report.left("failed", reply.words())
+        report.failed(reply)
         await holder.note(client.name, entry.version, {"error": reply.words()})
         return None
     reach(Step.REPAIR_STAGED)
@@ -183,7 +196,9 @@ async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[A
             had, replies = await versions.read_version(holder.store, holder.record, offset, end)
             if had is None:
                 said = "; ".join(reply.words() for reply in replies) or "no replica is left"
-                return Reply(client.name, Outcome.UNAVAILABLE, detail=f"no source: {said}")
+                later = any(reply.outcome is Outcome.THROTTLED for reply in replies)
+                outcome = Outcome.THROTTLED if later else Outcome.UNAVAILABLE
+                return Reply(client.name, outcome, detail=f"no source: {said}")
             copied.update(had.data)
             written = await upload.write(had.data)
             if not written.ok or end == content.size:
@@ -214,7 +229,7 @@ async def _publish(holder: Holder, client: BackendClient, row: Replica, report: 
     if not await holder.note(client.name, entry.version, notes):
         raise holder.taken()
     if notes.get("place") != OWN:
-        report.left("failed", reply.words())
+        report.failed(reply)
         return
     reach(Step.REPAIR_COUNTED)
     report.copied.append(client.name)
@@ -239,7 +254,7 @@ async def _clear(holder: Holder, client: BackendClient, report: Repaired) -> Non
     if notes.get("state") is State.GONE:
         report.removed.append(client.name)
     else:
-        report.left("failed", reply.words())
+        report.failed(reply)
 
 
 async def _repair_absence(holder: Holder, report: Repaired) -> None:
@@ -260,7 +275,7 @@ async def _repair_absence(holder: Holder, report: Repaired) -> None:
         if found.verdict is Verdict.EMPTY and store.believes_absence(name):
             await _note_gone(holder, row, version, looked)
         elif found.verdict is None or found.verdict is Verdict.EMPTY:
-            report.left("failed", found.reply.words())
+            report.failed(found.reply)
         elif record.entry is None and found.verdict is Verdict.FOREIGN:
             report.left("failed", f"{name}: other bytes lie there; adopt them")
         else:

@@ -1,0 +1,109 @@
+"""How fast the work of operations may ask one platform: as fast as it takes without complaint."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+WINDOW_S = 1.0  # so long is listened before the rate changes
+FIRST = 100.0  # requests a second, before anything was heard
+LEAST = 4.0  # below it nothing would ever be finished
+TOLERATED = 0.02  # of a window's requests refused: chance, or somebody else's fault
+SLOWER = 0.7
+SLOWEST = 0.25  # of the rate, where all of it was refused
+BURST_S = 0.5  # who did nothing may do so much of it at once
+FASTER = 0.05  # of the rate, added in each window without complaint
+USED = 0.7  # of the rate; who does less learns nothing of what more would do
+OVERLOADED = 2.0  # times as slow as in the best window: others wait because of us
+PROMPT_S = 0.02  # nobody is made to wait by answers that come sooner
+LEARNT = 0.2  # how much of a new window's average counts
+
+
+@attrs.frozen
+class Heard:
+    """Totals of one platform's answers since the process began, and how long they take now."""
+
+    asked: int = 0
+    throttled: int = 0
+    median_s: float | None = None
+
+
+@attrs.define
+class Pace:
+    """A rate that rises while a platform answers, and falls when it says that it is too much.
+
+    The rate is doubled until the first complaint, then raised by little and lowered by much
+    (additive increase, multiplicative decrease). Answers that become slow are a complaint, too:
+    then it is others' calls that wait.
+
+    Parameters
+    ----------
+    most
+        Requests a second that are never exceeded.
+    bytes_per_s
+        Bytes a second that are never exceeded.
+
+    Attributes
+    ----------
+    rate
+        Requests a second that are allowed now.
+    cost
+        Requests that a piece of work was seen to need.
+
+    Notes
+    -----
+    Promises: P6. Source: D.-M. Chiu and R. Jain, "Analysis of the Increase and Decrease
+    Algorithms for Congestion Avoidance in Computer Networks", Computer Networks and ISDN
+    Systems 17(1), 1989; slow start and one decrease per round trip as in RFC 5681.
+    """
+
+    most: float = math.inf
+    bytes_per_s: float = math.inf
+    rate: float = attrs.field(init=False)
+    cost: float = attrs.field(default=4.0, init=False)
+    _free_at_s: float = attrs.field(default=-math.inf, init=False)
+    _since_s: float | None = attrs.field(default=None, init=False)
+    _before: Heard = attrs.field(factory=Heard, init=False)
+    _pieces: int = attrs.field(default=0, init=False)
+    _complained: bool = attrs.field(default=False, init=False)
+    _best_s: float = attrs.field(default=math.inf, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.rate = min(FIRST, self.most)
+
+    def begin(self, now_s: float, size: int) -> float:
+        """Reserve the time of one piece of work that moves so many bytes; return when it begins."""
+        free_at_s = max(now_s - BURST_S, self._free_at_s)
+        self._free_at_s = free_at_s + max(self.cost / self.rate, size / self.bytes_per_s)
+        self._pieces += 1
+        return max(now_s, free_at_s)
+
+    def hear(self, now_s: float, heard: Heard) -> None:
+        """Listen to what the platform answered; once in a while, change the rate by it."""
+        if self._since_s is None:
+            self._since_s, self._before = now_s, heard
+        took_s = now_s - self._since_s
+        if took_s < WINDOW_S:
+            return
+        asked = heard.asked - self._before.asked
+        refused = heard.throttled - self._before.throttled
+        allowed = self._pieces * self.cost
+        if self._pieces:
+            self.cost += LEARNT * (max(1.0, asked / self._pieces) - self.cost)
+        self._since_s, self._before, self._pieces = now_s, heard, 0
+        if refused > TOLERATED * asked or self._is_slow(heard.median_s):
+            self._complained = True
+            kept = 1 - refused / asked if asked else 1.0
+            self.rate *= min(SLOWER, max(SLOWEST, kept))
+            self.rate = max(self.rate, min(LEAST, self.most))
+            self._free_at_s = max(self._free_at_s, now_s)
+        elif allowed >= USED * self.rate * took_s:
+            more = self.rate * FASTER + 1.0 if self._complained else self.rate
+            self.rate = min(self.most, self.rate + more)
+
+    def _is_slow(self, median_s: float | None) -> bool:
+        if median_s is None:
+            return False
+        self._best_s = min(self._best_s, median_s)
+        return median_s > OVERLOADED * max(self._best_s, PROMPT_S)

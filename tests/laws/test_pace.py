@@ -1,0 +1,111 @@
+"""Work goes as fast as a platform takes it, and no faster."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from resilient_store.protocol.pace import BURST_S, LEAST, Heard, Pace
+
+
+class Platform:
+    """Accepts so many requests a second, up to a second's worth at once."""
+
+    def __init__(self, rate, refuses=lambda: False):
+        self.rate, self.refuses = rate, refuses
+        self.tokens, self.at_s = rate, 0.0
+        self.asked = self.throttled = 0
+
+    def ask(self, now_s):
+        self.tokens = min(self.rate, self.tokens + (now_s - self.at_s) * self.rate)
+        self.at_s = now_s
+        self.asked += 1
+        if self.tokens < 1 or self.refuses():
+            self.throttled += 1
+        else:
+            self.tokens -= 1
+
+
+def work(pace, platform, seconds, requests, *, since_s=0.0, median_s=None):
+    """Do pieces of so many requests, one after the other, as the pace allows."""
+    now_s = since_s
+    while now_s < since_s + seconds:
+        pace.hear(now_s, Heard(platform.asked, platform.throttled, median_s))
+        for _ in range(requests):
+            platform.ask(now_s)
+        now_s = max(now_s + 0.0001, pace.begin(now_s, 0))
+    return now_s
+
+
+@given(st.floats(20, 3000), st.integers(1, 12))
+@example(20.0, 12)
+@example(3000.0, 1)
+def test_after_half_a_minute_most_of_what_a_platform_takes_is_used_and_little_refused(rate, cost):
+    platform, pace = Platform(rate), Pace()
+    now_s = work(pace, platform, 30, cost)
+    asked, throttled = platform.asked, platform.throttled
+    then_s = work(pace, platform, 60, cost, since_s=now_s)
+    asked, throttled = platform.asked - asked, platform.throttled - throttled
+    assert throttled <= 0.1 * asked
+    assert asked - throttled >= 0.7 * rate * (then_s - now_s)
+
+
+@given(st.integers(0, 1000))
+def test_one_that_refuses_a_third_whatever_is_asked_is_still_asked(seed):
+    chance = random.Random(seed)
+    platform, pace = Platform(1e9, lambda: chance.random() < 1 / 3), Pace()
+    work(pace, platform, 60, 4)
+    assert platform.asked >= 60 * LEAST
+
+
+@given(st.floats(1, 500), st.floats(1e3, 1e9), st.integers(0, 10**7))
+def test_what_was_set_is_never_exceeded(most, bytes_per_s, size):
+    pace, platform = Pace(most, bytes_per_s), Platform(1e9)
+    begun = []
+    now_s = 0.0
+    for _ in range(200):
+        pace.hear(now_s, Heard(platform.asked, 0))
+        begun.append(pace.begin(now_s, size))
+        now_s = begun[-1]
+        for _ in range(4):
+            platform.ask(now_s)
+    took_s = begun[-1] - begun[0] + BURST_S
+    assert 199 * size <= bytes_per_s * took_s * 1.001 + size
+    assert most * took_s * 1.5 + 8 >= 199 * 4  # the cost of a piece is learnt on the way
+
+
+def test_it_gives_way_where_answers_become_slow():
+    platform, pace = Platform(1e9), Pace()
+    now_s = work(pace, platform, 5, 1, median_s=0.03)
+    fast = pace.rate
+    now_s = work(pace, platform, 5, 1, since_s=now_s, median_s=0.2)
+    assert pace.rate < fast / 4
+    slow = pace.rate
+    work(pace, platform, 5, 1, since_s=now_s, median_s=0.03)
+    assert pace.rate > slow
+
+
+def test_prompt_answers_are_no_complaint_however_much_slower_they_are():
+    platform, pace = Platform(1e9), Pace()
+    now_s = work(pace, platform, 5, 1, median_s=0.001)
+    fast = pace.rate
+    work(pace, platform, 3, 1, since_s=now_s, median_s=0.02)
+    assert pace.rate > fast
+
+
+def test_who_asks_little_learns_nothing_of_what_more_would_do():
+    pace = Pace()
+    before = pace.rate
+    for second in range(10):
+        pace.begin(float(second), 0)
+        pace.hear(float(second), Heard(asked=second))
+    assert pace.rate == before
+
+
+@pytest.mark.parametrize("most", [0.5, math.inf])
+def test_it_begins_no_faster_than_was_set(most):
+    assert Pace(most).rate == min(most, 100.0)
