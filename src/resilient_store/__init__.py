@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         WriteReceipt,
     )
     from resilient_store.operations.adopt import AdoptReport, adopt
+    from resilient_store.operations.evacuate import EvacuateReport, evacuate
     from resilient_store.operations.freeze import freeze, thaw
     from resilient_store.operations.rejoin import rejoin
     from resilient_store.operations.repair import RepairReport, repair
@@ -81,6 +82,7 @@ _HOMES = {
         "WriteReceipt",
     ),
     "operations.adopt": ("AdoptReport", "adopt"),
+    "operations.evacuate": ("EvacuateReport", "evacuate"),
     "operations.freeze": ("freeze", "thaw"),
     "operations.rejoin": ("rejoin",),
     "operations.repair": ("RepairReport", "repair"),
@@ -101,6 +103,7 @@ __all__ = [
     "DegradedEvent",
     "DegradedRead",
     "DetailedListing",
+    "EvacuateReport",
     "InsufficientCopiesError",
     "IntegrityError",
     "InvalidPathError",
@@ -124,6 +127,7 @@ __all__ = [
     "WriteReceipt",
     "WriteToAll",
     "adopt",
+    "evacuate",
     "freeze",
     "from_config",
     "rejoin",

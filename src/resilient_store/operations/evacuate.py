@@ -1,0 +1,275 @@
+"""Save what only lies where it may soon be gone: repair away from a failure domain."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Any
+
+import attrs
+from fsspec.asyn import sync
+from fsspec.callbacks import DEFAULT_CALLBACK
+
+from resilient_store import runtime
+from resilient_store.catalog.contract import CatalogDownError, Holding
+from resilient_store.errors import ConfigurationError
+from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.catalogued.repair import repair_path
+from resilient_store.io.paced import Paces, check_limits, work_through
+from resilient_store.io.prepare import prepare
+from resilient_store.model.domain import platforms, within
+from resilient_store.store import Store, StoreOwner
+
+PAGE = 1000
+CHOSEN = 20_000  # so many are ordered at once: its memory is bounded
+NAMED = 10_000  # so many paths are named in a report
+
+
+@attrs.define(kw_only=True)
+class EvacuateReport:
+    """How far an evacuation has come, and what would be lost if it stopped now.
+
+    Attributes
+    ----------
+    copied
+        Replicas that were made.
+    bytes_copied
+        Their size.
+    at_risk
+        Objects of which nothing lies outside yet: they would be lost.
+    bytes_at_risk
+        Their size.
+    left
+        All objects that still lack a copy which their placement asks for outside, those at risk
+        among them.
+    bytes_left
+        Their size.
+    elapsed_s
+        Seconds since it began.
+    failed
+        Path to reason; what failed is still counted in `left`. The first 10,000 are named.
+    """
+
+    copied: int = 0
+    bytes_copied: int = 0
+    at_risk: int = 0
+    bytes_at_risk: int = 0
+    left: int = 0
+    bytes_left: int = 0
+    elapsed_s: float = 0.0
+    failed: dict[str, str] = attrs.field(factory=dict)
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until all is copied, at the speed so far; None before the first copy."""
+        if not self.left:
+            return 0.0
+        done = self.bytes_copied or self.copied
+        if not done:
+            return None
+        return self.elapsed_s * (self.bytes_left if self.bytes_copied else self.left) / done
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more would be lost, and nothing is owed outside."""
+        return not self.left
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        if self.done:
+            return f"evacuated: {self.copied} copies ({self.bytes_copied} bytes) were made"
+        left_s = self.remaining_s
+        estimate = "" if left_s is None else f"; about {left_s:.0f} s to go"
+        return (
+            f"{self.copied} copies ({self.bytes_copied} bytes) were made; if it stopped now, "
+            f"{self.at_risk} objects ({self.bytes_at_risk} bytes) would be lost and "
+            f"{self.left - self.at_risk} more would lack a copy{estimate}"
+        )
+
+
+@attrs.frozen
+class _Plan:
+    """Which backends go, and which stay."""
+
+    store: Store
+    going: tuple[str, ...]
+    staying: tuple[str, ...]
+
+    def wanted(self, one: Holding) -> tuple[str, ...]:
+        """Return the staying backends that should get an object: where it is placed, or any."""
+        placed = self.store.placed(one.path)
+        outside = tuple(name for name in self.staying if name in placed) or self.staying
+        return tuple(name for name in outside if name not in one.backends)
+
+    def concerns(self, one: Holding) -> bool:
+        """Say whether an object lies where it may be gone, and lacks a copy outside."""
+        return bool(set(one.backends) & set(self.going)) and bool(self.wanted(one))
+
+    def at_risk(self, one: Holding) -> bool:
+        """Say whether nothing of it lies outside."""
+        return not self._outside(one)
+
+    def _outside(self, one: Holding) -> list[str]:
+        return [n for n in one.backends if n in self.store.domains and n not in self.going]
+
+    def urgency(self, one: Holding) -> tuple[int, int, int, str]:
+        """Return what orders the work: what has no copy elsewhere comes first."""
+        outside = self._outside(one)
+        left = len(platforms(outside, self.store.domains))
+        return (left, len(outside), one.size or 0, one.path)
+
+
+def evacuate(
+    fs: StoreOwner,
+    *,
+    from_: str | Sequence[str],
+    at_once: int = 8,
+    requests_per_s: float | None = None,
+    bytes_per_s: float | None = None,
+    dry_run: bool = False,
+    on_progress: Callable[[EvacuateReport], object] | None = None,
+    callback: Any = DEFAULT_CALLBACK,
+) -> EvacuateReport:
+    """Copy to other backends what a failure domain holds, before it is gone.
+
+    What has no copy elsewhere comes first, the smallest first of those. Each object goes to the
+    backends outside on which it is placed, or to all others where its placement names none.
+    Nothing is removed from the domain, and it is asked no faster than it takes. May be killed
+    and called again.
+
+    Parameters
+    ----------
+    fs
+        The store; it has a catalog.
+    from_
+        A failure domain, such as ``"aws"`` or ``"aws/us-east-1"``; or several.
+    at_once
+        Objects that are copied at one time.
+    requests_per_s, bytes_per_s
+        What no platform is asked for more than; None: as much as it takes.
+    dry_run
+        Only count: nothing is copied.
+    on_progress
+        Called with the report after each object.
+    callback
+        An fsspec callback, told of objects: how many there are, and how many are done.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no catalog, no such domain, or no backend outside; or a limit is not positive.
+    CatalogUnavailableError
+        The catalog cannot be had.
+
+    Notes
+    -----
+    Promises: P1, P6, P7, P8.
+    """
+    if fs.store.catalog is None:
+        raise ConfigurationError("evacuate needs a catalog, which knows what lies where")
+    report: EvacuateReport = sync(
+        fs.loop,
+        evacuate_all,
+        fs.store,
+        (from_,) if isinstance(from_, str) else tuple(from_),
+        at_once,
+        requests_per_s=requests_per_s,
+        bytes_per_s=bytes_per_s,
+        dry_run=dry_run,
+        on_progress=on_progress,
+        callback=callback,
+    )
+    return report
+
+
+async def evacuate_all(
+    store: Store,
+    domains: tuple[str, ...],
+    at_once: int = 8,
+    *,
+    requests_per_s: float | None = None,
+    bytes_per_s: float | None = None,
+    dry_run: bool = False,
+    on_progress: Callable[[EvacuateReport], object] | None = None,
+    callback: Any = DEFAULT_CALLBACK,
+) -> EvacuateReport:
+    """Evacuate, as `evacuate` says."""
+    limits = {"requests_per_s": requests_per_s, "bytes_per_s": bytes_per_s}
+    check_limits("evacuate", at_once=at_once, **limits)
+    plan, report = _plan(store, domains), EvacuateReport()
+    await prepare(store)
+    paces, began_s = Paces(store, **limits), runtime.now_s()
+
+    async def work(one: Holding) -> None:
+        wanted, size = plan.wanted(one), one.size or 0
+        await paces.wait_for([*one.backends[:1], *wanted], size)
+        repaired = await repair_path(store, one.path, wanted)
+        got = [name for name in dict.fromkeys(repaired.copied) if name in wanted]
+        report.copied += len(got)
+        report.bytes_copied += size * len(got)
+        report.elapsed_s = runtime.now_s() - began_s
+        if got and plan.at_risk(one):
+            report.at_risk -= 1
+            report.bytes_at_risk -= size
+        if len(got) == len(wanted):
+            report.left -= 1
+            report.bytes_left -= size
+        elif len(report.failed) < NAMED:
+            report.failed[one.path] = repaired.why
+        callback.relative_update(1)
+        if on_progress is not None:
+            on_progress(report)
+
+    try:
+        async for one in _concerned(plan):
+            report.left += 1
+            report.bytes_left += one.size or 0
+            report.at_risk += plan.at_risk(one)
+            report.bytes_at_risk += (one.size or 0) if plan.at_risk(one) else 0
+        callback.set_size(report.left)
+        if not dry_run:
+            await work_through(_pieces(plan), work, at_once)
+    except CatalogDownError as error:
+        raise unavailable("", error) from None
+    return report
+
+
+def _plan(store: Store, domains: tuple[str, ...]) -> _Plan:
+    for domain in domains:
+        if not any(within(mine, domain) for mine in store.domains.values()):
+            known = ", ".join(dict.fromkeys(store.domains.values()))
+            raise ConfigurationError(f"evacuate: nothing lies in {domain!r}; there are {known}")
+    going = [n for n, mine in store.domains.items() if any(within(mine, d) for d in domains)]
+    staying = tuple(name for name in store.writable if name not in going)
+    if not staying:
+        raise ConfigurationError(
+            f"evacuate: there is no backend outside {', '.join(domains)} to write to: add one"
+        )
+    return _Plan(store, tuple(going), staying)
+
+
+async def _concerned(plan: _Plan) -> AsyncIterator[Holding]:
+    after = ""
+    while page := await plan.store.known.holdings("", after, runtime.page(PAGE)):
+        after = page[-1].path
+        for one in page:
+            if plan.concerns(one):
+                yield one
+
+
+async def _pieces(plan: _Plan) -> AsyncGenerator[Holding]:
+    last: tuple[int, int, int, str] | None = None
+    chosen: list[Holding] = []
+    while last is None or len(chosen) == CHOSEN:
+        chosen = []
+        async for one in _concerned(plan):
+            if last is None or plan.urgency(one) > last:
+                chosen.append(one)
+            if len(chosen) > 2 * CHOSEN:
+                chosen = heapq.nsmallest(CHOSEN, chosen, key=plan.urgency)
+        chosen = heapq.nsmallest(CHOSEN, chosen, key=plan.urgency)
+        for one in chosen:
+            yield one
+        if not chosen:
+            return
+        last = plan.urgency(chosen[-1])

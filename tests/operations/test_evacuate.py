@@ -1,0 +1,93 @@
+"""Evacuation: what has no copy elsewhere is saved first, and it says what would be lost."""
+
+from __future__ import annotations
+
+import pytest
+
+import resilient_store as rs
+from resilient_store.errors import ConfigurationError
+from resilient_store.operations import evacuate as module
+from tests.catalogued.stage import ONE, states
+
+
+@pytest.fixture
+def endangered(shop):
+    """Return a store with objects of which one, two or three platforms hold a copy."""
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.write("everywhere", ONE)
+    shop.lose("azure")
+    fs.write("a/two", ONE)
+    shop.lose("gcp")
+    fs.write("b/only here, large", ONE * 50)
+    fs.write("c/only here", ONE)
+    shop.bring_back()
+    shop.leave(fs)
+    return shop.open(write=rs.WriteToAll(min_copies=1))
+
+
+def test_a_dry_run_says_what_would_be_lost_and_copies_nothing(shop, endangered):
+    report = rs.evacuate(endangered, from_="aws", dry_run=True)
+    assert (report.at_risk, report.bytes_at_risk) == (2, 51 * len(ONE))
+    assert (report.left, report.bytes_left) == (3, 52 * len(ONE))
+    assert (report.copied, report.done, report.remaining_s) == (0, False, None)
+    assert "2 objects" in str(report)
+    assert not (shop.disk("gcp") / "c").exists()
+
+
+@pytest.mark.parametrize("chosen", [1, 2, 1000])
+def test_what_has_no_copy_elsewhere_is_saved_first(shop, endangered, monkeypatch, chosen):
+    monkeypatch.setattr(module, "CHOSEN", chosen)
+    told = []
+    report = rs.evacuate(
+        endangered,
+        from_="aws",
+        at_once=1,
+        on_progress=lambda now: told.append((now.at_risk, now.left, now.bytes_left)),
+    )
+    size = len(ONE)
+    assert told == [(1, 2, 51 * size), (0, 1, size), (0, 0, 0)]
+    assert (report.copied, report.bytes_copied) == (5, 103 * size)
+    assert (report.done, report.failed, report.remaining_s) == (True, {}, 0.0)
+    shop.lose("aws")
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    assert fs.read("c/only here").data == ONE
+    assert fs.read("b/only here, large").data == ONE * 50
+
+
+def test_what_could_not_be_saved_is_still_at_risk(shop, endangered):
+    shop.lose("gcp", "azure")
+    report = rs.evacuate(endangered, from_="aws")
+    assert (report.at_risk, report.left, report.copied) == (2, 3, 0)
+    assert set(report.failed) == {"a/two", "b/only here, large", "c/only here"}
+
+
+def test_nothing_is_asked_of_the_domain_but_what_must_be_copied(shop, endangered):
+    (shop.disk("aws") / "everywhere").unlink()
+    assert rs.evacuate(endangered, from_="aws").done
+    assert states(endangered, "everywhere")["aws"] == "good"  # nobody has looked
+
+
+def test_an_object_that_is_placed_there_alone_goes_to_all_others(shop):
+    placements = [rs.Placement("only/{name}", backends=["aws"])]
+    fs = shop.open(placements=placements, write=rs.WriteToAll(min_copies=1))
+    fs.write("only/cat", ONE)
+    assert rs.evacuate(fs, from_="aws").copied == 2
+    assert states(fs, "only/cat") == dict.fromkeys(shop.names, "good")
+    assert rs.repair(fs).done
+    assert states(fs, "only/cat") == dict.fromkeys(shop.names, "good")  # and stays there
+
+
+@pytest.mark.parametrize(
+    ("from_", "says"), [("ibm", "there are aws"), (["aws", "gcp", "azure"], "no backend outside")]
+)
+def test_where_nothing_could_be_done_the_error_says_what_to_change(fs, from_, says):
+    with pytest.raises(ConfigurationError, match=says):
+        rs.evacuate(fs, from_=from_)
+
+
+def test_without_a_catalog_nobody_knows_what_to_save(shop):
+    fs = shop.open(write=rs.WriteToAll())
+    stateless = rs.ResilientFileSystem(shop.backends())
+    with pytest.raises(ConfigurationError, match="catalog"), stateless:
+        rs.evacuate(stateless, from_="aws")
+    assert rs.evacuate(fs, from_="aws").done
