@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from resilient_store.operations.freeze import freeze, thaw
     from resilient_store.operations.rejoin import rejoin
     from resilient_store.operations.repair import RepairReport, repair
+    from resilient_store.operations.scrub import ScrubReport, scrub
     from resilient_store.operations.sweep import SweepReport, sweep
     from resilient_store.placement import Placement
     from resilient_store.policies import Backend, DegradedRead, ReadFromFirstHealthy, WriteToAll
@@ -86,6 +87,7 @@ _HOMES = {
     "operations.freeze": ("freeze", "thaw"),
     "operations.rejoin": ("rejoin",),
     "operations.repair": ("RepairReport", "repair"),
+    "operations.scrub": ("ScrubReport", "scrub"),
     "operations.sweep": ("SweepReport", "sweep"),
     "placement": ("Placement",),
     "policies": ("Backend", "DegradedRead", "ReadFromFirstHealthy", "WriteToAll"),
@@ -120,6 +122,7 @@ __all__ = [
     "Reply",
     "ResilientFileSystem",
     "ResilientStoreError",
+    "ScrubReport",
     "StoreFrozenError",
     "StoreIdentityError",
     "SweepReport",
@@ -132,6 +135,7 @@ __all__ = [
     "from_config",
     "rejoin",
     "repair",
+    "scrub",
     "sweep",
     "thaw",
 ]

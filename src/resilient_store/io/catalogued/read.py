@@ -21,6 +21,7 @@ from resilient_store.model.info import Body
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import OWN, Entry, Record, Replica, State
 from resilient_store.protocol import findings
+from resilient_store.protocol.moment import Moment
 from resilient_store.protocol.native import verifies_natively
 from resilient_store.store import Store
 
@@ -252,19 +253,28 @@ def refusal(
 
 def report(store: Store, path: str, seen: Sequence[findings.Seen]) -> None:
     """Record what was seen, after the caller has its bytes; what cannot be costs a later read."""
+
+    async def record() -> None:
+        try:
+            await record_seen(store, path, seen)
+        except CatalogDownError as error:
+            logger.warning("what was seen at %s could not be recorded: %s", path, error)
+
+    if seen:
+        leave_to_finish(store.tails, record())
+
+
+async def record_seen(store: Store, path: str, seen: Sequence[findings.Seen]) -> None:
+    """Record what was seen of a path's replicas; one transaction for all of them (R16)."""
     if not seen:
         return
 
-    async def record() -> None:
+    def change(record: Record, moment: Moment) -> tuple[Record, None]:
         for one in seen:
-            try:
-                await store.known.change(
-                    (path,), single(functools.partial(findings.observe, seen=one))
-                )
-                if one.state is State.MISSING:
-                    await missed(store, one.by.backend)
-            except CatalogDownError as error:
-                logger.warning("what was seen at %s could not be recorded: %s", path, error)
-                return
+            record, _ = findings.observe(record, moment, one)
+        return record, None
 
-    leave_to_finish(store.tails, record())
+    await store.known.change((path,), single(change))
+    for one in seen:
+        if one.state is State.MISSING:
+            await missed(store, one.by.backend)

@@ -1,0 +1,142 @@
+"""Scrub: what is bad is found before somebody needs it, and goes to the repair queue."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from fsspec.callbacks import Callback
+
+import resilient_store as rs
+from resilient_store.errors import ConfigurationError
+from resilient_store.operations import scrub as module
+from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, converge, states
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_p4_what_is_bad_is_found_recorded_and_repaired(fs, shop, deep):
+    large = os.urandom(9 * MIB)
+    fs.write(CAT, ONE)
+    fs.write(DOG, large)
+    assert (rs.scrub(fs, deep=deep).clean, rs.scrub(fs).checked) == (True, 6)
+    shop.flip("aws", CAT)
+    (shop.disk("gcp") / CAT).unlink()
+    shop.flip("azure", DOG, at=8 * MIB)
+    report = rs.scrub(fs, deep=deep)
+    assert (report.checked, report.clean, report.silent) == (6, False, {})
+    assert report.corrupt == {CAT: ("aws",), DOG: ("azure",)}
+    assert report.missing == {CAT: ("gcp",)}
+    assert states(fs, CAT) == {"aws": "corrupt", "gcp": "missing", "azure": "good"}
+    assert states(fs, DOG) == {"aws": "good", "gcp": "good", "azure": "corrupt"}
+    converge(fs)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, ONE)
+    assert shop.held(DOG) == dict.fromkeys(NAMES, large)
+    assert rs.scrub(fs).clean
+
+
+def test_what_was_verified_of_late_is_not_due_again(fs, shop):
+    fs.write(CAT, ONE)
+    assert rs.scrub(fs, max_age=3600).checked == 3
+    fs.write(DOG, ONE)
+    assert rs.scrub(fs, max_age=3600).checked == 3
+    assert rs.scrub(fs, max_age=3600).checked == 0
+    assert rs.scrub(fs).checked == 6
+
+
+def test_a_sample_is_drawn_by_chance(fs):
+    for number in range(30):
+        fs.write(f"p/{number}", ONE)
+    checked = [rs.scrub(fs, sample=0.5).checked for _ in range(3)]
+    assert all(15 < count < 75 for count in checked)
+
+
+def test_only_some_backends_are_asked(fs, shop):
+    fs.write(CAT, ONE)
+    for name in NAMES:
+        shop.flip(name, CAT)
+    assert rs.scrub(fs, backends=["gcp"]).corrupt == {CAT: ("gcp",)}
+    assert states(fs, CAT) == {"aws": "good", "gcp": "corrupt", "azure": "good"}
+
+
+def test_a_platform_that_is_away_is_neither_good_nor_bad(fs, shop):
+    fs.write(CAT, ONE)
+    shop.lose("gcp")
+    report = rs.scrub(fs)
+    assert (report.clean, list(report.silent), report.checked) == (False, [CAT], 2)
+    assert "gcp" in report.silent[CAT]
+    assert [reply.backend for reply in report.unlisted] == ["gcp"]
+    assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
+
+
+def test_what_the_catalog_does_not_know_is_told(fs, shop):
+    fs.write(CAT, ONE)
+    fs.write(DOG, ONE)
+    fs.rm(DOG)
+    shop.put_behind("aws", "left/here", TWO)
+    shop.put_behind("gcp", "left/here", TWO)
+    shop.put_behind("aws", DOG, TWO)  # a deleted path: repair looks there
+    report = rs.scrub(fs)
+    assert report.unknown == {"left/here": ("aws", "gcp")}
+    assert report.clean
+    assert rs.scrub(fs, unknown=False).unknown == {}
+
+
+def test_an_adopted_object_gets_checksums_of_its_own(shop):
+    shop.put_behind("aws", CAT, ONE)
+    fs = shop.open()
+    rs.adopt(fs)
+    assert fs.info(CAT)["verified"] is False
+    assert rs.scrub(fs).clean
+    assert fs.info(CAT)["verified"] is True
+    shop.flip("aws", CAT)
+    assert rs.scrub(fs).corrupt == {CAT: ("aws",)}
+
+
+def test_an_adopted_copy_that_rots_without_a_trace_is_found(shop):
+    for name in NAMES:
+        shop.put_behind(name, CAT, ONE)
+    fs = shop.open()
+    rs.adopt(fs)
+    place = shop.disk("gcp") / CAT
+    stat = place.stat()
+    place.write_bytes(ONE[::-1])
+    os.utime(place, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # nothing but its bytes tells
+    assert rs.scrub(fs).corrupt == {CAT: ("gcp",)}
+
+
+def test_a_staged_copy_is_verified_where_it_lies(fs, shop):
+    fs.write(CAT, ONE)
+    fs.write(CAT, TWO)  # at a busy key: it counts in staging
+    assert rs.scrub(fs).clean
+    (staged,) = (shop.disk("aws") / ".resilient/staging").rglob("cat.jpg")
+    staged.write_bytes(ONE)
+    assert rs.scrub(fs).corrupt == {CAT: ("aws",)}
+
+
+def test_pages_and_progress(fs, monkeypatch):
+    monkeypatch.setattr(module, "PAGE", 2)
+    for number in range(5):
+        fs.write(f"p/{number}", ONE)
+    told = []
+    report = rs.scrub(fs, callback=Callback(hooks={"tell": lambda size, value: told.append(value)}))
+    assert (report.checked, report.unknown, told[-1]) == (15, {}, 5)
+
+
+def test_a_report_names_so_many_and_counts_the_rest(fs, shop, monkeypatch):
+    monkeypatch.setattr(module, "NAMED", 2)
+    for number in range(5):
+        fs.write(f"p/{number}", ONE)
+        shop.flip("aws", f"p/{number}")
+    report = rs.scrub(fs)
+    assert (len(report.corrupt), report.unnamed, report.clean) == (2, 3, False)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"sample": 0}, {"sample": 1.5}, {"max_age": -1}, {"at_once": 0}, {"backends": ["ibm"]}],
+)
+def test_wrong_arguments_are_refused(fs, wrong):
+    with pytest.raises(ConfigurationError, match=f"{next(iter(wrong))}|backend"):
+        rs.scrub(fs, **wrong)
