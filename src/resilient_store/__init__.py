@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         WriteReceipt,
     )
     from resilient_store.operations.adopt import AdoptReport, adopt
+    from resilient_store.operations.drain import drain
     from resilient_store.operations.evacuate import EvacuateReport, evacuate
     from resilient_store.operations.freeze import freeze, thaw
     from resilient_store.operations.rejoin import rejoin
@@ -83,6 +84,7 @@ _HOMES = {
         "WriteReceipt",
     ),
     "operations.adopt": ("AdoptReport", "adopt"),
+    "operations.drain": ("drain",),
     "operations.evacuate": ("EvacuateReport", "evacuate"),
     "operations.freeze": ("freeze", "thaw"),
     "operations.rejoin": ("rejoin",),
@@ -130,6 +132,7 @@ __all__ = [
     "WriteReceipt",
     "WriteToAll",
     "adopt",
+    "drain",
     "evacuate",
     "freeze",
     "from_config",

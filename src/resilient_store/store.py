@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -220,6 +220,8 @@ class Store:
         Every backend's failure domain.
     owner
         Host and process, for people who look at what is being done.
+    make_client
+        Makes a client for a backend, under a name; for one that is found at another place.
     losses
         When replicas of each backend were found missing, the latest only.
     answers
@@ -238,6 +240,7 @@ class Store:
     losses: dict[str, deque[float]] = attrs.field(factory=dict)
     answers: dict[str, float] = attrs.field(factory=dict)
     tails: dict[asyncio.Task[Any], None] = attrs.field(factory=dict)
+    make_client: Callable[[Backend, str], BackendClient] = attrs.field(kw_only=True)
 
     @property
     def writable(self) -> tuple[str, ...]:
@@ -251,11 +254,13 @@ class Store:
         return self.catalog
 
     def placed(self, path: str) -> tuple[str, ...]:
-        """Return the backends that should hold a path, in the order of preference."""
+        """Return the backends that should hold a path now, in the order of preference."""
+        chosen: Container[str] = self.clients
         for placement in self.configuration.placements:
             if placement.matches(path):
-                return tuple(n for n in self.writable if n in placement.backends)
-        return self.writable
+                chosen = placement.backends
+                break
+        return tuple(n for n in self.writable if n in chosen and not self.is_drained(n))
 
     def knows_all(self, state: StoreState | None) -> bool:
         """Say whether the catalog knows every path: none may lie where it has never looked (P5)."""
@@ -276,6 +281,11 @@ class Store:
         """Say whether a backend's "not found" says anything: not while it is suspect."""
         seen = None if self.catalog is None else self.catalog.seen
         return seen is None or not seen.backend(name).suspect
+
+    def is_drained(self, name: str) -> bool:
+        """Say whether a backend was taken out of reading and writing, as far as was heard."""
+        seen = None if self.catalog is None else self.catalog.seen
+        return seen is not None and seen.backend(name).drained
 
     def came_back(self, name: str) -> bool:
         """Say whether a backend holds an earlier state, of which nothing new is believed."""
@@ -334,15 +344,15 @@ def open_store(configuration: Configuration, admission: Callable[[Catalog], Admi
     if configuration.catalog is not None:
         catalog = Catalog(configuration.catalog, configuration.late_window)
     admit = None if catalog is None else admission(catalog)
-    clients = {
-        name: BackendClient(
-            backend,
-            name,
-            domains[name],
-            opener(backend, name),
-            Health(name, on_change),
-            admit=admit,
+
+    def make_client(backend: Backend, name: str) -> BackendClient:
+        health = Health(name, on_change)
+        return BackendClient(
+            backend, name, domains[name], opener(backend, name), health, admit=admit
         )
+
+    clients = {
+        name: make_client(backend, name)
         for name, backend in zip(configuration.names, configuration.backends, strict=True)
     }
     return Store(
@@ -352,4 +362,5 @@ def open_store(configuration: Configuration, admission: Callable[[Catalog], Admi
         signal=signal,
         catalog=catalog,
         owner=runtime.who(),
+        make_client=make_client,
     )

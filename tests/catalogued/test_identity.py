@@ -251,11 +251,18 @@ def test_p2_p3_a_backend_that_went_back_in_time_serves_nothing_before_it_was_ver
     assert states(other, CAT) == dict.fromkeys(NAMES, "good")
 
 
-def test_rejoin_believes_nothing_and_copies_nothing_that_is_there(fs, shop):
+def test_what_a_rejoined_backend_holds_as_it_is_remembered_is_believed(fs, shop):
+    fs.write(CAT, ONE)
+    assert rs.rejoin(fs, "aws") == 0
+    assert fs.read(CAT).backend == "aws"
+
+
+def test_rejoin_believes_nothing_else_and_copies_nothing_that_is_there(fs, shop):
     fs.write(CAT, ONE)
     for _ in range(2):  # until no request to its key can be under way any more
         time.sleep(PAUSE_S)
         rs.repair(fs)
+    os.utime(shop.disk("aws") / CAT)
     inode = (shop.disk("aws") / CAT).stat().st_ino
     assert rs.rejoin(fs, "aws") == 1
     assert fs.info(CAT)["replicas"]["aws"] == "unknown"
@@ -300,7 +307,7 @@ def test_more_than_a_hundred_missing_make_a_backend_suspect(fs, shop):
         fs.cat(paths[101])
     shop.bring_back()
     well_again(fs)
-    assert rs.rejoin(fs, "aws") == 106
+    assert rs.rejoin(fs, "aws") == 5  # of the others it is known
     assert not store_state(fs).backend("aws").suspect
     converge(fs)
     assert len(shop.objects("aws")) == 106

@@ -69,9 +69,12 @@ def away_to_write(store: Store, names: Iterable[str]) -> dict[str, Reply[Any]]:
     Where a catalog remembers who missed what, a change does not need everybody.
     """
     now_s = runtime.now_s()
-    away = {}
+    away: dict[str, Reply[Any]] = {}
     for name in names:
         client = store.clients[name]
+        if store.is_drained(name):
+            away[name] = Reply(name, Outcome.UNAVAILABLE, detail="drained")
+            continue
         if client.health.is_closed("write"):
             continue
         if not client.health.take_probe("write", now_s, client.backend.timeout):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import attrs
+from fsspec import AbstractFileSystem
 from fsspec.asyn import sync
 
 from resilient_store import runtime
@@ -18,9 +20,9 @@ from resilient_store.errors import (
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.identity import KEY, THREE_WAYS, Identity, met
 from resilient_store.io.prepare import prepare
-from resilient_store.model.info import Headers
+from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome
-from resilient_store.model.state import Record, StoreState
+from resilient_store.model.state import OWN, Record, Replica, State, StoreState
 from resilient_store.protocol.findings import doubt
 from resilient_store.protocol.moment import Moment
 from resilient_store.store import Store, StoreOwner
@@ -28,11 +30,13 @@ from resilient_store.store import Store, StoreOwner
 PAGE = 500
 
 
-def rejoin(fs: StoreOwner, name: str) -> int:
+def rejoin(fs: StoreOwner, name: str, target: str | AbstractFileSystem | None = None) -> int:
     """Say that a backend may serve again, whatever became of what it held.
 
-    All of its replicas become *unknown*: nothing there is believed until it was verified, which
-    `repair` does. Until then reads come from the others.
+    It is compared first: a replica that a listing shows with the size and the tag that the
+    catalog remembers is believed, every other one becomes *unknown*: it is not read until it
+    was verified, which `repair` does. Where the backend went back in time, or has lost its
+    identity, all of them do. An original that is found there is missing no longer.
 
     Parameters
     ----------
@@ -40,6 +44,10 @@ def rejoin(fs: StoreOwner, name: str) -> int:
         The store; it has a catalog.
     name
         The backend.
+    target
+        Where it is found now, such as a recovered drive that is mounted elsewhere; None: where
+        it always was. This store uses it from now on; configure it for the others, which leave
+        the old place alone: it carries an older epoch.
 
     Returns
     -------
@@ -65,20 +73,28 @@ def rejoin(fs: StoreOwner, name: str) -> int:
         raise ConfigurationError(
             f"there is no backend {name!r}; there are {', '.join(fs.store.clients)}"
         )
-    count: int = sync(fs.loop, rejoin_one, fs.store, name)
+    count: int = sync(fs.loop, rejoin_one, fs.store, name, target)
     return count
 
 
-async def rejoin_one(store: Store, name: str) -> int:
+async def rejoin_one(
+    store: Store, name: str, target: str | AbstractFileSystem | None = None
+) -> int:
     """Take one backend back, as `rejoin` says."""
     await prepare(store)
     client = store.clients[name]
+    if target is not None:
+        client = store.make_client(attrs.evolve(client.backend, target=target, root=""), name)
     client.trust()
     try:
-        return await _taken_back(store, client)
+        count = await _taken_back(store, client)
     except BaseException:
         client.doubt()
         raise
+    if target is not None:
+        await store.clients[name].close()
+        store.clients[name] = client
+    return count
 
 
 async def _taken_back(store: Store, client: BackendClient) -> int:
@@ -89,10 +105,12 @@ async def _taken_back(store: Store, client: BackendClient) -> int:
         known = state.backend(name).epoch
         found = await _check(client, state)
         epoch = max(known, found) + 1
+        listed = await _listed(client) if found >= known else {}
         count, after = 0, ""
         while page := await store.known.held_by(name, after, runtime.page(PAGE)):
-            await store.known.change(page, functools.partial(_doubt_all, name=name))
-            count, after = count + len(page), page[-1]
+            change = functools.partial(_doubt_others, name=name, listed=listed)
+            count += await store.known.change(page, change)
+            after = page[-1]
         mine = Identity(state.identity, epoch)
         written = await client.put(KEY, mine.encode(), exclusive=False, headers=Headers())
         if not written.ok:
@@ -126,10 +144,34 @@ async def _check(client: BackendClient, state: StoreState) -> int:
     return found.epoch
 
 
-def _doubt_all(
-    records: tuple[Record, ...], moment: Moment, *, name: str
-) -> tuple[tuple[Record, ...], None]:
-    return tuple(doubt(record, moment, name) for record in records), None
+async def _listed(client: BackendClient) -> dict[str, ObjectInfo]:
+    """List what lies there; where that cannot be had, nothing is believed."""
+    reply = await client.list("", recursive=True)
+    return {info.key: info for info in reply.value or () if not info.directory}
+
+
+def _doubt_others(
+    records: tuple[Record, ...], moment: Moment, *, name: str, listed: Mapping[str, ObjectInfo]
+) -> tuple[tuple[Record, ...], int]:
+    """Doubt what a backend holds, but for what a listing shows as it is remembered."""
+    doubted = [not _is_as_remembered(record, record.replica(name), listed) for record in records]
+    after = tuple(
+        doubt(record, moment, name) if doubtful else record
+        for record, doubtful in zip(records, doubted, strict=True)
+    )
+    return after, sum(doubted)
+
+
+def _is_as_remembered(record: Record, row: Replica, listed: Mapping[str, ObjectInfo]) -> bool:
+    entry, info = record.present, listed.get(record.path)
+    if entry is None or entry.content is None:
+        return False
+    if row not in record.holders():  # not read from, and in the queue; but it may be back
+        is_missing = row.state is State.MISSING and info is None
+        return bool(listed) and (is_missing or row.state in (State.STALE, State.GOOD))
+    if row.place != OWN or info is None:
+        return False
+    return info.size == entry.content.size and row.tag is not None and info.tag == row.tag
 
 
 def _rejoined(
@@ -143,5 +185,6 @@ def _rejoined(
 ) -> StoreState:
     after = met(state, now_s, name=client.name, domain=client.domain, known=False, configured=names)
     before = after.backend(client.name)
-    row = attrs.evolve(before, epoch=epoch, suspect=False, came_back=before.came_back or came_back)
+    came_back = before.came_back or came_back
+    row = attrs.evolve(before, epoch=epoch, suspect=False, drained=False, came_back=came_back)
     return attrs.evolve(after, backends={**after.backends, client.name: row})

@@ -124,7 +124,7 @@ async def read_version(
 def in_order(store: Store, record: Record) -> list[tuple[str, ...]]:
     """Return whom to ask: replicas that count, then all others, of whom only proof is believed."""
     good = {row.backend for row in record.holders()}
-    rows = [name for name in store.clients if name in record.replicas]
+    rows = [n for n in store.clients if n in record.replicas and not store.is_drained(n)]
     first = tuple(name for name in rows if name in good)
     others = tuple(name for name in rows if name not in good)
     return [names for names in (first, others) if names]

@@ -109,7 +109,7 @@ async def _repair_object(
     for name in (*placed, *others):
         row = holder.record.replica(name)
         client = store.clients.get(name)
-        if client is None or client.backend.read_only:
+        if client is None or client.backend.read_only or store.is_drained(name):
             continue
         if name not in placed:
             if row.state in (State.STALE, State.CORRUPT, State.FOREIGN):
@@ -269,6 +269,9 @@ async def _repair_absence(holder: Holder, report: Repaired) -> None:
         client = store.clients.get(name)
         if client is None:
             report.left("failed", f"{name} is not among the backends, and may hold it")
+            continue
+        if store.is_drained(name):
+            report.left("waiting", f"{name} is drained")
             continue
         found = await own_key.look(holder, client)
         row = record.replica(name)

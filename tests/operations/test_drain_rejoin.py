@@ -1,0 +1,201 @@
+"""A backend is taken out, and comes back: as it was, half empty, old, or at another place."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import pytest
+
+import resilient_store as rs
+from tests.catalogued.stage import CAT, DOG, NAMES, ONE, PAUSE_S, THREE, TWO, converge, states
+
+LEFT = ("gcp", "azure")
+
+
+def settled(fs):
+    """Repair until no request to an own key can be under way any more."""
+    converge(fs)
+    time.sleep(PAUSE_S)
+    converge(fs)
+
+
+# Drain
+
+
+def test_a_drained_backend_is_neither_read_nor_written(fs, shop):
+    fs.write(CAT, ONE)
+    assert fs.read(CAT).backend == "aws"
+    rs.drain(fs, "aws")
+    assert fs.read(CAT).backend == "gcp"
+    receipt = fs.write(CAT, TWO)
+    assert (receipt.copies, receipt.pending) == (LEFT, ())
+    assert fs.write(DOG, TWO).copies == LEFT
+    fs.rm(CAT)
+    assert shop.held(CAT) == {"aws": ONE, "gcp": None, "azure": None}
+    assert shop.held(DOG) == {"aws": None, "gcp": TWO, "azure": TWO}
+    assert not fs.exists(CAT)
+
+
+def test_every_process_hears_of_it_with_what_it_asks_of_the_store(fs, shop):
+    fs.write(CAT, ONE)
+    other = shop.open()
+    rs.drain(other, "aws")
+    fs.exists("anything unknown")
+    assert fs.read(CAT).backend == "gcp"
+    assert fs.write(DOG, ONE).copies == LEFT
+
+
+def test_p5_what_only_a_drained_backend_holds_is_unreachable_and_not_lost(shop):
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    shop.lose(*LEFT)
+    fs.write(CAT, ONE)
+    shop.bring_back()
+    shop.leave(fs)
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    rs.drain(fs, "aws")
+    with pytest.raises(rs.BackendsUnavailableError):
+        fs.read(CAT)
+    rs.rejoin(fs, "aws")
+    assert fs.read(CAT).data == ONE
+
+
+def test_repair_leaves_a_drained_backend_alone(fs, shop):
+    fs.write(CAT, ONE)
+    fs.write(DOG, ONE)
+    rs.drain(fs, "aws")
+    fs.write(CAT, TWO)
+    fs.rm(DOG)
+    time.sleep(PAUSE_S)
+    report = rs.repair(fs)
+    assert shop.held(CAT) == {"aws": ONE, "gcp": TWO, "azure": TWO}
+    assert (shop.held(DOG)["aws"], report.failed) == (ONE, {})
+    assert "drained" in report.waiting[DOG]
+
+
+@pytest.mark.parametrize("placed", [False, True])
+def test_a_drain_that_would_stop_all_writes_is_refused_unless_it_is_forced(shop, placed):
+    write = rs.WriteToAll(min_copies=None if placed else 3, min_domains=1)
+    placements = [rs.Placement("originals/{name}", backends=["aws"])] if placed else ()
+    fs = shop.open(write=write, placements=placements)
+    with pytest.raises(rs.ConfigurationError, match="force=True"):
+        rs.drain(fs, "aws")
+    rs.drain(fs, "aws", force=True)
+    with pytest.raises(rs.InsufficientCopiesError):
+        fs.write(CAT, ONE)
+
+
+def test_drain_says_what_it_cannot_do(fs, shop):
+    with pytest.raises(rs.ConfigurationError, match="no backend 'mars'"):
+        rs.drain(fs, "mars")
+    with (
+        rs.ResilientFileSystem(shop.backends()) as plain,
+        pytest.raises(rs.ConfigurationError, match="catalog"),
+    ):
+        rs.drain(plain, "aws")
+
+
+# Rejoin
+
+
+def test_what_a_drained_backend_missed_is_never_read_from_it_and_the_rest_at_once(fs, shop):
+    fs.write(CAT, ONE)
+    fs.write(DOG, ONE)
+    fs.write("bird", ONE)
+    rs.drain(fs, "aws")
+    fs.write(CAT, TWO)
+    fs.rm(DOG)
+    fs.write("new", THREE)
+    assert rs.rejoin(fs, "aws") == 1  # what was deleted meanwhile
+    assert (fs.read("bird").backend, fs.read(CAT).backend) == ("aws", "gcp")
+    assert (fs.read(CAT).data, fs.exists(DOG)) == (TWO, False)
+    converge(fs)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, TWO)
+    assert shop.held(DOG) == dict.fromkeys(NAMES)
+    assert shop.held("new") == dict.fromkeys(NAMES, THREE)
+
+
+def test_one_that_comes_back_half_empty_is_believed_where_it_is_whole(fs, shop):
+    fs.write(CAT, ONE)
+    fs.write(DOG, ONE)
+    settled(fs)
+    rs.drain(fs, "aws")
+    (shop.disk("aws") / DOG).unlink()
+    assert rs.rejoin(fs, "aws") == 1
+    assert states(fs, CAT)["aws"] == "good"
+    assert states(fs, DOG)["aws"] == "unknown"
+    converge(fs)
+    assert shop.held(DOG) == dict.fromkeys(NAMES, ONE)
+
+
+def test_originals_that_lie_there_again_are_lost_no_longer(shop):
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.exists(CAT)
+    shop.lose(*LEFT)
+    fs.write(CAT, ONE)
+    shop.bring_back()
+    (shop.disk("aws") / CAT).rename(shop.folder / "kept")
+    shop.leave(fs)
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    with pytest.raises(rs.OriginalMissingError):
+        fs.read(CAT)
+    (shop.folder / "kept").rename(shop.disk("aws") / CAT)
+    assert rs.rejoin(fs, "aws") == 1
+    assert fs.read(CAT).data == ONE
+    converge(fs)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, ONE)
+
+
+def test_a_recovered_drive_at_another_place_brings_originals_back(shop):
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.exists(CAT)
+    shop.lose(*LEFT)
+    fs.write(CAT, ONE)
+    shop.bring_back()
+    recovered = shop.folder / "recovered"
+    shutil.copytree(shop.disk("aws"), recovered)
+    shop.empty("aws")
+    shop.leave(fs)
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    with pytest.raises(rs.BackendsUnavailableError):
+        fs.read(CAT)
+    rs.rejoin(fs, "aws", target=str(recovered))
+    time.sleep(PAUSE_S)
+    converge(fs)
+    assert fs.read(CAT).data == ONE
+    assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
+    assert (recovered / CAT).read_bytes() == ONE
+    assert shop.held(CAT) == {"aws": None, "gcp": ONE, "azure": ONE}
+    # Who still looks at the old place takes nothing there for the truth.
+    other = shop.open(write=rs.WriteToAll(min_copies=1))
+    assert other.read(CAT).backend == "gcp"
+
+
+def test_an_old_copy_at_another_place_serves_nothing_that_is_stale(fs, shop):
+    fs.write(CAT, ONE)
+    fs.write(DOG, ONE)
+    converge(fs)
+    old = shop.folder / "old copy"
+    shutil.copytree(shop.disk("aws"), old)
+    fs.write(CAT, TWO)
+    fs.rm(DOG)
+    converge(fs)
+    shop.lose("aws")
+    rs.rejoin(fs, "aws", target=str(old))
+    assert (fs.read(CAT).data, fs.exists(DOG)) == (TWO, False)
+    converge(fs)
+    assert ((old / CAT).read_bytes(), fs.exists(DOG)) == (TWO, False)
+    assert rs.scrub(fs).unknown == {DOG: ("aws",)}  # the catalog has forgotten it: a person decides
+
+
+def test_another_stores_drive_is_refused_and_changes_nothing(fs, shop, tmp_path):
+    fs.write(CAT, ONE)
+    names = dict.fromkeys(["x", "y"])
+    backends = [rs.Backend(str(tmp_path / n), name=n, domain=n) for n in names]
+    for name in names:
+        (tmp_path / name).mkdir()
+    with rs.ResilientFileSystem(backends, catalog=f"sqlite:///{tmp_path}/other.db") as other:
+        other.write(CAT, TWO)
+    with pytest.raises(rs.StoreIdentityError):
+        rs.rejoin(fs, "aws", target=str(tmp_path / "x"))
+    assert (fs.read(CAT).data, fs.read(CAT).backend) == (ONE, "aws")
