@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
+import attrs
 import pytest
+from fsspec.asyn import sync
 
 import resilient_store as rs
+from resilient_store.catalog.contract import single
+from resilient_store.model.state import Intent
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, converge, record, store_state
 
 WHY = "moving house"
@@ -28,7 +34,7 @@ def test_a_frozen_store_refuses_every_change_also_of_another_process(fs, shop, c
     assert other.cat(CAT) == ONE
     rs.freeze(fs, WHY)
     for store in (fs, other, shop.open()):
-        with pytest.raises(rs.StoreFrozenError, match=WHY) as caught:
+        with pytest.raises(rs.StoreFrozenError, match=f"since 20.*: {WHY}") as caught:
             CHANGES[change](store)
         assert fs.store.owner in str(caught.value)
         assert (store.cat(CAT), store.find("")) == (ONE, [CAT])
@@ -51,8 +57,38 @@ def test_what_was_begun_before_the_freeze_may_be_committed(fs, shop):
     fs.exists(CAT)
     with fs.open(CAT, "wb") as file:
         file.write(bytes(9 << 20))
-        rs.freeze(shop.open(), WHY)
+        assert rs.freeze(shop.open(), WHY, wait=0) == [CAT]
     assert fs.info(CAT)["size"] == 9 << 20
+
+
+def test_a_freeze_waits_for_what_was_begun_before(fs, shop):
+    fs.exists(CAT)
+    file = fs.open(CAT, "wb")
+    file.write(bytes(9 << 20))
+    answers = []
+    other = shop.open()
+    freezing = threading.Thread(target=lambda: answers.append(rs.freeze(other, WHY, wait=30)))
+    freezing.start()
+    while store_state(fs) is None or store_state(fs).frozen is None:
+        pass
+    assert freezing.is_alive()
+    file.close()
+    freezing.join(20)
+    assert (answers, fs.info(CAT)["size"]) == ([[]], 9 << 20)
+
+
+def test_a_freeze_does_not_wait_for_repair_nor_for_the_dead(fs, shop):
+    fs.write(CAT, ONE)
+    for kind, expires_s in (("repair", 1e12), ("write", 1.0)):
+        intent = Intent(id=5, version=5, kind=kind, token="5-5", expires_s=expires_s)
+        changed = attrs.evolve(record(fs, CAT), intent=intent)
+        sync(fs.loop, fs.store.known.change, (CAT,), single(lambda *_, r=changed: (r, None)))
+        assert rs.freeze(fs, WHY, wait=30) == []
+
+
+def test_a_negative_wait_is_refused(fs):
+    with pytest.raises(rs.ConfigurationError, match="wait"):
+        rs.freeze(fs, WHY, wait=-1)
 
 
 def test_what_was_opened_before_and_sent_nothing_is_refused_after(fs, shop):

@@ -235,6 +235,10 @@ class Catalog:
     async def _hidden(self, prefix: str, after: str) -> list[str]:
         return await self._read(lambda database: database.hidden(prefix, after, HIDDEN_AT_ONCE))
 
+    async def working(self, limit: int) -> list[str]:
+        """List paths that somebody alive is changing, in order; repair changes no object."""
+        return await self._read(lambda database: database.working(database.now_s(), limit))
+
     async def without(self, backend: str, after: str, limit: int) -> list[str]:
         """List objects of which a backend has no replica row, in order."""
         found: list[str] = []

@@ -92,6 +92,9 @@ class Database(Protocol):
     def hidden(self, prefix: str, after: str, limit: int) -> list[str]:
         """List paths within a prefix that have a tombstone, void or intent, in order."""
 
+    def working(self, now_s: float, limit: int) -> list[str]:
+        """List paths that somebody alive is changing, in order; repair changes no object."""
+
     def without(self, backend: str, after: str, limit: int) -> tuple[list[str], str]:
         """List objects of which a backend has no replica row, in order, and how far that goes.
 

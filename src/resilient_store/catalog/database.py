@@ -141,6 +141,9 @@ class SqlDatabase:
         statement = self._sql.hidden if _goes_on(prefix, after) else self._sql.hidden_on
         return self._paths(statement, **_between(prefix, after), limit=limit)
 
+    def working(self, now_s: float, limit: int) -> list[str]:
+        return self._paths(self._sql.working, now_s=now_s, limit=limit)
+
     def without(self, backend: str, after: str, limit: int) -> tuple[list[str], str]:
         ((reach, count),) = self.driver.ask((self._sql.reach, {"low": after, "limit": self.window}))
         if not count:

@@ -16,6 +16,7 @@ import attrs
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Double,
     Select,
     SmallInteger,
     String,
@@ -80,6 +81,7 @@ class Statements:
     queue: str
     hidden: str
     hidden_on: str
+    working: str
     without: str
     reach: str
     held_by: str
@@ -138,6 +140,10 @@ def _limit() -> Any:
     return bindparam("limit", type_=BigInteger)
 
 
+def _now() -> Any:
+    return bindparam("now_s", type_=Double)
+
+
 def _reading(name: str) -> dict[str, ClauseElement]:
     return {
         "load": _load(name),
@@ -156,6 +162,10 @@ def _reading(name: str) -> dict[str, ClauseElement]:
         .order_by(entries.c.path),
         "owed": _owed(),
         "queue": _queue(),
+        "working": select(intents.c.path)
+        .where(intents.c.kind != literal_column("'repair'"), intents.c.expires_s > _now())
+        .order_by(intents.c.path)
+        .limit(_limit()),
         "holdings": _holdings(gt),
         "holdings_on": _holdings(ge),
         "hidden": _first_of(*_UNDER_WAY, above=gt),

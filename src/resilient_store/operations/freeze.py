@@ -7,6 +7,7 @@ from collections.abc import Callable
 import attrs
 from fsspec.asyn import sync
 
+from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.holder import unavailable
@@ -14,11 +15,15 @@ from resilient_store.io.prepare import prepare
 from resilient_store.model.state import Frozen, StoreState
 from resilient_store.store import Store, StoreOwner
 
+NAMED = 1000
+SOON_S, LATER_S = 0.02, 0.5
 
-def freeze(fs: StoreOwner, why: str) -> None:
+
+def freeze(fs: StoreOwner, why: str, *, wait: float = 60.0) -> list[str]:
     """Refuse every write, deletion and move from now on, in every process of the store.
 
-    What was begun before may still be committed; repair goes on, for it changes no object.
+    What was begun before may still be committed, and is waited for. Reads go on, and so does
+    repair, for it changes no object.
 
     Parameters
     ----------
@@ -26,16 +31,26 @@ def freeze(fs: StoreOwner, why: str) -> None:
         The store; it has a catalog, which every process asks before it changes anything.
     why
         Shown to everybody who is refused.
+    wait
+        Seconds to wait for what was begun before.
+
+    Returns
+    -------
+    list of str
+        Paths that are being changed all the same when the wait is over, 1,000 at most.
 
     Raises
     ------
     ConfigurationError
-        The store has no catalog.
+        The store has no catalog, or the wait is negative.
     CatalogUnavailableError
         The catalog cannot be had: it may be frozen, or not.
     """
     _require_catalog(fs)
-    sync(fs.loop, freeze_store, fs.store, why)
+    if not wait >= 0:
+        raise ConfigurationError(f"freeze: wait={wait!r} must be at least 0 seconds")
+    left: list[str] = sync(fs.loop, freeze_store, fs.store, why, wait)
+    return left
 
 
 def thaw(fs: StoreOwner) -> None:
@@ -44,9 +59,19 @@ def thaw(fs: StoreOwner) -> None:
     sync(fs.loop, thaw_store, fs.store)
 
 
-async def freeze_store(store: Store, why: str) -> None:
+async def freeze_store(store: Store, why: str, wait_s: float = 0.0) -> list[str]:
     """Freeze, as `freeze` says."""
     await _change(store, lambda state, now_s: _frozen(store, state, now_s, why))
+    until_s, pause_s = runtime.now_s() + wait_s, SOON_S
+    try:
+        while left := await store.known.working(NAMED):
+            if runtime.now_s() >= until_s:
+                break
+            await runtime.pause(min(pause_s, until_s - runtime.now_s()))
+            pause_s = min(2 * pause_s, LATER_S)
+    except CatalogDownError as error:
+        raise unavailable("", error) from None
+    return left
 
 
 async def thaw_store(store: Store) -> None:

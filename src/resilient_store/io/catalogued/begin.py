@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ from resilient_store.io.catalogued.holder import (
     unavailable,
 )
 from resilient_store.io.drive import protected
-from resilient_store.model.state import Record
+from resilient_store.model.state import Frozen, Record
 from resilient_store.model.step import Step
 from resilient_store.protocol import transactions
 from resilient_store.protocol.moment import (
@@ -80,7 +81,7 @@ async def begin_all(
                 case Exists():
                     raise FileExistsError(17, "the path exists", path)
                 case StoreIsFrozen(frozen=frozen):
-                    raise StoreFrozenError(path, note=f"by {frozen.who}: {frozen.why}")
+                    raise StoreFrozenError(path, note=_words(frozen))
                 case Busy():
                     busy[path] = answer
                 case Begun():
@@ -88,6 +89,11 @@ async def begin_all(
         if busy:
             await _wait(busy, wait_s, until_s)
             wait_s = min(LONGEST_WAIT_S, 2 * wait_s)
+
+
+def _words(frozen: Frozen) -> str:
+    since = dt.datetime.fromtimestamp(frozen.since_s, dt.UTC)
+    return f"by {frozen.who}, since {since:%Y-%m-%d %H:%M:%S} UTC: {frozen.why}"
 
 
 async def _wait(busy: Mapping[str, Busy], wait_s: float, until_s: float) -> None:

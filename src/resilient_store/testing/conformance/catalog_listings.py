@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import get_args
 
 import attrs
 from hypothesis import example, given
@@ -14,6 +15,7 @@ from resilient_store.model.state import (
     Content,
     Entry,
     Intent,
+    IntentKind,
     Phase,
     Record,
     Replica,
@@ -122,6 +124,15 @@ class Listings:
         store(database, held("stale", "aws", "gcp", version=2))
         store(database, Record(path="gone"))
         assert pages(database.owed, str, 2) == ["begun", "failed", "staged"]
+
+    def test_who_is_at_work_is_listed_while_the_lease_lasts(self, database: Database) -> None:
+        """Writers and deleters; repair changes no object."""
+        for number, kind in enumerate(get_args(IntentKind)):
+            intent = Intent(id=number, version=1, kind=kind, token="1-1", expires_s=10.0 + number)  # noqa: S106
+            store(database, Record(path=kind, intent=intent))
+        assert database.working(9.5, 9) == ["adopt", "delete", "write"]
+        assert database.working(9.5, 2) == ["adopt", "delete"]
+        assert database.working(12.5, 9) == ["adopt"]
 
     def test_a_new_version_makes_the_old_ones_copies_owed(self, database: Database) -> None:
         """Though their own rows have not changed."""
