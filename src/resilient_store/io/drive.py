@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
+
+from fsspec.asyn import sync
 
 from resilient_store.model.outcome import Reply
 from resilient_store.protocol.machine import Ask, Done, Machine
@@ -23,6 +26,39 @@ logger = logging.getLogger("resilient_store")
 
 # Longer than a call gives what it has cancelled itself.
 _GRACE_S = 0.5
+# What is interrupted by hand ends its own work first, in so many seconds.
+_STOPS_WITHIN_S = 5.0
+
+
+def to_end(
+    loop: Any, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any
+) -> T:
+    """Run a coroutine in a loop of another thread; Ctrl-C cancels it, and sees it clean up.
+
+    Notes
+    -----
+    Promises: P8.
+    """
+    running: list[asyncio.Task[Any] | None] = []
+
+    async def run() -> T:
+        running.append(asyncio.current_task())
+        return await function(*args, **kwargs)
+
+    try:
+        result: T = sync(loop, run)
+    except KeyboardInterrupt:
+        for task in filter(None, running):
+            ended = threading.Event()
+            loop.call_soon_threadsafe(_cancel, task, ended)
+            ended.wait(_STOPS_WITHIN_S)
+        raise
+    return result
+
+
+def _cancel(task: asyncio.Task[Any], ended: threading.Event) -> None:
+    task.add_done_callback(lambda _: ended.set())
+    task.cancel()
 
 
 async def drive(

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 import attrs
-from fsspec.asyn import sync
 
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import BackendsUnavailableError, ConfigurationError
 from resilient_store.io.catalogued.adopt import Adopted, adopt_path
 from resilient_store.io.catalogued.holder import unavailable
-from resilient_store.io.drive import each
+from resilient_store.io.drive import each, to_end
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.prepare import prepare
 from resilient_store.model.path import is_hidden, problem
@@ -108,7 +107,7 @@ def adopt(
         raise ConfigurationError("adopt needs a catalog to bring the objects into")
     if on_conflict not in ("report", "newest"):
         raise ConfigurationError(f"on_conflict={on_conflict!r} must be 'report' or 'newest'")
-    report: AdoptReport = sync(
+    report: AdoptReport = to_end(
         fs.loop,
         adopt_all,
         fs.store,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 
 import attrs
-from fsspec.asyn import sync
 
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.drive import to_end
 from resilient_store.io.prepare import prepare
 from resilient_store.model.domain import platforms
 from resilient_store.model.state import StoreState
@@ -45,7 +45,7 @@ def drain(fs: StoreOwner, name: str, *, force: bool = False) -> None:
     """
     if fs.store.catalog is None:
         raise ConfigurationError("drain needs a catalog, by which every process hears")
-    sync(fs.loop, drain_one, fs.store, name, force=force)
+    to_end(fs.loop, drain_one, fs.store, name, force=force)
 
 
 async def drain_one(store: Store, name: str, *, force: bool = False) -> None:

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 import attrs
-from fsspec.asyn import sync
 from fsspec.callbacks import DEFAULT_CALLBACK
 
 from resilient_store import runtime
@@ -15,6 +14,7 @@ from resilient_store.catalog.contract import CatalogDownError, Holding
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.repair import repair_path
+from resilient_store.io.drive import to_end
 from resilient_store.io.paced import Paces, check_limits, work_through
 from resilient_store.io.prepare import prepare
 from resilient_store.model.domain import platforms, within
@@ -167,7 +167,7 @@ def evacuate(
     """
     if fs.store.catalog is None:
         raise ConfigurationError("evacuate needs a catalog, which knows what lies where")
-    report: EvacuateReport = sync(
+    report: EvacuateReport = to_end(
         fs.loop,
         evacuate_all,
         fs.store,

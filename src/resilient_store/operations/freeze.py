@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import attrs
-from fsspec.asyn import sync
 
 from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.drive import to_end
 from resilient_store.io.prepare import prepare
 from resilient_store.model.state import Frozen, StoreState
 from resilient_store.store import Store, StoreOwner
@@ -49,14 +49,14 @@ def freeze(fs: StoreOwner, why: str, *, wait: float = 60.0) -> list[str]:
     _require_catalog(fs)
     if not wait >= 0:
         raise ConfigurationError(f"freeze: wait={wait!r} must be at least 0 seconds")
-    left: list[str] = sync(fs.loop, freeze_store, fs.store, why, wait)
+    left: list[str] = to_end(fs.loop, freeze_store, fs.store, why, wait)
     return left
 
 
 def thaw(fs: StoreOwner) -> None:
     """Allow changes again; raises as `freeze`."""
     _require_catalog(fs)
-    sync(fs.loop, thaw_store, fs.store)
+    to_end(fs.loop, thaw_store, fs.store)
 
 
 async def freeze_store(store: Store, why: str, wait_s: float = 0.0) -> list[str]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import attrs
 from fsspec import AbstractFileSystem
-from fsspec.asyn import sync
 
 from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
@@ -18,6 +17,7 @@ from resilient_store.errors import (
     StoreIdentityError,
 )
 from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.drive import to_end
 from resilient_store.io.identity import KEY, THREE_WAYS, Identity, met
 from resilient_store.io.prepare import prepare
 from resilient_store.model.info import Headers, ObjectInfo
@@ -73,7 +73,7 @@ def rejoin(fs: StoreOwner, name: str, target: str | AbstractFileSystem | None = 
         raise ConfigurationError(
             f"there is no backend {name!r}; there are {', '.join(fs.store.clients)}"
         )
-    count: int = sync(fs.loop, rejoin_one, fs.store, name, target)
+    count: int = to_end(fs.loop, rejoin_one, fs.store, name, target)
     return count
 
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import attrs
-from fsspec.asyn import sync
 from fsspec.callbacks import DEFAULT_CALLBACK
 
 from resilient_store import runtime
@@ -17,6 +16,7 @@ from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.repair import Repaired, repair_path
+from resilient_store.io.drive import to_end
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.identity import KEY, raise_epochs
 from resilient_store.io.paced import Paces, check_limits, work_through
@@ -135,7 +135,7 @@ def repair(
     """
     if fs.store.catalog is None:
         raise ConfigurationError("repair needs a catalog: without one nobody knows what is owed")
-    report: RepairReport = sync(
+    report: RepairReport = to_end(
         fs.loop,
         repair_all,
         fs.store,

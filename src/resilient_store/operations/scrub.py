@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import attrs
-from fsspec.asyn import sync
 from fsspec.callbacks import DEFAULT_CALLBACK
 
 from resilient_store import runtime
@@ -14,6 +13,7 @@ from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.scrub import Scrubbed, scrub_path
+from resilient_store.io.drive import to_end
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.paced import Paces, check_limits, work_through
 from resilient_store.io.prepare import prepare
@@ -134,7 +134,7 @@ def scrub(
     """
     if fs.store.catalog is None:
         raise ConfigurationError("scrub needs a catalog, which knows the checksums")
-    report: ScrubReport = sync(
+    report: ScrubReport = to_end(
         fs.loop,
         scrub_all,
         fs.store,

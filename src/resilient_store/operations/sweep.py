@@ -6,12 +6,12 @@ import datetime as dt
 from typing import Any
 
 import attrs
-from fsspec.asyn import sync
 
 from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.drive import to_end
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.prepare import prepare
 from resilient_store.model.info import ObjectInfo
@@ -55,7 +55,7 @@ def sweep(fs: StoreOwner, *, older_than: float = 3600.0) -> SweepReport:
     """
     if not older_than >= 0:
         raise ConfigurationError(f"sweep: older_than={older_than!r} must be at least 0 seconds")
-    report: SweepReport = sync(fs.loop, sweep_all, fs.store, older_than)
+    report: SweepReport = to_end(fs.loop, sweep_all, fs.store, older_than)
     return report
 
 

@@ -1,0 +1,19 @@
+"""The command line `resilient-store`, for the person on call."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; the extra ``cli`` must be installed."""
+    try:
+        from resilient_store.cli.commands import app
+    except ImportError as error:
+        if error.name not in ("typer", "rich", "click"):
+            raise
+        print(  # noqa: T201 - there is nobody else to tell
+            "resilient-store needs more: pip install 'resilient_store[cli]'", file=sys.stderr
+        )
+        sys.exit(2)
+    app()

@@ -1,0 +1,270 @@
+"""The commands: each is an operation over the store that a configuration file names."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import resilient_store as rs
+from resilient_store import runtime
+from resilient_store.cli.endings import DONE, LEFT, end, told
+from resilient_store.cli.output import show
+from resilient_store.cli.progress import progress
+from resilient_store.model.checksum import ChunkedChecksum
+
+app = typer.Typer(
+    name="resilient-store",
+    help="Look after a store: its state, repair, what was lost, and what would be.",
+    epilog="Exit codes: 0 done, 1 something is left or damaged, 2 wrong command or configuration, "
+    "3 a platform or the catalog does not answer, 130 interrupted: the same command goes on.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Settings:
+    """What stands before the command."""
+
+    config: Path = Path("resilient_store.toml")
+    store: str | None = None
+    as_json: bool = False
+
+
+_settings = Settings()
+
+
+@app.callback()
+def before(
+    config: Annotated[
+        Path, typer.Option(envvar="RESILIENT_STORE_CONFIG", help="The configuration file.")
+    ] = Settings.config,
+    store: Annotated[
+        str | None, typer.Option(help="Which store of the file, where it has several.")
+    ] = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look after a store: its state, repair, what was lost, and what would be."""
+    _settings.config, _settings.store, _settings.as_json = config, store, json
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Any]:
+    """Open the store that was named; its errors end the command with a sentence."""
+    with told():
+        fs = rs.from_config(_settings.config, _settings.store)
+        with fs:
+            yield fs
+
+
+def finish(report: Any, *, well: bool) -> None:
+    """Print a report, and end with the code that says whether anything is left."""
+    show(report, as_json=_settings.as_json)
+    end(DONE if well else LEFT)
+
+
+# --- options that several commands take ---------------------------------------------------
+
+AtOnce = Annotated[int, typer.Option(help="Objects that are worked on at one time.")]
+Requests = Annotated[
+    float | None, typer.Option("--requests-per-s", help="At most so many to each platform.")
+]
+Bytes = Annotated[
+    float | None, typer.Option("--bytes-per-s", help="At most so many to each platform.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+
+
+# --- every day ----------------------------------------------------------------------------
+
+
+@app.command()
+def repair(at_once: AtOnce = 8, requests: Requests = None, size: Bytes = None) -> None:
+    """Bring every backend to what its placement asks: the most endangered first."""
+    with opened() as fs, progress("repaired") as callback:
+        report = rs.repair(
+            fs, at_once=at_once, requests_per_s=requests, bytes_per_s=size, callback=callback
+        )
+    finish(report, well=report.done)
+
+
+@app.command()
+def scrub(
+    sample: Annotated[float | None, typer.Option(help="The share to verify; none: all.")] = None,
+    max_age_days: Annotated[
+        float | None, typer.Option(help="Only what was not verified for so many days.")
+    ] = None,
+    at_once: AtOnce = 8,
+    requests: Requests = None,
+    size: Bytes = None,
+    *,
+    shallow: Annotated[
+        bool, typer.Option("--shallow", help="Trust the platforms' own checksums.")
+    ] = False,
+) -> None:
+    """Read replicas and verify them; what is bad goes to the repair queue."""
+    with opened() as fs, progress("looked through") as callback:
+        report = rs.scrub(
+            fs,
+            sample=sample,
+            max_age=None if max_age_days is None else max_age_days * 86400,
+            deep=not shallow,
+            at_once=at_once,
+            requests_per_s=requests,
+            bytes_per_s=size,
+            callback=callback,
+        )
+    finish(report, well=report.clean and not report.unknown and not report.unlisted)
+
+
+@app.command()
+def sweep(
+    older_than_hours: Annotated[float, typer.Option(help="Longer than any write takes.")] = 1.0,
+) -> None:
+    """Remove what killed processes left in staging."""
+    with opened() as fs:
+        report = rs.sweep(fs, older_than=older_than_hours * 3600)
+    finish(report, well=not report.failed)
+
+
+@app.command()
+def verify(file: Annotated[Path, typer.Argument(help="A file, on this machine.")]) -> None:
+    """Print a file's checksum as the catalog has it; needs no store and no network."""
+    checksum = ChunkedChecksum()
+    with told(), file.open("rb") as opened_file:
+        while block := opened_file.read(1 << 22):
+            checksum.update(block)
+    said = {"file": str(file), "size": checksum.size, "checksum": checksum.text}
+    show(said, as_json=_settings.as_json)
+
+
+# --- while something is wrong -------------------------------------------------------------
+
+
+@app.command()
+def freeze(
+    why: Annotated[str, typer.Argument(help="Shown to everybody who is refused.")],
+    wait: Annotated[float, typer.Option(help="Seconds to wait for changes under way.")] = 60.0,
+) -> None:
+    """Refuse every change in every process; reads go on."""
+    with opened() as fs:
+        left = rs.freeze(fs, why, wait=wait)
+    finish({"frozen": why, "still_under_way": left}, well=not left)
+
+
+@app.command()
+def thaw() -> None:
+    """Allow changes again."""
+    with opened() as fs:
+        rs.thaw(fs)
+    finish({"frozen": None}, well=True)
+
+
+@app.command()
+def evacuate(
+    from_: Annotated[list[str], typer.Option("--from", help="A failure domain; may be repeated.")],
+    at_once: AtOnce = 8,
+    requests: Requests = None,
+    size: Bytes = None,
+    *,
+    dry_run: DryRun = False,
+) -> None:
+    """Copy away what a failure domain holds: what has no copy elsewhere first."""
+    with opened() as fs, progress("saved") as callback:
+        report = rs.evacuate(
+            fs,
+            from_=from_,
+            at_once=at_once,
+            requests_per_s=requests,
+            bytes_per_s=size,
+            dry_run=dry_run,
+            callback=callback,
+        )
+    finish(report, well=report.done)
+
+
+@app.command()
+def drain(
+    backend: str,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Though writes will be refused.")] = False,
+) -> None:
+    """Neither read from a backend nor write to it, until it rejoins."""
+    with opened() as fs:
+        rs.drain(fs, backend, force=force)
+    finish({"drained": backend}, well=True)
+
+
+@app.command()
+def rejoin(
+    backend: str,
+    target: Annotated[
+        str | None, typer.Option(help="Where it is found now, if not where it was.")
+    ] = None,
+) -> None:
+    """Take a backend back; what is not as it was remembered is verified before it is read."""
+    with opened() as fs:
+        unknown = rs.rejoin(fs, backend, target)
+        report = None if target is None else rs.repair(fs)
+    finish(
+        {"rejoined": backend, "to_be_verified": unknown, "repaired": report},
+        well=report is None or report.done,
+    )
+
+
+@app.command()
+def adopt(
+    on_conflict: Annotated[str, typer.Option(help="report, or newest.")] = "report",
+    path: Annotated[list[str] | None, typer.Option(help="Only this; may be repeated.")] = None,
+    *,
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="Others still write to a backend.")
+    ] = False,
+) -> None:
+    """Bring into the catalog what lies in the backends already."""
+    with opened() as fs:
+        report = rs.adopt(
+            fs,
+            paths=path or None,
+            on_conflict=on_conflict,  # type: ignore[arg-type]
+            complete=not incomplete,
+        )
+    finish(report, well=not (report.conflicts or report.failed))
+
+
+# --- for ever -----------------------------------------------------------------------------
+
+
+@app.command()
+def maintain(
+    every_hours: Annotated[float, typer.Option(help="From one round to the next.")] = 1.0,
+    max_age_days: Annotated[float, typer.Option(help="Verify each replica so often.")] = 30.0,
+    requests: Requests = None,
+    size: Bytes = None,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="One round, and no more.")] = False,
+) -> None:
+    """Repair, scrub and sweep, round after round; on as many machines as you like."""
+    limits: Any = {"requests_per_s": requests, "bytes_per_s": size}
+    with opened() as fs:
+        while True:
+            began_s = runtime.steady_s()
+            repaired = rs.repair(fs, **limits)
+            scrubbed = rs.scrub(fs, max_age=max_age_days * 86400, unknown=False, **limits)
+            swept = rs.sweep(fs)
+            said = {
+                "at": runtime.wall().astimezone(dt.UTC).isoformat(timespec="seconds"),
+                "repaired": repaired,
+                "scrubbed": scrubbed,
+                "swept": swept,
+            }
+            show(said, as_json=_settings.as_json)
+            if once:
+                end(DONE if repaired.done and scrubbed.clean else LEFT)
+            runtime.rest(max(0.0, began_s + every_hours * 3600 - runtime.steady_s()))

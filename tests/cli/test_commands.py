@@ -1,0 +1,228 @@
+"""The command line: what it prints, and the code it ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import resilient_store as rs
+from resilient_store.cli.commands import app
+from resilient_store.cli.endings import DONE, INTERRUPTED, LEFT, UNAVAILABLE, WRONG
+from tests.catalogued.conftest import _loaded, fs, place, shop
+from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, converge, states
+
+__all__ = ["_loaded", "fs", "place", "shop"]
+
+BACKEND = '[[stores.photos.backends]]\ntarget = "{target}"\nname = "{name}"\ndomain = "{name}"\n\n'
+
+
+def config(shop, least: int = 2) -> Path:
+    """Write the shop's configuration."""
+    path = shop.folder / "photos.toml"
+    head = f'[stores.photos]\ncatalog = "sqlite:///{shop.catalog}"\nlate_window = 0.05\n\n'
+    policy = f"[stores.photos.write]\nmin_copies = {least}\nmin_domains = {least}\n\n"
+    backends = "".join(BACKEND.format(target=shop.disk(n), name=n) for n in shop.names)
+    path.write_text(head + policy + backends)
+    return path
+
+
+@pytest.fixture
+def run(shop):
+    """Run a command over the shop's store."""
+
+    def command(*words, as_json=False):
+        before = ["--config", str(config(shop)), *(["--json"] if as_json else [])]
+        return CliRunner().invoke(app, [*before, *words])
+
+    return command
+
+
+def test_repair_says_what_it_did_and_what_is_left(fs, shop, run):
+    shop.lose("aws")
+    fs.write(CAT, ONE)
+    left = run("repair")
+    assert (left.exit_code, "failed: 1" in left.output, CAT in left.output) == (LEFT, True, True)
+    shop.bring_back("aws")
+    done = run("repair", "--at-once", "2", "--requests-per-s", "1000", as_json=True)
+    assert done.exit_code in (DONE, LEFT)
+    said = json.loads(done.stdout)
+    assert (said["copied"] >= 1, said["failed"]) == (True, {})
+    converge(fs)
+    assert run("repair").exit_code == DONE
+    assert shop.held(CAT) == dict.fromkeys(NAMES, ONE)
+
+
+def test_scrub_ends_with_one_where_something_is_bad(fs, shop, run):
+    fs.write(CAT, ONE)
+    assert run("scrub").exit_code == DONE
+    shop.flip("gcp", CAT)
+    found = run("scrub", "--max-age-days", "0.0000001", as_json=True)
+    assert (found.exit_code, json.loads(found.stdout)["corrupt"]) == (LEFT, {CAT: ["gcp"]})
+    converge(fs)
+    shop.put_behind("aws", "left/here", ONE)
+    unknown = run("scrub", "--shallow", "--sample", "1")
+    assert (unknown.exit_code, "left/here" in unknown.stdout) == (LEFT, True)
+
+
+def test_freeze_and_thaw(fs, run):
+    fs.write(CAT, ONE)
+    assert run("freeze", "moving house").exit_code == DONE
+    with pytest.raises(rs.StoreFrozenError, match="moving house"):
+        fs.write(CAT, TWO)
+    assert run("thaw").exit_code == DONE
+    fs.write(CAT, TWO)
+
+
+def test_evacuate_can_be_tried_first(shop, run):
+    shop.lose("gcp", "azure")
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.write(CAT, ONE)
+    shop.bring_back()
+    tried = run("evacuate", "--from", "aws", "--dry-run")
+    assert (tried.exit_code, "1 objects" in tried.stdout) == (LEFT, True)
+    assert shop.held(CAT) == {"aws": ONE, "gcp": None, "azure": None}
+    assert run("evacuate", "--from", "aws").exit_code == DONE
+    assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
+
+
+def test_drain_and_rejoin(fs, run):
+    fs.write(CAT, ONE)
+    refused = run("drain", "aws")
+    assert refused.exit_code == DONE
+    fs.exists("anything")
+    assert fs.read(CAT).backend == "gcp"
+    back = run("rejoin", "aws", as_json=True)
+    assert (back.exit_code, json.loads(back.stdout)["to_be_verified"]) == (DONE, 0)
+    fs.exists("anything")
+    assert fs.read(CAT).backend == "aws"
+
+
+def test_a_drive_at_another_place_is_repaired_by_the_process_that_knows_of_it(fs, shop, run):
+    fs.write(CAT, ONE)
+    shop.disk("aws").rename(shop.folder / "elsewhere")
+    said = run("rejoin", "aws", "--target", str(shop.folder / "elsewhere"), as_json=True)
+    assert json.loads(said.stdout)["repaired"]["failed"] == {}
+
+
+def test_adopt_reports_conflicts(shop, run):
+    shop.put_behind("aws", CAT, ONE)
+    shop.put_behind("gcp", CAT, TWO)
+    shop.put_behind("gcp", DOG, TWO)
+    conflict = run("adopt", as_json=True)
+    said = json.loads(conflict.stdout)
+    assert (conflict.exit_code, said["adopted"]) == (LEFT, [DOG])
+    assert said["conflicts"] == {CAT: ["aws", "gcp"]}
+    assert run("adopt", "--on-conflict", "newest", "--path", CAT, "--incomplete").exit_code == DONE
+
+
+def test_sweep_and_maintain(fs, shop, run):
+    fs.write(CAT, ONE)
+    assert run("sweep", "--older-than-hours", "2").exit_code == DONE
+    shop.flip("aws", CAT)
+    said = json.loads(run("maintain", "--once", as_json=True).stdout)
+    assert said["scrubbed"]["corrupt"] == {CAT: ["aws"]}
+    assert set(said) == {"at", "repaired", "scrubbed", "swept"}
+
+
+def test_verify_prints_the_checksum_that_the_catalog_has(fs, run, tmp_path):
+    data = os.urandom(3 << 20)
+    fs.write(CAT, data)
+    (tmp_path / "cat.jpg").write_bytes(data)
+    said = json.loads(run("verify", str(tmp_path / "cat.jpg"), as_json=True).stdout)
+    assert (said["checksum"], said["size"]) == (fs.info(CAT)["checksum"], len(data))
+    assert run("verify", str(tmp_path / "none")).exit_code == WRONG
+
+
+def test_what_is_wrong_with_the_command_is_said_in_a_sentence(run, tmp_path):
+    missing = CliRunner().invoke(app, ["--config", str(tmp_path / "none.toml"), "repair"])
+    assert missing.exit_code == WRONG
+    assert "none.toml" in missing.stderr
+    unknown = run("drain", "mars")
+    assert (unknown.exit_code, "no backend 'mars'" in unknown.stderr) == (WRONG, True)
+    assert "Traceback" not in missing.output + unknown.output
+    assert run("no-such-command").exit_code == WRONG
+
+
+def test_what_does_not_answer_ends_with_a_code_of_its_own(fs, shop, run):
+    fs.write(CAT, ONE)
+    shop.lose("aws")
+    away = run("rejoin", "aws")
+    assert (away.exit_code, "aws" in away.stderr) == (UNAVAILABLE, True)
+
+
+def test_paths_that_are_no_text_are_printed(shop, run):
+    shop.put_behind("aws", "odd \udcff name", ONE)
+    assert "\\udcff" in run("adopt").output
+
+
+SLOW = """
+import sys
+import resilient_store as rs
+from resilient_store.cli import endings
+from resilient_store.operations import repair as module
+
+async def hang(store, path):
+    print("began", flush=True)
+    try:
+        await store.clients["aws"].info("x")
+        import asyncio
+        await asyncio.get_running_loop().create_future()
+    finally:
+        print("cleaned up", flush=True)
+
+module.repair_path = hang
+sys.argv = ["resilient-store", "--config", sys.argv[1], "repair"]
+from resilient_store.cli import main
+main()
+"""
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(fs, shop):
+    shop.lose("aws")
+    fs.write(CAT, ONE)
+    shop.bring_back("aws")
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(config(shop))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "began\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (out, process.returncode) == ("cleaned up\n", INTERRUPTED)
+    assert err.strip().splitlines()[-1].endswith("the same command goes on from there")
+    assert "Traceback" not in err
+
+
+def test_progress_is_said_in_lines_where_there_is_no_terminal(fs, shop, run, monkeypatch):
+    monkeypatch.setattr("resilient_store.cli.progress.EVERY_S", 0.0)
+    shop.lose("aws")
+    fs.write(CAT, ONE)
+    shop.bring_back("aws")
+    assert "repaired: 1 of 1" in run("repair").stderr
+
+
+def test_a_bar_is_shown_on_a_terminal(fs, shop, run, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shop.lose("aws")
+    fs.write(CAT, ONE)
+    shop.bring_back("aws")
+    assert "\x1b[" in run("repair").stderr
+
+
+def test_without_its_extra_it_says_what_to_install():
+    script = (
+        "import sys; sys.modules['typer'] = None\nfrom resilient_store.cli import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "resilient_store[cli]" in done.stderr) == (WRONG, True)
