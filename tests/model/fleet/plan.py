@@ -18,7 +18,7 @@ from tests.model.world import LATE_WINDOW_S, LEASE_S, SKEWS_S
 T = TypeVar("T")
 
 CHANGES = ("write", "stream", "delete", "move")
-OPERATOR = ("repair", "sweep", "adopt", "freeze", "thaw", "rejoin")
+OPERATOR = ("repair", "sweep", "adopt", "freeze", "thaw", "rejoin", "scrub", "evacuate")
 
 # Objects of two chunks: each is verified by itself.
 LARGE, LARGE_BYTES = "large objects", CHUNK_BYTES + 7
@@ -244,7 +244,7 @@ class _Drawing:
 
     def _operator(self) -> Worker:
         chance = self.chance
-        verbs = chance.choices(OPERATOR, [5, 2, 1, 1, 1, 2], k=chance.randint(2, 10))
+        verbs = chance.choices(OPERATOR, [5, 2, 1, 1, 1, 2, 2, 1], k=chance.randint(2, 10))
         steps = [
             Step(
                 verb,

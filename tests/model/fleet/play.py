@@ -11,9 +11,11 @@ from typing import Any
 import resilient_store as rs
 from resilient_store.errors import CatalogUnavailableError, ObjectError
 from resilient_store.operations.adopt import adopt_all
+from resilient_store.operations.evacuate import evacuate_all
 from resilient_store.operations.freeze import freeze_store, thaw_store
 from resilient_store.operations.rejoin import rejoin_one
 from resilient_store.operations.repair import repair_all
+from resilient_store.operations.scrub import scrub_all
 from resilient_store.operations.sweep import sweep_all
 from tests.model.fleet import judges
 from tests.model.fleet.judges import Called
@@ -218,6 +220,8 @@ class FleetPlay:
             "sweep": lambda: sweep_all(fs.store, 0.0),
             "adopt": lambda: adopt_all(fs.store),
             "rejoin": lambda: self._rejoin(fs),
+            "scrub": lambda: scrub_all(fs.store),
+            "evacuate": lambda: evacuate_all(fs.store, (next(iter(fs.store.domains.values())),)),
             "freeze": lambda: self._freeze(fs),
             "thaw": lambda: self._thaw(fs),
         }
