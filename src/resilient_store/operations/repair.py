@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import heapq
-from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 import attrs
 from fsspec.callbacks import DEFAULT_CALLBACK
@@ -21,8 +21,12 @@ from resilient_store.io.fanout import fan_out
 from resilient_store.io.identity import KEY, raise_epochs
 from resilient_store.io.paced import Paces, check_limits, work_through
 from resilient_store.io.prepare import prepare
+from resilient_store.io.sharded import on_workers
 from resilient_store.model.domain import platforms
+from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.store import Store, StoreOwner
+
+T = TypeVar("T")
 
 PAGE = 1000
 CHOSEN = 20_000  # so many of the queue are ordered at once: its memory is bounded
@@ -84,6 +88,17 @@ class RepairReport:
                 self.unnamed += 1
         return bool(one.copied or one.removed or one.purged)
 
+    def absorb(self, other: RepairReport) -> None:
+        """Add what was done for another part of the store."""
+        self.copied += other.copied
+        self.removed += other.removed
+        self.purged += other.purged
+        self.unnamed += other.unnamed
+        for mine, theirs in ((self.waiting, other.waiting), (self.failed, other.failed)):
+            kept = dict(list(theirs.items())[: NAMED - len(mine)])
+            mine.update(kept)
+            self.unnamed += len(theirs) - len(kept)
+
 
 def repair(
     fs: StoreOwner,
@@ -92,6 +107,7 @@ def repair(
     requests_per_s: float | None = None,
     bytes_per_s: float | None = None,
     priority: Priority | None = None,
+    client: Any = None,
     callback: Any = DEFAULT_CALLBACK,
 ) -> RepairReport:
     """Bring every backend to what its placement asks, as far as that can be done now.
@@ -114,8 +130,12 @@ def repair(
         What no platform is asked for more than; None: as much as it takes.
     priority
         Called with a path; what returns less comes earlier.
+    client
+        A Dask client, on whose workers parts of the store are repaired; the limits are each
+        worker's. None: all of it here.
     callback
-        An fsspec callback, told of paths: how many there are, and how many are done.
+        An fsspec callback, told of paths: how many there are, and how many are done. Not told
+        of what workers do.
 
     Returns
     -------
@@ -135,17 +155,22 @@ def repair(
     """
     if fs.store.catalog is None:
         raise ConfigurationError("repair needs a catalog: without one nobody knows what is owed")
-    report: RepairReport = to_end(
-        fs.loop,
-        repair_all,
-        fs.store,
-        at_once,
-        requests_per_s=requests_per_s,
-        bytes_per_s=bytes_per_s,
-        priority=priority,
-        callback=callback,
-    )
+    options = {
+        "at_once": at_once,
+        "requests_per_s": requests_per_s,
+        "bytes_per_s": bytes_per_s,
+        "priority": priority,
+    }
+    if client is None:
+        return to_end(fs.loop, repair_all, fs.store, **options, callback=callback)
+    report = RepairReport()
+    for one in on_workers(client, fs, _repair_part, options):
+        report.absorb(one)
     return report
+
+
+def _repair_part(fs: StoreOwner, part: KeyRange, options: dict[str, Any]) -> RepairReport:
+    return to_end(fs.loop, repair_all, fs.store, **options, part=part)
 
 
 async def repair_all(
@@ -155,6 +180,7 @@ async def repair_all(
     requests_per_s: float | None = None,
     bytes_per_s: float | None = None,
     priority: Priority | None = None,
+    part: KeyRange = EVERYTHING,
     callback: Any = DEFAULT_CALLBACK,
 ) -> RepairReport:
     """Repair in passes, until one of them does nothing."""
@@ -180,7 +206,7 @@ async def repair_all(
             refusals = 0 if moved else refusals + 1
             moved = refused = False
             report.begin_pass()
-            await work_through(_pieces(store, urgency, callback), work, at_once)
+            await work_through(_pieces(store, urgency, part, callback), work, at_once)
         await raise_epochs(store, forgotten=report.purged > 0)
     except CatalogDownError as error:
         raise unavailable("", error) from None
@@ -213,19 +239,17 @@ def _asked(store: Store, one: Holding) -> list[str]:
 
 
 async def _pieces(
-    store: Store, urgency: Callable[[Holding], Urgency], callback: Any
+    store: Store, urgency: Callable[[Holding], Urgency], part: KeyRange, callback: Any
 ) -> AsyncGenerator[Holding]:
     last: Urgency | None = None
-    while chosen := await _most_urgent(store, urgency, last, callback):
+    while chosen := await _most_urgent(store, urgency, last, part, callback):
         for one in chosen:
             yield one
         last = urgency(chosen[-1])
         if len(chosen) < CHOSEN:
             break
     for name in store.writable:  # added to the store, or to a placement, after they were written
-        after = ""
-        while page := await store.known.without(name, after, runtime.page(PAGE)):
-            after = page[-1]
+        async for page in _pages(part, functools.partial(store.known.without, name), str):
             for record in await store.known.records(
                 [path for path in page if name in store.placed(path)]
             ):
@@ -235,13 +259,16 @@ async def _pieces(
 
 
 async def _most_urgent(
-    store: Store, urgency: Callable[[Holding], Urgency], last: Urgency | None, callback: Any
+    store: Store,
+    urgency: Callable[[Holding], Urgency],
+    last: Urgency | None,
+    part: KeyRange,
+    callback: Any,
 ) -> list[Holding]:
     """Return the next of the queue, in order, that come after the last one; as many as fit."""
     found: list[Holding] = []
-    after, count = "", 0
-    while page := await store.known.queue(after, runtime.page(PAGE)):
-        after = page[-1].path
+    count = 0
+    async for page in _pages(part, store.known.queue, lambda one: one.path):
         following = [one for one in page if last is None or urgency(one) > last]
         found, count = found + following, count + len(following)
         if len(found) > 2 * CHOSEN:
@@ -249,3 +276,15 @@ async def _most_urgent(
     if last is None:
         callback.set_size(count)
     return heapq.nsmallest(CHOSEN, found, key=urgency)
+
+
+async def _pages(
+    part: KeyRange,
+    ask: Callable[[str, int], Awaitable[list[T]]],
+    path_of: Callable[[T], str],
+) -> AsyncIterator[list[T]]:
+    after, ended = part.after, False
+    while not ended and (page := await ask(after, runtime.page(PAGE))):
+        some, after = part.within(page, path_of)
+        ended = not after
+        yield some

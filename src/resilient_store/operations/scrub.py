@@ -17,6 +17,8 @@ from resilient_store.io.drive import to_end
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.paced import Paces, check_limits, work_through
 from resilient_store.io.prepare import prepare
+from resilient_store.io.sharded import on_workers
+from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.outcome import Reply
 from resilient_store.model.path import is_hidden
 from resilient_store.model.state import Record, Replica
@@ -74,6 +76,15 @@ class ScrubReport:
         """Note a key that the catalog does not know."""
         self._name(self.unknown, key, (*self.unknown.get(key, ()), backend))
 
+    def absorb(self, other: ScrubReport) -> None:
+        """Add what was seen of another part of the store."""
+        self.checked += other.checked
+        self.bytes_read += other.bytes_read
+        self.unnamed += other.unnamed
+        for name in ("missing", "corrupt", "silent"):
+            for path, what in getattr(other, name).items():
+                self._name(getattr(self, name), path, what)
+
     def _name(self, where: dict[str, Any], path: str, what: object) -> None:
         if what and (path in where or len(where) < NAMED):
             where[path] = what
@@ -92,6 +103,7 @@ def scrub(
     at_once: int = 8,
     requests_per_s: float | None = None,
     bytes_per_s: float | None = None,
+    client: Any = None,
     callback: Any = DEFAULT_CALLBACK,
 ) -> ScrubReport:
     """Read the replicas of all objects and hold them against their checksums.
@@ -118,8 +130,11 @@ def scrub(
         Objects that are verified at one time.
     requests_per_s, bytes_per_s
         What no platform is asked for more than; None: as much as it takes.
+    client
+        A Dask client, on whose workers parts of the store are verified; the limits are each
+        worker's. None: all of it here.
     callback
-        An fsspec callback, told of objects that were looked through.
+        An fsspec callback, told of objects that were looked through. Not told of what workers do.
 
     Raises
     ------
@@ -134,21 +149,29 @@ def scrub(
     """
     if fs.store.catalog is None:
         raise ConfigurationError("scrub needs a catalog, which knows the checksums")
-    report: ScrubReport = to_end(
-        fs.loop,
-        scrub_all,
-        fs.store,
-        at_once,
-        sample=sample,
-        max_age=max_age,
-        deep=deep,
-        unknown=unknown,
-        backends=backends,
-        requests_per_s=requests_per_s,
-        bytes_per_s=bytes_per_s,
-        callback=callback,
-    )
+    options = {
+        "at_once": at_once,
+        "sample": sample,
+        "max_age": max_age,
+        "deep": deep,
+        "backends": backends,
+        "requests_per_s": requests_per_s,
+        "bytes_per_s": bytes_per_s,
+    }
+    if client is None:
+        kept: Any = {**options, "unknown": unknown, "callback": callback}
+        return to_end(fs.loop, scrub_all, fs.store, **kept)
+    report = ScrubReport()
+    for one in on_workers(client, fs, _scrub_part, options):
+        report.absorb(one)
+    if unknown:
+        names = tuple(fs.store.clients) if backends is None else tuple(backends)
+        to_end(fs.loop, _find_unknown, fs.store, names, report)
     return report
+
+
+def _scrub_part(fs: StoreOwner, part: KeyRange, options: dict[str, Any]) -> ScrubReport:
+    return to_end(fs.loop, scrub_all, fs.store, **options, unknown=False, part=part)
 
 
 @attrs.frozen
@@ -184,6 +207,7 @@ async def scrub_all(
     backends: Sequence[str] | None = None,
     requests_per_s: float | None = None,
     bytes_per_s: float | None = None,
+    part: KeyRange = EVERYTHING,
     callback: Any = DEFAULT_CALLBACK,
 ) -> ScrubReport:
     """Scrub, as `scrub` says."""
@@ -205,7 +229,7 @@ async def scrub_all(
     try:
         before_s = None if max_age is None else await store.known.now_s() - max_age
         choice = _Choice(names, 1.0 if sample is None else sample, before_s)
-        await work_through(_due(store, choice, callback), work, at_once)
+        await work_through(_due(store, choice, part, callback), work, at_once)
         if unknown:
             await _find_unknown(store, names, report)
     except CatalogDownError as error:
@@ -223,11 +247,12 @@ def _check(store: Store, names: tuple[str, ...], sample: float | None) -> None:
 
 
 async def _due(
-    store: Store, choice: _Choice, callback: Any
+    store: Store, choice: _Choice, part: KeyRange, callback: Any
 ) -> AsyncGenerator[tuple[Record, list[str]]]:
-    after = ""
-    while page := await store.known.names("", after, runtime.page(PAGE)):
-        after = page[-1]
+    after, ended = part.after, False
+    while not ended and (page := await store.known.names("", after, runtime.page(PAGE))):
+        page, after = part.within(page, str)
+        ended = not after
         for record in await store.known.records(page):
             if record.present is not None and (due := choice.due(record)):
                 yield record, due

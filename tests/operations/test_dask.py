@@ -1,0 +1,79 @@
+"""Parts of a store are worked on by Dask workers, some of which die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import distributed
+import pytest
+
+import resilient_store as rs
+from resilient_store.io import sharded
+from tests.catalogued.stage import NAMES, ONE, states
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster):
+    with distributed.Client(cluster) as client:
+        yield client
+
+
+def behind(shop, count):
+    """Write objects that one platform has missed; return their paths."""
+    fs = shop.open(write=rs.WriteToAll(min_copies=2))
+    fs.exists("anything")
+    shop.lose("aws")
+    paths = [f"p/{number:04}" for number in range(count)]
+    for path in paths:
+        fs.write(path, ONE)
+    shop.bring_back("aws")
+    shop.leave(fs)
+    return paths
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(sharded, "PAGE", 5)
+
+
+def test_repair_and_scrub_are_shared_by_workers(shop, client, small_parts):
+    paths = behind(shop, 60)
+    fs = shop.open()
+    report = rs.repair(fs, client=client)
+    assert (report.failed, report.copied >= 60) == ({}, True)
+    assert all(states(fs, path)["aws"] == "good" for path in paths)
+    shop.flip("gcp", paths[7])
+    (shop.disk("azure") / paths[50]).unlink()
+    shop.put_behind("aws", "left/here", ONE)
+    found = rs.scrub(fs, client=client)
+    assert found.checked == 60 * len(NAMES)
+    assert (found.corrupt, found.missing) == ({paths[7]: ("gcp",)}, {paths[50]: ("azure",)})
+    assert found.unknown == {"left/here": ("aws",)}
+
+
+def test_a_worker_that_is_killed_costs_only_its_part(shop, client, small_parts):
+    paths = behind(shop, 80)
+    fs = shop.open()
+    victim = next(iter(client.run(os.getpid).values()))
+    reports = []
+    work = threading.Thread(target=lambda: reports.append(rs.repair(fs, client=client)))
+    work.start()
+    while not (shop.disk("aws") / ".resilient/staging").exists() and work.is_alive():
+        pass
+    os.kill(victim, signal.SIGKILL)
+    work.join(50)
+    assert reports
+    left = rs.repair(fs).waiting  # what the dead worker held waits for its lease
+    held = {path for path in paths if states(fs, path)["aws"] != "good"}
+    assert len(held) <= 8
+    assert held <= set(left)
