@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         UnsupportedOperationError,
     )
     from resilient_store.filesystem import ResilientFileSystem
+    from resilient_store.model.amount import Amount
     from resilient_store.model.outcome import Outcome, Reply
     from resilient_store.model.result import (
         BackendState,
@@ -40,13 +41,17 @@ if TYPE_CHECKING:
         ReadResult,
         WriteReceipt,
     )
+    from resilient_store.model.status import BackendStatus, StoreStatus
     from resilient_store.operations.adopt import AdoptReport, adopt
     from resilient_store.operations.freeze import freeze, thaw
     from resilient_store.operations.rejoin import rejoin
     from resilient_store.operations.repair import RepairReport, repair
+    from resilient_store.operations.status import status
     from resilient_store.operations.sweep import SweepReport, sweep
+    from resilient_store.operations.what_if import Affected, Scenarios, WhatIf, what_if
     from resilient_store.placement import Placement
     from resilient_store.policies import Backend, DegradedRead, ReadFromFirstHealthy, WriteToAll
+    from resilient_store.protocol.bill import Bill, Kept, Price, Rate, Transfer
 
 __version__ = "0.1.0"
 
@@ -71,6 +76,7 @@ _HOMES = {
         "UnsupportedOperationError",
     ),
     "filesystem": ("ResilientFileSystem",),
+    "model.amount": ("Amount",),
     "model.outcome": ("Outcome", "Reply"),
     "model.result": (
         "BackendState",
@@ -80,20 +86,28 @@ _HOMES = {
         "ReadResult",
         "WriteReceipt",
     ),
+    "model.status": ("BackendStatus", "StoreStatus"),
     "operations.adopt": ("AdoptReport", "adopt"),
     "operations.freeze": ("freeze", "thaw"),
     "operations.rejoin": ("rejoin",),
     "operations.repair": ("RepairReport", "repair"),
+    "operations.status": ("status",),
     "operations.sweep": ("SweepReport", "sweep"),
+    "operations.what_if": ("Affected", "Scenarios", "WhatIf", "what_if"),
     "placement": ("Placement",),
     "policies": ("Backend", "DegradedRead", "ReadFromFirstHealthy", "WriteToAll"),
+    "protocol.bill": ("Bill", "Kept", "Price", "Rate", "Transfer"),
 }
 
 __all__ = [
     "AdoptReport",
+    "Affected",
+    "Amount",
     "Backend",
     "BackendState",
+    "BackendStatus",
     "BackendsUnavailableError",
+    "Bill",
     "BlankObjectError",
     "CatalogUnavailableError",
     "ConcurrentWriteError",
@@ -104,6 +118,7 @@ __all__ = [
     "InsufficientCopiesError",
     "IntegrityError",
     "InvalidPathError",
+    "Kept",
     "Listing",
     "MissingExtraError",
     "ObjectChangedError",
@@ -111,16 +126,22 @@ __all__ = [
     "OriginalMissingError",
     "Outcome",
     "Placement",
+    "Price",
+    "Rate",
     "ReadFromFirstHealthy",
     "ReadResult",
     "RepairReport",
     "Reply",
     "ResilientFileSystem",
     "ResilientStoreError",
+    "Scenarios",
     "StoreFrozenError",
     "StoreIdentityError",
+    "StoreStatus",
     "SweepReport",
+    "Transfer",
     "UnsupportedOperationError",
+    "WhatIf",
     "WriteReceipt",
     "WriteToAll",
     "adopt",
@@ -128,8 +149,10 @@ __all__ = [
     "from_config",
     "rejoin",
     "repair",
+    "status",
     "sweep",
     "thaw",
+    "what_if",
 ]
 
 

@@ -18,6 +18,7 @@ from resilient_store.io.drive import each
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.identity import KEY, raise_epochs
 from resilient_store.io.prepare import prepare
+from resilient_store.model.state import StoreState
 from resilient_store.store import Store, StoreOwner
 
 PAGE = 1000
@@ -121,9 +122,15 @@ async def repair_all(store: Store, at_once: int = 8) -> RepairReport:
                         raise one
                     moved = report.add(one) or moved
         await raise_epochs(store, forgotten=report.purged > 0)
+        await store.known.change_state(_maintained)
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return report
+
+
+def _maintained(state: StoreState | None, now_s: float) -> StoreState:
+    assert state is not None, "a store that was prepared has an identity"
+    return attrs.evolve(state, maintained_s=now_s)
 
 
 async def _hear(store: Store) -> None:
