@@ -29,6 +29,17 @@ class Amount:
         return Amount(self.count + other.count, self.size + other.size)
 
 
+def many(count: int, one: str, more: str) -> str:
+    """Write a number with the word that goes with it.
+
+    Examples
+    --------
+    >>> many(1, "copy", "copies"), many(2000, "copy", "copies")
+    ('1 copy', '2,000 copies')
+    """
+    return f"{count:,} {one if count == 1 else more}"
+
+
 def in_bytes(size: int) -> str:
     """Write a number of bytes in decimal units.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import attrs
 
-from resilient_store.model.amount import Amount, in_bytes, in_columns, in_time
+from resilient_store.model.amount import Amount, in_bytes, in_columns, in_time, many
 from resilient_store.model.state import BackendRow, Frozen
 
 Overall = Literal["ONLINE", "DEGRADED", "FROZEN", "UNAVAILABLE"]
@@ -208,10 +208,10 @@ def errors_of(lost: int | None, objects: Amount | None, *, counted: bool) -> str
         return "not known: nothing was counted"
     if lost:
         more = "" if counted else " at least"
-        return f"{lost:,} objects{more} are lost: no replica of them may still be good"
+        return f"{many(lost, 'object', 'objects')}{more} lost: no replica may still be good"
     if counted:
         return "no known data errors"
-    return f"no known data errors among the first {objects.count:,} objects; not all were counted"
+    return f"no known data errors among the first {objects.count:,} counted"
 
 
 @attrs.frozen(kw_only=True)
@@ -255,7 +255,7 @@ def _verdicts(
     if lost:
         yield Verdict(
             state="DEGRADED",
-            happened=f"{lost:,} objects are lost.",
+            happened=f"Lost: {many(lost, 'object', 'objects')}.",
             to_do="Bring back a backend that may hold them, or restore them from elsewhere.",
         )
     for use, (happened, to_do) in _OF_A_BACKEND.items():
@@ -264,7 +264,7 @@ def _verdicts(
     if behind:
         yield Verdict(
             state="DEGRADED",
-            happened=f"{behind:,} copies are missing or not to be believed.",
+            happened=f"Missing or not to be believed: {many(behind, 'copy', 'copies')}.",
             to_do="Run repair; it brings them, and may have to come again after the late window.",
         )
     if "drained" in names:

@@ -15,7 +15,7 @@ from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.fates import Paths, Plan, tally_all
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.prepare import prepare
-from resilient_store.model.amount import Amount, in_bytes, in_columns
+from resilient_store.model.amount import Amount, in_bytes, in_columns, many
 from resilient_store.model.domain import platform
 from resilient_store.model.state import StoreState
 from resilient_store.placement import Placement
@@ -60,7 +60,7 @@ class Affected:
         self.paths = paths
 
     def __repr__(self) -> str:
-        return f"<{self.count:,} objects, {in_bytes(self.size)}>"
+        return f"<{many(self.count, 'object', 'objects')}, {in_bytes(self.size)}>"
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +105,7 @@ class WhatIf:
         names = ", ".join(self.backends) or "no backend"
         what = f"If {' and '.join(self.lose)} were lost ({names}):" if self.lose else "As it is:"
         rows = [
-            [fate, f"{some.count:,} objects", in_bytes(some.size), why]
+            [fate, many(some.count, "object", "objects"), in_bytes(some.size), why]
             for fate, some, why in (
                 ("survives", self.survives, ""),
                 ("degraded", self.degraded, "a preview or thumbnail is left"),
@@ -114,7 +114,7 @@ class WhatIf:
         ]
         said = [what, in_columns(rows)]
         if self.already:
-            said.append(f"  of these, {self.already:,} have no good copy as it is")
+            said.append(f"  without a good copy as it is: {self.already:,}")
         for pattern, kept_up in self.writable.items():
             said.append(f"  writes to {pattern}: {'go on' if kept_up else 'are refused'}")
         said.append(f"  to repair: {self.repair}")
@@ -269,8 +269,8 @@ async def what_if_all(
     except CatalogDownError as error:
         raise unavailable("", error) from None
     assert state is not None, "a store that was prepared has an identity"
-    known = {name: row.domain for name, row in state.backends.items() if row.domain}
-    domains = {**known, **store.domains}
+    removed = {n: row.domain for n, row in state.backends.items() if n not in store.domains}
+    domains = {**store.domains, **removed}
     asked = losses.scenarios(domains) if lose is None else [losses.as_key(lose)]
     gone = {key: frozenset(losses.lost_with(key, domains)) for key in asked}
     whole = _Reckoning(

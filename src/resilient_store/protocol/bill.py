@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import attrs
 
 from resilient_store.errors import ConfigurationError
-from resilient_store.model.amount import Amount, in_bytes, in_columns, in_time
+from resilient_store.model.amount import Amount, in_bytes, in_columns, in_time, many
 from resilient_store.model.domain import parts, platform, prefixes
 
 GB = 10**9
@@ -151,7 +151,7 @@ class Transfer:
     cost: float | None = None
 
     def __str__(self) -> str:
-        said = [f"{self.copies.count:,} copies, {in_bytes(self.copies.size)}"]
+        said = [f"{_copies(self.copies)}, {in_bytes(self.copies.size)}"]
         if self.seconds is not None:
             said.append(in_time(self.seconds))
         if self.cost is not None:
@@ -296,11 +296,15 @@ def _monthly(lines: tuple[Kept, ...]) -> str:
     return f", {sum(money):,.2f} a month" if money else ""
 
 
+def _copies(amount: Amount) -> str:
+    return many(amount.count, "copy", "copies")
+
+
 def _table(lines: tuple[Kept, ...]) -> str:
     rows = [
         [
             line.platform,
-            f"{line.copies.count:,} copies",
+            _copies(line.copies),
             in_bytes(line.copies.size),
             "" if line.monthly is None else f"{line.monthly:,.2f} a month",
         ]
