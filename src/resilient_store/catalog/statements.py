@@ -232,30 +232,6 @@ def _holdings(above: _Above) -> Select[Any]:
     )
 
 
-def _totals() -> ClauseElement:
-    """Return the last of the next objects, how many there are, their bytes and newest version."""
-    window = _next(entries.c.path, entries.c.size, entries.c.version)
-    counted = (func.count(window.c.path), func.sum(window.c.size))
-    return select(func.max(window.c.path), *counted, func.max(window.c.version))
-
-
-def _alike() -> Select[Any]:
-    """Return how many objects each backend holds in each state."""
-    held = entries.outerjoin(replicas, replicas.c.path == entries.c.path)
-    # As a number: what is true or false would come from PostgreSQL as text.
-    same = replicas.c.version == entries.c.version
-    current: Any = case((same, literal_column("1")), else_=literal_column("0"))
-    alike = (replicas.c.backend, replicas.c.state, current)
-    sums = (func.count(entries.c.path), func.sum(entries.c.size), func.min(entries.c.version))
-    return select(*alike, *sums).select_from(held).where(*_between()).group_by(*alike)
-
-
-def _lost() -> Select[Any]:
-    may_hold = exists().where(replicas.c.path == entries.c.path, MAY_HOLD)
-    at_work = exists().where(intents.c.path == entries.c.path)
-    return select(func.count(entries.c.path)).where(*_between(), ~may_hold, ~at_work)
-
-
 _UNDER_WAY = ((entries, IS_TOMBSTONE), (intents, None), (voids, None))
 
 
@@ -294,6 +270,30 @@ def _without() -> Select[Any]:
         replicas.c.path == entries.c.path, replicas.c.backend == _given("backend")
     )
     return select(entries.c.path).where(*_between(), ~held).order_by(entries.c.path).limit(_limit())
+
+
+def _totals() -> ClauseElement:
+    """Return the last of the next objects, how many there are, their bytes and newest version."""
+    window = _next(entries.c.path, entries.c.size, entries.c.version)
+    counted = (func.count(window.c.path), func.sum(window.c.size))
+    return select(func.max(window.c.path), *counted, func.max(window.c.version))
+
+
+def _alike() -> Select[Any]:
+    """Return how many objects each backend holds in each state."""
+    held = entries.outerjoin(replicas, replicas.c.path == entries.c.path)
+    # As a number: what is true or false would come from PostgreSQL as text.
+    same = replicas.c.version == entries.c.version
+    current: Any = case((same, literal_column("1")), else_=literal_column("0"))
+    alike = (replicas.c.backend, replicas.c.state, current)
+    sums = (func.count(entries.c.path), func.sum(entries.c.size), func.min(entries.c.version))
+    return select(*alike, *sums).select_from(held).where(*_between()).group_by(*alike)
+
+
+def _lost() -> Select[Any]:
+    may_hold = exists().where(replicas.c.path == entries.c.path, MAY_HOLD)
+    at_work = exists().where(intents.c.path == entries.c.path)
+    return select(func.count(entries.c.path)).where(*_between(), ~may_hold, ~at_work)
 
 
 def _saving(name: str) -> dict[str, ClauseElement]:

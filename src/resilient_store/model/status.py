@@ -37,15 +37,19 @@ class BackendStatus:
 
     Attributes
     ----------
-    name, domain
+    name
         As configured.
+    domain
+        The failure domain.
     state
         ``"online"``; ``"away"`` (it does not answer: as seen by this process, or by the one that
         wrote it down); ``"drained"``; ``"suspect"`` or ``"came back"`` (its word is not taken
         until `rejoin`, or `adopt`); ``"never met"`` (the store's identity was not written there).
-    reading, writing
-        Whether this process uses it: ``"closed"`` (it does), ``"open"`` or ``"half-open"``, and
+    reading
+        Whether this process reads there: ``"closed"`` (it does), ``"open"`` or ``"half-open"``, and
         why not.
+    writing
+        The same for writes; or ``"read-only"``.
     since
         Since when it is away.
     epoch

@@ -132,8 +132,10 @@ class Transfer:
     ----------
     copies
         How many, and their bytes.
-    read, written
-        By platform.
+    read
+        By platform, what is read there.
+    written
+        By platform, what is written there.
     egress
         By platform: bytes that leave it for another one.
     seconds
