@@ -177,6 +177,8 @@ def test_what_was_not_counted_in_time_is_not_claimed(fs, monkeypatch):
     monkeypatch.setattr(SqlDatabase, "stretch", slow)
     found = rs.status(fs)
     assert (found.objects.count, found.counted, found.newest) == (2, False, None)
+    assert {one.complete_up_to for one in found.backends} == {None}
+    assert all(one.copies for one in found.backends)
     assert found.errors.startswith("no known data errors among the first 2 counted")
 
 

@@ -16,6 +16,8 @@ from resilient_store.protocol.losses import Fate, Kind, fate
 from resilient_store.store import Store
 
 PAGE = 2000
+# Records are loaded one by one, and over a network all of a question has to be answered in time.
+RECORDS = 200
 
 Plan = Callable[[str], tuple[str, ...]]  # from a path to the backends that would hold it
 
@@ -102,7 +104,7 @@ async def _standins(store: Store, paths: list[str]) -> dict[str, tuple[str, ...]
     derived = {path: some for path in paths if (some := store.derivatives(path))}
     wanted = list(dict.fromkeys(name for some in derived.values() for name in some))
     holders: dict[str, set[str]] = {}
-    size = runtime.page(PAGE)
+    size = runtime.page(RECORDS)
     for begin in range(0, len(wanted), size):
         for record in await store.known.records(wanted[begin : begin + size]):
             holders[record.path] = {row.backend for row in record.holders()}
