@@ -36,7 +36,7 @@ from resilient_store.store import Store, StoreOwner
 
 OTHERWISE = "{path...}"  # the pattern of all that no placement matches
 
-Rates = Rate | Mapping[str, Rate]
+Rates = Rate | Mapping[str, Rate | Mapping[str, float]]
 Prices = Mapping[str, Price | Mapping[str, float]]
 
 
@@ -192,7 +192,7 @@ def what_if(
     placements: Iterable[Placement] | None = None,
     callback: Callback = DEFAULT_CALLBACK,
 ) -> WhatIf | Scenarios:
-    """Say what the loss of failure domains would cost: from the catalog, asking no backend.
+    """Say what the loss of failure domains would cost: from the catalog alone.
 
     One pass over the catalog, in pages, whatever is asked; what is kept in memory grows with the
     number of different sets of backends that hold an object, not with the objects.
