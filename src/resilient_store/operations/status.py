@@ -47,7 +47,7 @@ def status(fs: StoreOwner, *, within: float = 10.0) -> StoreStatus:
     fs
         The store, with a catalog or without.
     within
-        Seconds for counting: a catalog of a million objects takes about five. What was not
+        Seconds for counting; a million objects take four of processor time. What was not
         counted by then is said to be so. 0 counts nothing.
 
     Returns
