@@ -49,6 +49,7 @@ nitpick_ignore = [
     ("py:class", "resilient_store.store.StoreOwner"),
     ("py:class", "resilient_store.policies.FileSystemLike"),
     ("py:class", "resilient_store.store.Store"),
+    ("py:class", "resilient_store.io.catalogued.fates.Paths"),
     ("py:class", "resilient_store.testing.faults.Switched"),
     ("py:class", "resilient_store.testing.ledger.Ledger"),
     ("py:class", "hypothesis.strategies.SearchStrategy"),

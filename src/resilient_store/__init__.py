@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         UnsupportedOperationError,
     )
     from resilient_store.filesystem import ResilientFileSystem
+    from resilient_store.model.amount import Amount
     from resilient_store.model.outcome import Outcome, Reply
     from resilient_store.model.result import (
         BackendState,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         ReadResult,
         WriteReceipt,
     )
+    from resilient_store.model.status import BackendStatus, StoreStatus
     from resilient_store.operations.adopt import AdoptReport, adopt
     from resilient_store.operations.drain import drain
     from resilient_store.operations.evacuate import EvacuateReport, evacuate
@@ -47,9 +49,12 @@ if TYPE_CHECKING:
     from resilient_store.operations.rejoin import rejoin
     from resilient_store.operations.repair import RepairReport, repair
     from resilient_store.operations.scrub import ScrubReport, scrub
+    from resilient_store.operations.status import status
     from resilient_store.operations.sweep import SweepReport, sweep
+    from resilient_store.operations.what_if import Affected, Scenarios, WhatIf, what_if
     from resilient_store.placement import Placement
     from resilient_store.policies import Backend, DegradedRead, ReadFromFirstHealthy, WriteToAll
+    from resilient_store.protocol.bill import Bill, Kept, Price, Rate, Transfer
 
 __version__ = "0.1.0"
 
@@ -74,6 +79,7 @@ _HOMES = {
         "UnsupportedOperationError",
     ),
     "filesystem": ("ResilientFileSystem",),
+    "model.amount": ("Amount",),
     "model.outcome": ("Outcome", "Reply"),
     "model.result": (
         "BackendState",
@@ -83,6 +89,7 @@ _HOMES = {
         "ReadResult",
         "WriteReceipt",
     ),
+    "model.status": ("BackendStatus", "StoreStatus"),
     "operations.adopt": ("AdoptReport", "adopt"),
     "operations.drain": ("drain",),
     "operations.evacuate": ("EvacuateReport", "evacuate"),
@@ -90,16 +97,23 @@ _HOMES = {
     "operations.rejoin": ("rejoin",),
     "operations.repair": ("RepairReport", "repair"),
     "operations.scrub": ("ScrubReport", "scrub"),
+    "operations.status": ("status",),
     "operations.sweep": ("SweepReport", "sweep"),
+    "operations.what_if": ("Affected", "Scenarios", "WhatIf", "what_if"),
     "placement": ("Placement",),
     "policies": ("Backend", "DegradedRead", "ReadFromFirstHealthy", "WriteToAll"),
+    "protocol.bill": ("Bill", "Kept", "Price", "Rate", "Transfer"),
 }
 
 __all__ = [
     "AdoptReport",
+    "Affected",
+    "Amount",
     "Backend",
     "BackendState",
+    "BackendStatus",
     "BackendsUnavailableError",
+    "Bill",
     "BlankObjectError",
     "CatalogUnavailableError",
     "ConcurrentWriteError",
@@ -111,6 +125,7 @@ __all__ = [
     "InsufficientCopiesError",
     "IntegrityError",
     "InvalidPathError",
+    "Kept",
     "Listing",
     "MissingExtraError",
     "ObjectChangedError",
@@ -118,17 +133,23 @@ __all__ = [
     "OriginalMissingError",
     "Outcome",
     "Placement",
+    "Price",
+    "Rate",
     "ReadFromFirstHealthy",
     "ReadResult",
     "RepairReport",
     "Reply",
     "ResilientFileSystem",
     "ResilientStoreError",
+    "Scenarios",
     "ScrubReport",
     "StoreFrozenError",
     "StoreIdentityError",
+    "StoreStatus",
     "SweepReport",
+    "Transfer",
     "UnsupportedOperationError",
+    "WhatIf",
     "WriteReceipt",
     "WriteToAll",
     "adopt",
@@ -139,8 +160,10 @@ __all__ = [
     "rejoin",
     "repair",
     "scrub",
+    "status",
     "sweep",
     "thaw",
+    "what_if",
 ]
 
 

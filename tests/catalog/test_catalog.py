@@ -14,6 +14,7 @@ from resilient_store.catalog.contract import CatalogDownError, CommitUnknownErro
 from resilient_store.catalog.location import locate
 from resilient_store.catalog.opening import database_at
 from resilient_store.errors import ConfigurationError, MissingExtraError
+from resilient_store.model.amount import Amount
 from resilient_store.model.state import StoreState
 from resilient_store.protocol import transactions as rules
 from resilient_store.testing.conformance.tables import WISH, held, load, store, tombstone
@@ -94,6 +95,7 @@ async def tour(catalog):
         await catalog.without("gcp", "", 9),
         await catalog.held_by("aws", "", 9),
         await catalog.holdings("d/", "", 9),
+        (await catalog.stretch("d/")).objects,
         [record.path for record in await catalog.records(["d/b", "x"])],
         await catalog.tokens([begun.intent.token, "0-0"]),
         await catalog.change(["n"], single(lambda r, m: (r, m.new_id() >= 100))),
@@ -119,6 +121,7 @@ SAID = [
     ["d/b"],
     ["a", "d/b"],
     [("d/b", 3, ("aws",))],
+    Amount(1, 3),
     ["d/b", "x"],
     {"1-1"},
     True,
@@ -291,6 +294,18 @@ def test_who_has_no_row_is_found_in_bounded_steps(database):
 
     missing = ["p02", "p11", "p12", "p19"]
     assert asyncio.run(ask()) == [missing[:1], missing[:2], missing, missing[2:]]
+
+
+def test_what_all_objects_add_up_to_is_asked_in_bounded_steps(database):
+    database.window = 3
+    for number in range(7):
+        store(database, held(f"p{number}", "aws", version=number + 1))
+    after, seen = "", []
+    while not seen or after:
+        stretch = database.stretch(after)
+        after = stretch.after
+        seen.append((stretch.objects.count, stretch.newest, after))
+    assert seen == [(3, 3, "p2"), (3, 6, "p5"), (1, 7, "")]
 
 
 def test_many_coroutines_share_few_threads(database):

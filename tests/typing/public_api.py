@@ -30,6 +30,11 @@ assert_type(result.derivative, str | None)
 assert_type(result.original(), bytes)
 
 
+assert_type(rs.what_if(store, lose=["aws"]), rs.WhatIf)
+assert_type(rs.what_if(store), rs.Scenarios)
+assert_type(rs.status(store), rs.StoreStatus)
+
+
 async def read_without_a_thread() -> rs.ReadResult:
     """Await the coroutine below `read`."""
     return await store._read("originals/cat.jpg")

@@ -19,6 +19,7 @@ from resilient_store.catalog.contract import (
     CommitUnknownError,
     Database,
     Holding,
+    Stretch,
     Summary,
 )
 from resilient_store.catalog.location import locate
@@ -263,6 +264,10 @@ class Catalog:
     async def holdings(self, prefix: str, after: str, limit: int) -> list[Holding]:
         """List objects with the backends that hold their current version, in order."""
         return await self._read(lambda database: database.holdings(prefix, after, limit))
+
+    async def stretch(self, after: str) -> Stretch:
+        """Add up the next objects after a path; the end is reached where `after` is empty."""
+        return await self._read(lambda database: database.stretch(after))
 
     async def tokens(self, tokens: Sequence[str]) -> set[str]:
         """Return those of these staging tokens that an intent or a replica names (R18)."""

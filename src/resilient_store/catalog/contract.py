@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-from resilient_store.model.state import Record, StoreState
+import attrs
+
+from resilient_store.model.amount import Amount
+from resilient_store.model.state import Record, State, StoreState
 from resilient_store.protocol.moment import Moment
 
 A = TypeVar("A")
@@ -48,6 +51,41 @@ class Holding(NamedTuple):
     path: str
     size: int | None
     backends: tuple[str, ...]
+
+
+@attrs.frozen
+class Alike:
+    """How many objects a backend holds in one state, and the least version of them.
+
+    A good replica of an older version is stale; of objects without any replica row the backend is
+    empty, and the state missing.
+    """
+
+    backend: str
+    state: State
+    amount: Amount
+    least: int
+
+
+@attrs.frozen
+class Stretch:
+    """What the next objects add up to, in the order of their paths.
+
+    Attributes
+    ----------
+    after
+        The path to go on after; empty at the end.
+    newest
+        Their greatest version.
+    lost
+        How many of them no replica may still hold.
+    """
+
+    after: str
+    objects: Amount
+    newest: int
+    lost: int
+    copies: tuple[Alike, ...]
 
 
 class Database(Protocol):
@@ -110,6 +148,12 @@ class Database(Protocol):
 
     def holdings(self, prefix: str, after: str, limit: int) -> list[Holding]:
         """List objects whose path begins with `prefix` and comes after `after`, in order."""
+
+    def stretch(self, after: str) -> Stretch:
+        """Add up the next objects after a path: so many that the answer comes at once.
+
+        Goes on after the path that is returned, and has come to the end where that is empty.
+        """
 
     def tokens(self, tokens: Sequence[str]) -> set[str]:
         """Return those of these staging tokens that an intent or a replica names (R18)."""

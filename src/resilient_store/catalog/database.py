@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from resilient_store.catalog import rows, schema
-from resilient_store.catalog.contract import CatalogDownError, Change, Holding, Summary
+from resilient_store.catalog.contract import CatalogDownError, Change, Holding, Stretch, Summary
 from resilient_store.catalog.driver import STORE, Asked, Driver, Row
 from resilient_store.catalog.statements import statements
 from resilient_store.errors import ConfigurationError
@@ -27,7 +27,7 @@ class SqlDatabase:
     Parameters
     ----------
     window
-        How many objects one call of `without` looks at.
+        How many objects one call of `without` or `stretch` looks at.
     """
 
     def __init__(self, driver: Driver, window: int = WINDOW) -> None:
@@ -164,6 +164,12 @@ class SqlDatabase:
         statement = self._sql.holdings if _goes_on(prefix, after) else self._sql.holdings_on
         found = self.driver.ask((statement, {**_between(prefix, after), "limit": limit}))
         return rows.holdings_of(found)
+
+    def stretch(self, after: str) -> Stretch:
+        (totals,) = self.driver.ask((self._sql.totals, {"low": after, "limit": self.window}))
+        between = {"low": after, "high": totals[0] or after}
+        alike, lost = self.driver.together([(self._sql.alike, between), (self._sql.lost, between)])
+        return rows.stretch_of(totals, lost[0][0], alike, ended=totals[1] < self.window)
 
     def tokens(self, tokens: Sequence[str]) -> set[str]:
         listed = self._listed([rows.encode(token) or "" for token in tokens])

@@ -14,10 +14,11 @@ from typing import Any
 
 import attrs
 
-from resilient_store.catalog.contract import Holding, Summary
+from resilient_store.catalog.contract import Alike, Holding, Stretch, Summary
 from resilient_store.catalog.driver import Asked, Row
 from resilient_store.catalog.schema import bucket, folded
 from resilient_store.catalog.statements import ENTRY, INTENT, Statements
+from resilient_store.model.amount import Amount
 from resilient_store.model.info import Headers
 from resilient_store.model.state import (
     BackendRow,
@@ -160,6 +161,24 @@ def holdings_of(rows: list[Row]) -> list[Holding]:
     ]
 
 
+def stretch_of(totals: Row, lost: int, alike: list[Row], *, ended: bool) -> Stretch:
+    """Gather what objects add up to; PostgreSQL's sums of whole numbers come as text."""
+    reach, count, size, newest = totals
+    copies: dict[tuple[str, State], Alike] = {}
+    for backend, said, current, number, bytes_, first in alike:
+        state = State.MISSING if said is None else _STATES[said]
+        if state is State.GOOD and not current:
+            state = State.STALE
+        key = (backend or "", state)
+        one, old = Alike(*key, Amount(number, int(bytes_)), first), copies.get(key)
+        if old is not None:
+            one = Alike(*key, old.amount + one.amount, min(old.least, one.least))
+        copies[key] = one
+    ordered = sorted(copies.values(), key=lambda one: (one.backend, one.state.value))
+    objects = Amount(count, int(size or 0))
+    return Stretch("" if ended else reach, objects, newest or 0, lost, tuple(ordered))
+
+
 def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:
     """Make the store's state; None where it was never stored."""
     said: dict[str, str] = dict(settings)
@@ -170,6 +189,7 @@ def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:
         complete=said.get("complete") == "1",
         frozen=Frozen(**json.loads(said["frozen"])) if "frozen" in said else None,
         backends={row[0]: _backend_of(row) for row in backends},
+        maintained_s=float(said.get("maintained", 0.0)),
     )
 
 
@@ -318,6 +338,8 @@ def _settings_of(state: StoreState | None) -> dict[str, str]:
     said = {"identity": encode(state.identity) or "", "complete": str(int(state.complete))}
     if state.frozen is not None:
         said["frozen"] = json.dumps(attrs.asdict(state.frozen))
+    if state.maintained_s:
+        said["maintained"] = repr(state.maintained_s)
     return said
 
 

@@ -145,6 +145,7 @@ voids = _table(
 
 IS_OBJECT = text("deleted = 0")
 IS_GOOD = text("state = 'good'")
+MAY_HOLD = text("state IN ('good', 'unknown')")
 IS_TOMBSTONE = text("deleted = 1")
 IS_OWED = text("owed = 1")
 IS_STAGED = text("place <> 'own'")

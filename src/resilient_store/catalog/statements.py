@@ -25,6 +25,7 @@ from sqlalchemy import (
     TextClause,
     and_,
     bindparam,
+    case,
     cast,
     delete,
     exists,
@@ -43,6 +44,7 @@ from resilient_store.catalog.schema import (
     IS_OWED,
     IS_STAGED,
     IS_TOMBSTONE,
+    MAY_HOLD,
     backends,
     counters,
     entries,
@@ -87,6 +89,9 @@ class Statements:
     held_by: str
     holdings: str
     holdings_on: str
+    totals: str
+    alike: str
+    lost: str
     tokens: str
     put_entry: str
     put_replica: str
@@ -168,6 +173,9 @@ def _reading(name: str) -> dict[str, ClauseElement]:
         .limit(_limit()),
         "holdings": _holdings(gt),
         "holdings_on": _holdings(ge),
+        "totals": _totals(),
+        "alike": _alike(),
+        "lost": _lost(),
         "hidden": _first_of(*_UNDER_WAY, above=gt),
         "hidden_on": _first_of(*_UNDER_WAY, above=ge),
         "without": _without(),
@@ -273,22 +281,48 @@ def _first(table: Table, condition: TextClause | None, above: _Above) -> Subquer
 
 def _reach() -> ClauseElement:
     """Return the last of the next objects, and how many there are."""
-    following = select(entries.c.path).where(IS_OBJECT, entries.c.path > _given("low"))
-    window = following.order_by(entries.c.path).limit(_limit()).subquery("following")
+    window = _next(entries.c.path)
     return select(func.max(window.c.path), func.count(window.c.path))
+
+
+def _next(*columns: ColumnElement[Any]) -> Subquery:
+    following = select(*columns).where(IS_OBJECT, entries.c.path > _given("low"))
+    return following.order_by(entries.c.path).limit(_limit()).subquery("following")
+
+
+def _between() -> tuple[Any, ...]:
+    return IS_OBJECT, entries.c.path > _given("low"), entries.c.path <= _given("high")
 
 
 def _without() -> Select[Any]:
     held = exists().where(
         replicas.c.path == entries.c.path, replicas.c.backend == _given("backend")
     )
-    between = (entries.c.path > _given("low"), entries.c.path <= _given("high"))
-    return (
-        select(entries.c.path)
-        .where(IS_OBJECT, *between, ~held)
-        .order_by(entries.c.path)
-        .limit(_limit())
-    )
+    return select(entries.c.path).where(*_between(), ~held).order_by(entries.c.path).limit(_limit())
+
+
+def _totals() -> ClauseElement:
+    """Return the last of the next objects, how many there are, their bytes and newest version."""
+    window = _next(entries.c.path, entries.c.size, entries.c.version)
+    counted = (func.count(window.c.path), func.sum(window.c.size))
+    return select(func.max(window.c.path), *counted, func.max(window.c.version))
+
+
+def _alike() -> Select[Any]:
+    """Return how many objects each backend holds in each state."""
+    held = entries.outerjoin(replicas, replicas.c.path == entries.c.path)
+    # As a number: what is true or false would come from PostgreSQL as text.
+    same = replicas.c.version == entries.c.version
+    current: Any = case((same, literal_column("1")), else_=literal_column("0"))
+    alike = (replicas.c.backend, replicas.c.state, current)
+    sums = (func.count(entries.c.path), func.sum(entries.c.size), func.min(entries.c.version))
+    return select(*alike, *sums).select_from(held).where(*_between()).group_by(*alike)
+
+
+def _lost() -> Select[Any]:
+    may_hold = exists().where(replicas.c.path == entries.c.path, MAY_HOLD)
+    at_work = exists().where(intents.c.path == entries.c.path)
+    return select(func.count(entries.c.path)).where(*_between(), ~may_hold, ~at_work)
 
 
 def _saving(name: str) -> dict[str, ClauseElement]:

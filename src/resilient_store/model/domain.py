@@ -47,6 +47,18 @@ def within(domain: str, prefix: str) -> bool:
     return parts(domain)[: len(wanted)] == wanted
 
 
+def prefixes(domain: str) -> tuple[str, ...]:
+    """Return every failure domain that a domain lies in, the platform first, itself last.
+
+    Examples
+    --------
+    >>> prefixes("aws/us-east-1/use1-az2")
+    ('aws', 'aws/us-east-1', 'aws/us-east-1/use1-az2')
+    """
+    some = parts(domain)
+    return tuple("/".join(some[: count + 1]) for count in range(len(some)))
+
+
 def platforms(names: Iterable[str], domains: Mapping[str, str]) -> tuple[str, ...]:
     """Return the platforms that these backends span, each once, in order.
 

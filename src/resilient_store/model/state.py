@@ -329,12 +329,19 @@ class Frozen:
 
 @attrs.frozen(kw_only=True)
 class StoreState:
-    """What the catalog knows of the store as a whole."""
+    """What the catalog knows of the store as a whole.
+
+    Attributes
+    ----------
+    maintained_s
+        When a repair last went through the whole queue, on the catalog's clock; 0 for never.
+    """
 
     identity: str
     complete: bool = False
     frozen: Frozen | None = None
     backends: Mapping[str, BackendRow] = attrs.field(factory=dict)
+    maintained_s: float = 0.0
 
     def backend(self, name: str) -> BackendRow:
         """Return a backend's row."""

@@ -24,6 +24,7 @@ from resilient_store.io.prepare import prepare
 from resilient_store.io.sharded import on_workers
 from resilient_store.model.domain import platforms
 from resilient_store.model.key_range import EVERYTHING, KeyRange
+from resilient_store.model.state import StoreState
 from resilient_store.store import Store, StoreOwner
 
 T = TypeVar("T")
@@ -166,6 +167,7 @@ def repair(
     report = RepairReport()
     for one in on_workers(client, fs, _repair_part, options):
         report.absorb(one)
+    to_end(fs.loop, fs.store.known.change_state, _maintained)
     return report
 
 
@@ -208,9 +210,16 @@ async def repair_all(
             report.begin_pass()
             await work_through(_pieces(store, urgency, part, callback), work, at_once)
         await raise_epochs(store, forgotten=report.purged > 0)
+        if part == EVERYTHING:
+            await store.known.change_state(_maintained)
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return report
+
+
+def _maintained(state: StoreState | None, now_s: float) -> StoreState:
+    assert state is not None, "a store that was prepared has an identity"
+    return attrs.evolve(state, maintained_s=now_s)
 
 
 async def _hear(store: Store) -> None:

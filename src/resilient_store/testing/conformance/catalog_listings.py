@@ -9,7 +9,8 @@ import attrs
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from resilient_store.catalog.contract import Database
+from resilient_store.catalog.contract import Alike, Database, Stretch
+from resilient_store.model.amount import Amount
 from resilient_store.model.info import Headers
 from resilient_store.model.state import (
     Content,
@@ -172,6 +173,30 @@ class Listings:
             for begins in ("", "a/", "a/b", "b", "c"):
                 listed = pages(partial(database.holdings, begins), lambda line: line.path, size)
                 assert listed == [line for line in expected if line[0].startswith(begins)]
+
+    def test_a_stretch_adds_up_what_each_backend_holds(self, database: Database) -> None:
+        """By state; an old copy is stale, an object without any is missing, and both are lost."""
+        old = attrs.evolve(held("old!", "aws"), entry=held("old!", version=9).entry)
+        stale = old.with_replicas(Replica(backend="aws", version=1, state=State.STALE))
+        unknown = held("unknown").with_replicas(Replica(backend="aws", version=1))
+        intent = Intent(id=1, version=4, kind="write", token="1-1")  # noqa: S106
+        begun = attrs.evolve(held("begun"), intent=intent)
+        made = [held("a", "aws", "gcp"), held("bb", "aws", version=3), old, begun, held("none")]
+        for record in (*made, unknown, tombstone("c")):
+            store(database, record)
+        unverified = Alike("aws", State.UNKNOWN, Amount(1, 7), 1)
+        expected = (
+            Alike("", State.MISSING, Amount(2, 9), 1),
+            Alike("aws", State.GOOD, Amount(2, 3), 1),
+            Alike("aws", State.STALE, Amount(1, 4), 9),
+            unverified,
+            Alike("gcp", State.GOOD, Amount(1, 1), 1),
+        )
+        assert database.stretch("") == Stretch("", Amount(6, 23), 9, 1, expected)
+        store(database, stale)
+        assert database.stretch("") == Stretch("", Amount(6, 23), 9, 2, expected)
+        assert database.stretch("old!") == Stretch("", Amount(1, 7), 1, 0, (unverified,))
+        assert database.stretch("unknown") == Stretch("", Amount(), 0, 0, ())
 
     def test_many_records_are_loaded_as_each_one_is(self, database: Database) -> None:
         """In the order in which they are asked for, the unknown ones too."""

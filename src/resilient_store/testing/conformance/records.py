@@ -183,4 +183,5 @@ def states() -> st.SearchStrategy[StoreState]:
         complete=st.booleans(),
         frozen=st.none() | frozen,
         backends=st.fixed_dictionaries({}, optional=rows),
+        maintained_s=times(),
     )
