@@ -76,6 +76,21 @@ def test_p2_a_backend_that_it_is_not_placed_on_any_more_serves_nothing_old(shop)
     assert everywhere.cat(CAT) == TWO
 
 
+def test_p7_a_placement_that_shrank_and_grew_again_is_filled_by_repair(shop):
+    two = [rs.Placement("originals/{name}", backends=["aws", "gcp"])]
+    one = [rs.Placement("originals/{name}", backends=["gcp", "azure"])]
+    wide = shop.open(placements=two)
+    wide.write(CAT, ONE)
+    converge(wide)
+    narrow = shop.open(placements=one)
+    narrow.write(CAT, TWO)
+    converge(narrow)
+    assert (where(shop, CAT), states(narrow, CAT)["aws"]) == (("gcp", "azure"), "gone")
+    converge(wide)
+    assert shop.held(CAT)["aws"] == TWO
+    assert states(wide, CAT)["aws"] == "good"
+
+
 def test_p3_a_deletion_reaches_whoever_ever_held_it(shop):
     everywhere = shop.open()
     everywhere.write(CAT, ONE)

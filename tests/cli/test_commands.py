@@ -122,6 +122,30 @@ def test_adopt_reports_conflicts(shop, run):
     assert run("adopt", "--on-conflict", "newest", "--path", CAT, "--incomplete").exit_code == DONE
 
 
+def test_status_is_one_screen_and_its_code_says_whether_it_is_well(fs, shop, run):
+    fs.write(CAT, ONE)
+    converge(fs)
+    well = run("status")
+    assert (well.exit_code, "no known data errors" in well.stdout) == (DONE, True)
+    shop.flip("aws", CAT)
+    rs.scrub(fs)
+    bad = run("status", as_json=True)
+    assert (bad.exit_code, json.loads(bad.stdout)["state"]) == (LEFT, "DEGRADED")
+
+
+def test_what_if_says_what_a_loss_would_cost(shop, run):
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.exists("anything")
+    shop.lose("gcp", "azure")
+    fs.write(CAT, ONE)
+    shop.bring_back()
+    one = json.loads(run("what-if", "--lose", "aws", as_json=True).stdout)
+    assert one["lost"]["count"] == 1
+    every = json.loads(run("what-if", as_json=True).stdout)
+    assert every["aws"]["lost"]["count"] == 1
+    assert "aws" in run("what-if").stdout
+
+
 def test_sweep_and_maintain(fs, shop, run):
     fs.write(CAT, ONE)
     assert run("sweep", "--older-than-hours", "2").exit_code == DONE

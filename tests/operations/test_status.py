@@ -109,7 +109,7 @@ def test_a_lost_object_is_a_data_error_and_an_unverified_one_is_not(fs, shop):
     rs.rejoin(fs, "aws")
     found = rs.status(fs)
     assert (found.lost, found.errors) == (0, WELL)
-    assert "Missing or not to be believed: 4 copies" in found.happened
+    assert "Missing or not to be believed: 3 copies" in found.happened
 
 
 def test_an_object_that_somebody_is_writing_is_not_called_lost(fs):

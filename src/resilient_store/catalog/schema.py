@@ -144,6 +144,7 @@ voids = _table(
 )
 
 IS_OBJECT = text("deleted = 0")
+IS_THERE = text("state <> 'gone'")  # but for what was taken away on purpose
 IS_GOOD = text("state = 'good'")
 MAY_HOLD = text("state IN ('good', 'unknown')")
 IS_TOMBSTONE = text("deleted = 1")

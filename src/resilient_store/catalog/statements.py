@@ -43,6 +43,7 @@ from resilient_store.catalog.schema import (
     IS_OBJECT,
     IS_OWED,
     IS_STAGED,
+    IS_THERE,
     IS_TOMBSTONE,
     MAY_HOLD,
     backends,
@@ -296,7 +297,7 @@ def _between() -> tuple[Any, ...]:
 
 def _without() -> Select[Any]:
     held = exists().where(
-        replicas.c.path == entries.c.path, replicas.c.backend == _given("backend")
+        replicas.c.path == entries.c.path, replicas.c.backend == _given("backend"), IS_THERE
     )
     return select(entries.c.path).where(*_between(), ~held).order_by(entries.c.path).limit(_limit())
 

@@ -81,6 +81,29 @@ Bytes = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
 
 
+# --- how it is, and how it would be -------------------------------------------------------
+
+
+@app.command()
+def status() -> None:
+    """Say on one screen how the store is, and what to do."""
+    with opened() as fs:
+        found = rs.status(fs)
+    finish(found, well=found.state == "ONLINE")
+
+
+@app.command(name="what-if")
+def what_if(
+    lose: Annotated[
+        list[str] | None, typer.Option(help="A failure domain; may be repeated. None: every one.")
+    ] = None,
+) -> None:
+    """Say what a loss would cost: what is lost, degraded, and still writable."""
+    with opened() as fs, progress("looked through") as callback:
+        found: Any = rs.what_if(fs, lose=lose, callback=callback)
+        show(found, as_json=_settings.as_json)
+
+
 # --- every day ----------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import attrs
 import typer
 
 from resilient_store.model.outcome import Reply
+from resilient_store.operations.what_if import Affected
 
 SHOWN = 20  # of each list, as text; JSON has all
 
@@ -28,16 +29,22 @@ def plain(value: Any) -> Any:
     """Return what JSON can hold of a report."""
     if isinstance(value, Reply):
         return value.words()
+    if isinstance(value, Affected):
+        return {"count": value.count, "size": value.size}
     if attrs.has(type(value)):
         names = [field.name for field in attrs.fields(type(value))]
         derived = [n for n, made in vars(type(value)).items() if isinstance(made, property)]
         shown = [name for name in (*names, *derived) if not name.startswith("_")]
         return {name: plain(getattr(value, name)) for name in shown}
     if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {_key(key): plain(one) for key, one in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [plain(one) for one in value]
     return value
+
+
+def _key(key: object) -> str:
+    return ", ".join(map(str, key)) if isinstance(key, tuple) else str(key)
 
 
 def lines(report: Any) -> list[str]:

@@ -167,7 +167,7 @@ def repair(
     report = RepairReport()
     for one in on_workers(client, fs, _repair_part, options):
         report.absorb(one)
-    to_end(fs.loop, fs.store.known.change_state, _maintained)
+    to_end(fs.loop, _note_maintained, fs.store)
     return report
 
 
@@ -210,11 +210,18 @@ async def repair_all(
             report.begin_pass()
             await work_through(_pieces(store, urgency, part, callback), work, at_once)
         await raise_epochs(store, forgotten=report.purged > 0)
-        if part == EVERYTHING:
-            await store.known.change_state(_maintained)
     except CatalogDownError as error:
         raise unavailable("", error) from None
+    if part == EVERYTHING:
+        await _note_maintained(store)
     return report
+
+
+async def _note_maintained(store: Store) -> None:
+    try:
+        await store.known.change_state(_maintained)
+    except CatalogDownError as error:
+        raise unavailable("", error) from None
 
 
 def _maintained(state: StoreState | None, now_s: float) -> StoreState:

@@ -63,7 +63,7 @@ async def tally_all(
         for holding, kind in found:
             one = sums.setdefault(kind, [0, 0])
             one[0] += 1
-            one[1] += holding.size
+            one[1] += holding.size or 0
         after = found[-1][0].path
         callback.relative_update(len(found))
     return {kind: Amount(*one) for kind, one in sums.items()}
