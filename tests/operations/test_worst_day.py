@@ -1,0 +1,132 @@
+"""The worst day of a shop: a platform dies, the next loses a third of its originals.
+
+It is overloaded before; then the first comes back as an old copy.
+
+At the end the report names exactly the originals that are really gone, and nothing else is wrong.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+
+import pytest
+
+import resilient_store as rs
+from tests.catalogued.stage import PAUSE_S, converge
+
+RULES = {"originals/{customer}/{name}": ["thumbs/{customer}/{name}"]}
+PLACED = (rs.Placement("originals/{path...}", backends=["aws", "gcp"]),)
+CUSTOMERS = 5
+
+
+def open_store(shop):
+    return shop.open(
+        write=rs.WriteToAll(min_copies=1),
+        degraded=rs.DegradedRead(RULES),
+        placements=PLACED,
+    )
+
+
+def photograph(number):
+    """Return a path below its folder, and bytes that are no other photograph's."""
+    return f"customer-{number % CUSTOMERS}/{number:04}.jpg", f"photograph {number}".encode() * 9
+
+
+def take(fs, numbers):
+    for number in numbers:
+        path, data = photograph(number)
+        fs.write(f"originals/{path}", data)
+        fs.write(f"thumbs/{path}", data[:10], derived_from=f"originals/{path}")
+
+
+@pytest.mark.parametrize(
+    ("count", "seed"),
+    [(20, 1), (20, 2), pytest.param(2000, 3, marks=pytest.mark.matrix)],
+)
+def test_at_the_end_of_the_worst_day_it_is_known_which_originals_are_gone(shop, count, seed):
+    chance = random.Random(seed)
+    before, meanwhile = range(count // 2), range(count // 2, count)
+    fs = open_store(shop)
+    take(fs, before)
+    converge(fs)
+    old = shop.folder / "a copy of the first, from last night"
+    shutil.copytree(shop.disk("aws"), old)
+
+    # The first dies. The shop goes on; a third of the new originals is saved to the others.
+    shop.lose("aws")
+    take(fs, meanwhile)
+    saved = evacuated(fs, chance, meanwhile)
+
+    # All changes stop, and the second loses a third of its originals.
+    assert rs.freeze(fs, "we count what is left") == []
+    with pytest.raises(rs.StoreFrozenError):
+        fs.write("originals/customer-1/new.jpg", b"new")
+    dropped = chance.sample(range(count), count // 3)
+    for number in dropped:
+        (shop.disk("gcp") / f"originals/{photograph(number)[0]}").unlink()
+    rs.scrub(fs, unknown=False)
+    gone = sorted(set(dropped) & set(meanwhile) - saved)
+    nowhere_now = sorted(set(dropped) - saved)
+
+    # While the first is away nothing that it may hold is called lost.
+    paths = [f"originals/{photograph(number)[0]}" for number in nowhere_now]
+    report = rs.damage_report(fs, group_by="originals/{customer}/{name}")
+    assert sorted(item.path for item in report.lost) == [
+        f"originals/{photograph(number)[0]}" for number in gone
+    ]
+    missing = {item.path for item in (*report.lost, *report.unreachable)}
+    assert missing == set(paths)
+    for path in paths:
+        result = fs.read(path)
+        assert (result.original_missing, result.data) == (True, b"photograph")
+
+    # The first comes back as an old copy at another address.
+    rs.thaw(fs)
+    rs.rejoin(fs, "aws", target=str(old))
+    time.sleep(PAUSE_S)
+    until_done(fs)
+    report = rs.damage_report(fs, group_by="originals/{customer}/{name}")
+    lost = [f"originals/{photograph(number)[0]}" for number in gone]
+    assert [item.path for item in report.lost] == lost
+    assert {item.group for item in report.lost} == {path.split("/")[1] for path in lost}
+    assert {item.derivative for item in report.lost} == {
+        path.replace("originals", "thumbs") for path in lost
+    }
+    assert (list(report.unreachable), list(report.foreign), list(report.conflicts)) == ([], [], [])
+
+    # Nothing else is wrong: every other original is there, whole, from whoever has it.
+    for number in range(count):
+        path, data = photograph(number)
+        result = fs.read(f"originals/{path}")
+        assert result.original_missing == (number in gone)
+        assert result.data == (data[:10] if number in gone else data)
+
+
+def evacuated(fs, chance, numbers):
+    """Save away from the second, until it is too much for it; return what was saved."""
+
+    class EnoughError(Exception):
+        pass
+
+    most = chance.randint(1, len(numbers) // 3)
+
+    def tell(progress):
+        if progress.copied >= most:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        rs.evacuate(fs, from_="gcp", at_once=1, on_progress=tell)
+    holders = {n: fs.info(f"originals/{photograph(n)[0]}")["replicas"] for n in numbers}
+    return {number for number, rows in holders.items() if rows.get("azure") == "good"}
+
+
+def until_done(fs):
+    """Repair until only what nobody holds is left."""
+    for _ in range(20):
+        report = rs.repair(fs)
+        if not report.waiting:
+            return
+        time.sleep(PAUSE_S)
+    raise AssertionError(report)
