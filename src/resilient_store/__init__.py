@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         UnsupportedOperationError,
     )
     from resilient_store.filesystem import ResilientFileSystem
+    from resilient_store.model.damage import DamagedObject, ReplicaCondition
     from resilient_store.model.outcome import Outcome, Reply
     from resilient_store.model.result import (
         BackendState,
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
         WriteReceipt,
     )
     from resilient_store.operations.adopt import AdoptReport, adopt
+    from resilient_store.operations.damage.changes import DamageChanges
+    from resilient_store.operations.damage.collect import damage_report
+    from resilient_store.operations.damage.report import DamageReport
     from resilient_store.operations.freeze import freeze, thaw
     from resilient_store.operations.rejoin import rejoin
     from resilient_store.operations.repair import RepairReport, repair
@@ -71,6 +75,7 @@ _HOMES = {
         "UnsupportedOperationError",
     ),
     "filesystem": ("ResilientFileSystem",),
+    "model.damage": ("DamagedObject", "ReplicaCondition"),
     "model.outcome": ("Outcome", "Reply"),
     "model.result": (
         "BackendState",
@@ -81,6 +86,9 @@ _HOMES = {
         "WriteReceipt",
     ),
     "operations.adopt": ("AdoptReport", "adopt"),
+    "operations.damage.changes": ("DamageChanges",),
+    "operations.damage.collect": ("damage_report",),
+    "operations.damage.report": ("DamageReport",),
     "operations.freeze": ("freeze", "thaw"),
     "operations.rejoin": ("rejoin",),
     "operations.repair": ("RepairReport", "repair"),
@@ -98,6 +106,9 @@ __all__ = [
     "CatalogUnavailableError",
     "ConcurrentWriteError",
     "ConfigurationError",
+    "DamageChanges",
+    "DamageReport",
+    "DamagedObject",
     "DegradedEvent",
     "DegradedRead",
     "DetailedListing",
@@ -114,6 +125,7 @@ __all__ = [
     "ReadFromFirstHealthy",
     "ReadResult",
     "RepairReport",
+    "ReplicaCondition",
     "Reply",
     "ResilientFileSystem",
     "ResilientStoreError",
@@ -124,6 +136,7 @@ __all__ = [
     "WriteReceipt",
     "WriteToAll",
     "adopt",
+    "damage_report",
     "freeze",
     "from_config",
     "rejoin",

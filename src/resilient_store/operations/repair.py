@@ -11,12 +11,11 @@ from fsspec.asyn import sync
 from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
-from resilient_store.io.catalogued.answers import note_answers, silent_among
+from resilient_store.io.catalogued.answers import hear
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.repair import Repaired, repair_path
 from resilient_store.io.drive import each
-from resilient_store.io.fanout import fan_out
-from resilient_store.io.identity import KEY, raise_epochs
+from resilient_store.io.identity import raise_epochs
 from resilient_store.io.prepare import prepare
 from resilient_store.store import Store, StoreOwner
 
@@ -110,7 +109,7 @@ async def repair_all(store: Store, at_once: int = 8) -> RepairReport:
     try:
         moved = True
         while moved:
-            await _hear(store)
+            await hear(store)  # only while a backend answers do its late requests age
             moved = False
             async for paths in _owed(store):
                 done = await each(
@@ -124,13 +123,6 @@ async def repair_all(store: Store, at_once: int = 8) -> RepairReport:
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return report
-
-
-async def _hear(store: Store) -> None:
-    """Ask every backend for a small thing: only while it answers do its late requests age."""
-    replies = await fan_out(store, store.clients, lambda client: client.info(KEY))
-    answered = [n for n, r in replies.items() if r.outcome.answers]
-    await note_answers(store, answered, silent_among(replies))
 
 
 async def _owed(store: Store) -> AsyncIterator[list[str]]:

@@ -1,0 +1,91 @@
+"""What is left of missing originals, as pictures that a page can carry in itself."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from collections.abc import Sequence
+
+from fsspec.asyn import sync
+
+from resilient_store.errors import BackendsUnavailableError
+from resilient_store.io.catalogued.holder import find
+from resilient_store.io.catalogued.objects import stand_in
+from resilient_store.io.drive import each
+from resilient_store.model.damage import DamagedObject
+from resilient_store.store import Store, StoreOwner
+
+AT_ONCE = 8
+LARGEST_BYTES = 1 << 20
+ALL_BYTES = 32 << 20
+# Pictures only, and none that can hold a program.
+TYPES = ("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
+
+
+class Pictures:
+    """Reads pictures until there are enough.
+
+    Parameters
+    ----------
+    owner
+        The store; None: there are no pictures.
+    limit
+        How many at most.
+
+    Attributes
+    ----------
+    left_out
+        How many are left of originals, and were not shown because of a limit.
+    failed
+        How many could not be read, or are no picture that a browser shows.
+    """
+
+    def __init__(self, owner: StoreOwner | None, limit: int) -> None:
+        self.left_out = 0
+        self.failed = 0
+        self._owner = owner
+        self._left = limit
+        self._left_bytes = ALL_BYTES
+
+    def of(self, items: Sequence[DamagedObject]) -> list[str]:
+        """Return a ``data:`` URI of the smallest derivative of each; empty where there is none."""
+        wanted = [n for n, item in enumerate(items) if item.derivatives]
+        within = wanted[: max(0, self._left)] if self._left_bytes > 0 else []
+        self.left_out += len(wanted) - len(within)
+        uris = [""] * len(items)
+        if self._owner is None:
+            self.left_out += len(within)
+            return uris
+        read = [functools.partial(_read, self._owner.store, items[n]) for n in within]
+        for number, uri in zip(within, sync(self._owner.loop, each, read, AT_ONCE), strict=True):
+            if isinstance(uri, BaseException):
+                raise uri
+            self._take(uri)
+            uris[number] = uri or ""
+        return uris
+
+    def _take(self, uri: str | None) -> None:
+        if uri is None:
+            self.left_out += 1
+        elif not uri:
+            self.failed += 1
+        else:
+            self._left -= 1
+            self._left_bytes -= len(uri)
+
+
+async def _read(store: Store, item: DamagedObject) -> str | None:
+    """Return a picture; None of one that is too large, and "" where there is none to be had."""
+    path = item.derivatives[-1]
+    try:
+        record, _ = await find(store, path)
+        content = None if record.present is None else record.present.content
+        if content is not None and content.size > LARGEST_BYTES:
+            return None
+        had = None if content is None else await stand_in(store, path)
+    except BackendsUnavailableError:
+        return ""
+    kind = None if had is None else had.entry.headers.over(None, path).content_type
+    if had is None or kind not in TYPES:
+        return ""
+    return f"data:{kind};base64,{base64.b64encode(had.data).decode('ascii')}"
