@@ -56,6 +56,8 @@ def read(file: TextIO) -> Facts:
     """
     try:
         return _read(file)
+    except ConfigurationError:
+        raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"this is no damage report, or not all of one ({type(error).__name__}): give the "

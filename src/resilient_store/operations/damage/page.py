@@ -63,12 +63,7 @@ def write(facts: Facts, pictures: Pictures, file: TextIO) -> None:
     for kind in KINDS:
         if facts.found[kind]:
             _write_kind(facts, kind, pictures, file)
-    for number, why in (
-        (pictures.left_out, "are left and not shown, so that this page stays small"),
-        (pictures.failed, "are left and could not be shown"),
-    ):
-        if number:
-            file.write(f"<p>Pictures that {why}: {number}.</p>\n")
+    file.writelines(f"<p>{one}</p>\n" for one in pictures.not_shown())
     file.write("</body>\n</html>\n")
 
 

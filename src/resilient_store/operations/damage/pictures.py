@@ -32,17 +32,11 @@ class Pictures:
     limit
         How many at most.
 
-    Attributes
-    ----------
-    left_out
-        How many are left of originals, and were not shown because of a limit.
-    failed
-        How many could not be read, or are no picture that a browser shows.
     """
 
     def __init__(self, owner: StoreOwner | None, limit: int) -> None:
-        self.left_out = 0
-        self.failed = 0
+        self._left_out = 0
+        self._failed = 0
         self._owner = owner
         self._left = limit
         self._left_bytes = ALL_BYTES
@@ -50,11 +44,11 @@ class Pictures:
     def of(self, items: Sequence[DamagedObject]) -> list[str]:
         """Return a ``data:`` URI of the smallest derivative of each; empty where there is none."""
         wanted = [n for n, item in enumerate(items) if item.derivatives]
-        within = wanted[: max(0, self._left)] if self._left_bytes > 0 else []
-        self.left_out += len(wanted) - len(within)
+        is_open = self._owner is not None and self._left_bytes > 0
+        within = wanted[: max(0, self._left)] if is_open else []
+        self._left_out += len(wanted) - len(within)
         uris = [""] * len(items)
         if self._owner is None:
-            self.left_out += len(within)
             return uris
         read = [functools.partial(_read, self._owner.store, items[n]) for n in within]
         for number, uri in zip(within, sync(self._owner.loop, each, read, AT_ONCE), strict=True):
@@ -64,11 +58,21 @@ class Pictures:
             uris[number] = uri or ""
         return uris
 
+    def not_shown(self) -> list[str]:
+        """Say what is left and was not shown, and why."""
+        if self._owner is None and self._left_out:
+            return ["Pictures are left, and not shown: this report was read from a file."]
+        said = {
+            "are left and not shown, so that this page stays small": self._left_out,
+            "are left and could not be shown": self._failed,
+        }
+        return [f"Pictures that {why}: {number}." for why, number in said.items() if number]
+
     def _take(self, uri: str | None) -> None:
         if uri is None:
-            self.left_out += 1
+            self._left_out += 1
         elif not uri:
-            self.failed += 1
+            self._failed += 1
         else:
             self._left -= 1
             self._left_bytes -= len(uri)
