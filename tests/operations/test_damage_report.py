@@ -45,7 +45,6 @@ def lose_everywhere(fs, shop, *lost):
     for path in lost:
         with pytest.raises(rs.OriginalMissingError):
             fs.cat(path)
-    told(fs)
 
 
 def end_of(fs, path):

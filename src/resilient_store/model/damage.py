@@ -103,12 +103,19 @@ def as_moment(text: str | None) -> dt.datetime | None:
     return None if text is None else dt.datetime.fromisoformat(text)
 
 
+_FIELDS = tuple(field.name for field in attrs.fields(DamagedObject))
+_CONDITION = tuple(field.name for field in attrs.fields(ReplicaCondition))
+
+
 def as_line(item: DamagedObject) -> str:
     """Return the object as one line of JSON, of ASCII whatever its path holds."""
-    plain = attrs.asdict(item)
+    plain = {name: getattr(item, name) for name in _FIELDS}
     plain["since"] = as_text(item.since)
-    for replica, one in zip(plain["replicas"], item.replicas, strict=True):
-        replica["verified_at"] = as_text(one.verified_at)
+    plain["replicas"] = [
+        {name: getattr(one, name) for name in _CONDITION}
+        | {"verified_at": as_text(one.verified_at)}
+        for one in item.replicas
+    ]
     return json.dumps(plain)
 
 
@@ -125,16 +132,17 @@ def from_plain(plain: dict[str, Any]) -> DamagedObject:
     KeyError, TypeError, ValueError
         It is no such object.
     """
-    known = {field.name: plain[field.name] for field in attrs.fields(DamagedObject)}
+    known = {name: plain[name] for name in _FIELDS}
     if known["kind"] not in KINDS:
         raise ValueError(f"a damage report has no kind {known['kind']!r}")
-    names = [field.name for field in attrs.fields(ReplicaCondition)]
-    replicas = [{name: one[name] for name in names} for one in known["replicas"]]
-    known["replicas"] = tuple(
-        ReplicaCondition(**(one | {"verified_at": as_moment(one["verified_at"])}))
-        for one in replicas
-    )
     known["since"] = as_moment(known["since"])
-    for name in ("derivatives", "platforms"):
-        known[name] = tuple(known[name])
+    known["derivatives"] = tuple(known["derivatives"])
+    known["platforms"] = tuple(known["platforms"])
+    known["replicas"] = tuple(_condition(one) for one in known["replicas"])
     return DamagedObject(**known)
+
+
+def _condition(plain: dict[str, Any]) -> ReplicaCondition:
+    known = {name: plain[name] for name in _CONDITION}
+    known["verified_at"] = as_moment(known["verified_at"])
+    return ReplicaCondition(**known)

@@ -15,6 +15,7 @@ from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.answers import hear
 from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.drive import let_finish
 from resilient_store.io.prepare import prepare
 from resilient_store.model.damage import Kind, moment
 from resilient_store.model.grouping import Grouping
@@ -26,6 +27,7 @@ from resilient_store.protocol.damage import Circumstances, described, kinds_of, 
 from resilient_store.store import Store, StoreOwner
 
 PAGE = 1000
+RECORDED_WITHIN_S = 1.0
 RECORDS = 250  # a record may carry the digests of thousands of chunks
 
 Ask = Callable[[str, int], Awaitable[list[str]]]
@@ -87,6 +89,8 @@ async def damage_report_all(
         raise ConfigurationError(f"damage_report: group_by: {error}") from None
     await prepare(store)
     try:
+        # What this process has just read tells its catalog a moment later.
+        await let_finish(store.tails, RECORDED_WITHIN_S)
         replies = await hear(store)
         state = await store.known.state()
         assert state is not None, "a store that was prepared has an identity"

@@ -10,7 +10,6 @@ from resilient_store.errors import ConfigurationError
 from resilient_store.model.damage import (
     KINDS,
     DamagedObject,
-    as_line,
     as_moment,
     as_text,
     from_plain,
@@ -36,8 +35,8 @@ def write(facts: Facts, file: TextIO) -> None:
     file.write(json.dumps(head)[:-1] + _ITEMS)
     between = ""
     for kind in KINDS:
-        for item in facts.found[kind]:
-            file.write(between + as_line(item))
+        for line in facts.found[kind].lines():
+            file.write(between + line.decode("ascii"))
             between = ",\n"
     # Last, so that whoever reads it sees that nothing was cut off.
     counts = {kind: len(facts.found[kind]) for kind in KINDS}

@@ -30,8 +30,7 @@ class Pictures:
     owner
         The store; None: there are no pictures.
     limit
-        How many at most.
-
+        How many are tried at most: while all of them fail, each may take its time.
     """
 
     def __init__(self, owner: StoreOwner | None, limit: int) -> None:
@@ -48,8 +47,9 @@ class Pictures:
         within = wanted[: max(0, self._left)] if is_open else []
         self._left_out += len(wanted) - len(within)
         uris = [""] * len(items)
-        if self._owner is None:
+        if self._owner is None or not within:
             return uris
+        self._left -= len(within)
         read = [functools.partial(_read, self._owner.store, items[n]) for n in within]
         for number, uri in zip(within, sync(self._owner.loop, each, read, AT_ONCE), strict=True):
             if isinstance(uri, BaseException):
@@ -74,7 +74,6 @@ class Pictures:
         elif not uri:
             self._failed += 1
         else:
-            self._left -= 1
             self._left_bytes -= len(uri)
 
 

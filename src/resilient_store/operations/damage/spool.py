@@ -65,10 +65,14 @@ class Spool(Sequence[DamagedObject]):
         return from_line(self._lines(block)[within])
 
     def __iter__(self) -> Iterator[DamagedObject]:
+        return map(from_line, self.lines())
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the items as they lie in the file, each a line of JSON."""
         for block in itertools.count():
             if block >= len(self._begins):
                 return
-            yield from map(from_line, self._lines(block))
+            yield from self._lines(block)
 
     def __repr__(self) -> str:
         return f"<{self._count} damaged objects>"

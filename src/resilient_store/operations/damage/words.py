@@ -77,6 +77,8 @@ def condition(replica: ReplicaCondition) -> str:
 
 def printable(text: str) -> str:
     """Write out what a terminal or a file would not show, or obey: controls, lone surrogates."""
+    if text.isprintable():
+        return text
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
     )
