@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from resilient_store.model.damage import as_line, from_line
 from resilient_store.model.domain import platforms
-from resilient_store.model.state import OWN, Content, Entry, Record, Replica, State
+from resilient_store.model.state import OWN, Content, Entry, Intent, Record, Replica, State
 from resilient_store.protocol.damage import (
     Circumstances,
     described,
@@ -237,7 +237,9 @@ def test_it_became_unreachable_when_the_last_that_may_hold_it_left():
     assert since_s(record_of(disk="good"), "unreachable", (), now) == 50.0
 
 
-def test_the_law_knows_an_outage_from_a_loss():
+def test_p5_nothing_is_lost_while_somebody_is_away_or_at_work_on_it():
     record = record_of(aws="missing", disk="missing")
     assert is_lost(record, NOW)
     assert not is_lost(record, attrs.evolve(NOW, away={"aws": 0.0}))
+    begun = Intent(id=1, version=5, kind="write", token="1-5")
+    assert kinds_of(attrs.evolve(record, intent=begun), NAMES, NOW) == ("unreachable",)

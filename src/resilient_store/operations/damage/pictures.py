@@ -43,8 +43,7 @@ class Pictures:
     def of(self, items: Sequence[DamagedObject]) -> list[str]:
         """Return a ``data:`` URI of the smallest derivative of each; empty where there is none."""
         wanted = [n for n, item in enumerate(items) if item.derivatives]
-        is_open = self._owner is not None and self._left_bytes > 0
-        within = wanted[: max(0, self._left)] if is_open else []
+        within = wanted[: max(0, self._left)] if self._owner is not None else []
         self._left_out += len(wanted) - len(within)
         uris = [""] * len(items)
         if self._owner is None or not within:
@@ -54,8 +53,7 @@ class Pictures:
         for number, uri in zip(within, sync(self._owner.loop, each, read, AT_ONCE), strict=True):
             if isinstance(uri, BaseException):
                 raise uri
-            self._take(uri)
-            uris[number] = uri or ""
+            uris[number] = self._taken(uri)
         return uris
 
     def not_shown(self) -> list[str]:
@@ -68,13 +66,13 @@ class Pictures:
         }
         return [f"Pictures that {why}: {number}." for why, number in said.items() if number]
 
-    def _take(self, uri: str | None) -> None:
-        if uri is None:
+    def _taken(self, uri: str | None) -> str:
+        if uri is None or len(uri) > self._left_bytes:
             self._left_out += 1
-        elif not uri:
-            self._failed += 1
-        else:
-            self._left_bytes -= len(uri)
+            return ""
+        self._failed += not uri
+        self._left_bytes -= len(uri)
+        return uri
 
 
 async def _read(store: Store, item: DamagedObject) -> str | None:
