@@ -312,6 +312,14 @@ def test_progress_counts_what_was_looked_at(fs):
     assert callback.value == 5
 
 
+def test_what_a_backend_need_not_hold_is_not_looked_at(shop):
+    fs = shop.open(placements=[rs.Placement("{path...}", backends=["aws", "gcp"])])
+    fs.write(CAT, ONE)
+    callback = Callback()
+    assert found(rs.damage_report(fs, callback=callback)) == {}
+    assert callback.value == 0
+
+
 # --- what cannot be had -------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 
 import attrs
@@ -40,32 +40,38 @@ class DamageChanges:
         report was read from a file: nobody knows then, and they are among the recovered.
     """
 
-    newly_lost: Spool = attrs.field(factory=Spool)
-    newly_unreachable: Spool = attrs.field(factory=Spool)
-    recovered: Spool = attrs.field(factory=Spool)
-    reachable_again: Spool = attrs.field(factory=Spool)
-    deleted: Spool = attrs.field(factory=Spool)
+    newly_lost: Sequence[DamagedObject]
+    newly_unreachable: Sequence[DamagedObject]
+    recovered: Sequence[DamagedObject]
+    reachable_again: Sequence[DamagedObject]
+    deleted: Sequence[DamagedObject]
 
 
 def changes(before: Found, after: Found, owner: StoreOwner | None) -> DamageChanges:
     """Compare what was found; the catalog of `owner` says what is still an object."""
-    found = DamageChanges()
-    gone = Spool()
+    lost, unreachable, gone = Spool(), Spool(), Spool()
     for then, now in _side_by_side(_missing(before), _missing(after)):
         if now is None:
             assert then is not None, "one of the two is there"
             gone.add(then)
         elif then is None or then.kind != now.kind:
-            (found.newly_lost if now.kind == "lost" else found.newly_unreachable).add(now)
+            (lost if now.kind == "lost" else unreachable).add(now)
+    recovered, reachable, deleted = Spool(), Spool(), Spool()
     for batch in in_batches(gone, LOOKED_UP_AT_ONCE):
         paths = [item.path for item in batch]
         present = set(paths if owner is None else sync(owner.loop, _present, owner.store, paths))
         for item in batch:
             if item.path not in present:
-                found.deleted.add(item)
+                deleted.add(item)
             else:
-                (found.recovered if item.kind == "lost" else found.reachable_again).add(item)
-    return found
+                (recovered if item.kind == "lost" else reachable).add(item)
+    return DamageChanges(
+        newly_lost=lost,
+        newly_unreachable=unreachable,
+        recovered=recovered,
+        reachable_again=reachable,
+        deleted=deleted,
+    )
 
 
 def _missing(found: Found) -> Iterator[DamagedObject]:

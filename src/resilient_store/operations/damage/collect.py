@@ -139,15 +139,16 @@ async def _suspects(store: Store, now: Circumstances) -> AsyncIterator[list[str]
     What is good on every backend that it is placed on, and none of them is away, is never
     looked at.
     """
-    asks: list[Ask] = [store.known.owed]
-    asks += [functools.partial(store.known.without, name) for name in store.writable]
-    asks += [
-        functools.partial(store.known.held_by, name)
+    known = store.known
+    sources = [_paths(known.owed)]
+    sources += [_lacked(store, name) for name in store.writable]
+    sources += [
+        _paths(functools.partial(known.held_by, name))
         for name in store.clients
         if name in now.away or name in now.drained
     ]
     page: list[str] = []
-    async for path in _merged([_paths(ask) for ask in asks]):
+    async for path in _merged(sources):
         page.append(path)
         if len(page) == RECORDS:
             yield page
@@ -162,6 +163,13 @@ async def _paths(ask: Ask) -> AsyncIterator[str]:
         for path in page:
             yield path
         after = page[-1]
+
+
+async def _lacked(store: Store, name: str) -> AsyncIterator[str]:
+    """Yield what a backend should hold and was never sent."""
+    async for path in _paths(functools.partial(store.known.without, name)):
+        if name in store.placed(path):
+            yield path
 
 
 async def _merged(sources: list[AsyncIterator[str]]) -> AsyncIterator[str]:

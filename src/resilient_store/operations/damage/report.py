@@ -42,7 +42,7 @@ class DamageReport(Facts):
 
     @property
     def lost(self) -> Sequence[DamagedObject]:
-        """Objects of which no copy is left anywhere, by path: a read says the same."""
+        """Objects that a read calls lost, by path; no backend has a copy of them."""
         return self.found["lost"]
 
     @property
