@@ -47,6 +47,11 @@ intersphinx_mapping = {
 nitpick_ignore = [
     # private, but signatures name them
     ("py:class", "resilient_store.store.StoreOwner"),
+    ("py:class", "StoreOwner"),
+    ("py:class", "resilient_store.operations.damage.spool.Spool"),
+    ("py:class", "Spool"),
+    ("py:class", "Kind"),
+    ("py:class", "dt.datetime"),
     ("py:class", "resilient_store.policies.FileSystemLike"),
     ("py:class", "resilient_store.store.Store"),
     ("py:class", "resilient_store.io.catalogued.fates.Paths"),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from resilient_store.filesystem import ResilientFileSystem
     from resilient_store.model.amount import Amount
+    from resilient_store.model.damage import DamagedObject, ReplicaCondition
     from resilient_store.model.outcome import Outcome, Reply
     from resilient_store.model.result import (
         BackendState,
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     )
     from resilient_store.model.status import BackendStatus, StoreStatus
     from resilient_store.operations.adopt import AdoptReport, adopt
+    from resilient_store.operations.damage.changes import DamageChanges
+    from resilient_store.operations.damage.collect import damage_report
+    from resilient_store.operations.damage.report import DamageReport
     from resilient_store.operations.drain import drain
     from resilient_store.operations.evacuate import EvacuateReport, evacuate
     from resilient_store.operations.freeze import freeze, thaw
@@ -80,6 +84,7 @@ _HOMES = {
     ),
     "filesystem": ("ResilientFileSystem",),
     "model.amount": ("Amount",),
+    "model.damage": ("DamagedObject", "ReplicaCondition"),
     "model.outcome": ("Outcome", "Reply"),
     "model.result": (
         "BackendState",
@@ -93,6 +98,9 @@ _HOMES = {
     "operations.adopt": ("AdoptReport", "adopt"),
     "operations.drain": ("drain",),
     "operations.evacuate": ("EvacuateReport", "evacuate"),
+    "operations.damage.changes": ("DamageChanges",),
+    "operations.damage.collect": ("damage_report",),
+    "operations.damage.report": ("DamageReport",),
     "operations.freeze": ("freeze", "thaw"),
     "operations.rejoin": ("rejoin",),
     "operations.repair": ("RepairReport", "repair"),
@@ -118,6 +126,9 @@ __all__ = [
     "CatalogUnavailableError",
     "ConcurrentWriteError",
     "ConfigurationError",
+    "DamageChanges",
+    "DamageReport",
+    "DamagedObject",
     "DegradedEvent",
     "DegradedRead",
     "DetailedListing",
@@ -138,6 +149,7 @@ __all__ = [
     "ReadFromFirstHealthy",
     "ReadResult",
     "RepairReport",
+    "ReplicaCondition",
     "Reply",
     "ResilientFileSystem",
     "ResilientStoreError",
@@ -153,6 +165,7 @@ __all__ = [
     "WriteReceipt",
     "WriteToAll",
     "adopt",
+    "damage_report",
     "drain",
     "evacuate",
     "freeze",

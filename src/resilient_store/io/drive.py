@@ -201,6 +201,14 @@ async def wait_a_moment(
         task.result()
 
 
+async def let_finish(tails: dict[asyncio.Task[Any], None], seconds: float) -> None:
+    """Wait for what `leave_to_finish` left in this loop, but for no longer than that."""
+    loop = asyncio.get_running_loop()
+    tasks = [task for task in tails if task.get_loop() is loop]
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
+
+
 async def end_all(tails: dict[asyncio.Task[Any], None]) -> None:
     """End what `leave_to_finish` left in this loop."""
     loop = asyncio.get_running_loop()

@@ -142,7 +142,8 @@ def evacuate(
     fs
         The store; it has a catalog.
     from_
-        A failure domain, such as ``"aws"`` or ``"aws/us-east-1"``; or several.
+        A failure domain, such as ``"aws"`` or ``"aws/us-east-1"``; or several. Name what is gone
+        already, too, so that nothing waits for it.
     at_once
         Objects that are copied at one time.
     requests_per_s, bytes_per_s

@@ -13,12 +13,11 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError, Holding
 from resilient_store.errors import ConfigurationError
-from resilient_store.io.catalogued.answers import note_answers, silent_among
+from resilient_store.io.catalogued.answers import hear
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.repair import Repaired, repair_path
 from resilient_store.io.drive import to_end
-from resilient_store.io.fanout import fan_out
-from resilient_store.io.identity import KEY, raise_epochs
+from resilient_store.io.identity import raise_epochs
 from resilient_store.io.paced import Paces, check_limits, work_through
 from resilient_store.io.prepare import prepare
 from resilient_store.io.sharded import on_workers
@@ -204,7 +203,7 @@ async def repair_all(
 
     try:
         while moved or (refused and refusals < REFUSED_IN_A_ROW):
-            await _hear(store)
+            await hear(store)  # only while a backend answers do its late requests age
             refusals = 0 if moved else refusals + 1
             moved = refused = False
             report.begin_pass()
@@ -227,13 +226,6 @@ async def _note_maintained(store: Store) -> None:
 def _maintained(state: StoreState | None, now_s: float) -> StoreState:
     assert state is not None, "a store that was prepared has an identity"
     return attrs.evolve(state, maintained_s=now_s)
-
-
-async def _hear(store: Store) -> None:
-    """Ask every backend for a small thing: only while it answers do its late requests age."""
-    replies = await fan_out(store, store.clients, lambda client: client.info(KEY))
-    answered = [n for n, r in replies.items() if r.outcome.answers]
-    await note_answers(store, answered, silent_among(replies))
 
 
 # --- what comes first ---------------------------------------------------------------------

@@ -11,6 +11,8 @@ import attrs
 
 from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
+from resilient_store.io.fanout import fan_out
+from resilient_store.io.identity import KEY
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import BackendRow, StoreState
 from resilient_store.protocol.quiet import NOTED_SHARE, answered, failed
@@ -58,6 +60,14 @@ def _is_news(row: BackendRow) -> bool:
 def silent_among(replies: Mapping[str, Reply[Any]]) -> list[str]:
     """Return the backends that did not answer."""
     return [name for name, reply in replies.items() if reply.outcome in _SILENCE]
+
+
+async def hear(store: Store) -> dict[str, Reply[Any]]:
+    """Ask every backend for a small thing, and write down who answers."""
+    replies = await fan_out(store, store.clients, lambda client: client.info(KEY))
+    answered = [n for n, r in replies.items() if r.outcome.answers]
+    await note_answers(store, answered, silent_among(replies))
+    return dict(replies)
 
 
 async def missed(store: Store, name: str) -> None:

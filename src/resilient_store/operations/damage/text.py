@@ -1,0 +1,45 @@
+"""A damage report for a terminal."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from resilient_store.model.damage import KINDS, DamagedObject
+from resilient_store.operations.damage.facts import Facts
+from resilient_store.operations.damage.words import (
+    INCOMPLETE,
+    MEANINGS,
+    TITLES,
+    away,
+    condition,
+    minute,
+    not_before,
+    printable,
+)
+
+
+def write(facts: Facts, file: TextIO) -> None:
+    """Write counts first, then each kind with its objects by group and path."""
+    file.write(f"Damage report of {minute(facts.made_at)}\n")
+    counts = ", ".join(f"{TITLES[kind].lower()}: {len(facts.found[kind])}" for kind in KINDS)
+    file.write(f"{counts}\n")
+    said = [away(name, at) for name, at in sorted(facts.away.items())]
+    file.writelines(f"{printable(one)}\n" for one in said)
+    if not facts.complete:
+        file.write(f"{INCOMPLETE}\n")
+    for kind in KINDS:
+        items = facts.found[kind]
+        if not items:
+            continue
+        file.write(f"\n{TITLES[kind]} ({len(items)}). {MEANINGS[kind]}\n")
+        for group, members in facts.groups(items):
+            if facts.group_by is not None:
+                file.write(f"{printable(group) or '(no group)'}:\n")
+            for item in members:
+                file.writelines(f"  {printable(line)}\n" for line in _lines(item))
+
+
+def _lines(item: DamagedObject) -> list[str]:
+    left = [] if item.derivative is None else [f"  left of it: {item.derivative}"]
+    held = [f"  {condition(replica)}" for replica in item.replicas]
+    return [f"{item.path} ({not_before(item.since)})", *left, *held]
