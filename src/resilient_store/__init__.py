@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from resilient_store.operations.freeze import freeze, thaw
     from resilient_store.operations.rejoin import rejoin
     from resilient_store.operations.repair import RepairReport, repair
+    from resilient_store.operations.restore import RestoreReport, restore
+    from resilient_store.operations.snapshot import SnapshotReport, snapshot
     from resilient_store.operations.sweep import SweepReport, sweep
     from resilient_store.placement import Placement
     from resilient_store.policies import Backend, DegradedRead, ReadFromFirstHealthy, WriteToAll
@@ -84,6 +86,8 @@ _HOMES = {
     "operations.freeze": ("freeze", "thaw"),
     "operations.rejoin": ("rejoin",),
     "operations.repair": ("RepairReport", "repair"),
+    "operations.restore": ("RestoreReport", "restore"),
+    "operations.snapshot": ("SnapshotReport", "snapshot"),
     "operations.sweep": ("SweepReport", "sweep"),
     "placement": ("Placement",),
     "policies": ("Backend", "DegradedRead", "ReadFromFirstHealthy", "WriteToAll"),
@@ -117,6 +121,8 @@ __all__ = [
     "Reply",
     "ResilientFileSystem",
     "ResilientStoreError",
+    "RestoreReport",
+    "SnapshotReport",
     "StoreFrozenError",
     "StoreIdentityError",
     "SweepReport",
@@ -128,6 +134,8 @@ __all__ = [
     "from_config",
     "rejoin",
     "repair",
+    "restore",
+    "snapshot",
     "sweep",
     "thaw",
 ]

@@ -169,6 +169,8 @@ def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:
         identity=decode(said["identity"]),
         complete=said.get("complete") == "1",
         frozen=Frozen(**json.loads(said["frozen"])) if "frozen" in said else None,
+        restoring="restoring" in said,
+        restored_s=float(said.get("restored", "0")),
         backends={row[0]: _backend_of(row) for row in backends},
     )
 
@@ -318,6 +320,10 @@ def _settings_of(state: StoreState | None) -> dict[str, str]:
     said = {"identity": encode(state.identity) or "", "complete": str(int(state.complete))}
     if state.frozen is not None:
         said["frozen"] = json.dumps(attrs.asdict(state.frozen))
+    if state.restoring:
+        said["restoring"] = "1"
+    if state.restored_s:
+        said["restored"] = repr(state.restored_s)
     return said
 
 

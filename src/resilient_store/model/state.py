@@ -329,11 +329,21 @@ class Frozen:
 
 @attrs.frozen(kw_only=True)
 class StoreState:
-    """What the catalog knows of the store as a whole."""
+    """What the catalog knows of the store as a whole.
+
+    Attributes
+    ----------
+    restoring
+        Whether a restore has begun and not ended: what the catalog says is not to be believed.
+    restored_s
+        When it was last restored: until Z after that every own key is busy (R18).
+    """
 
     identity: str
     complete: bool = False
     frozen: Frozen | None = None
+    restoring: bool = False
+    restored_s: float = 0.0
     backends: Mapping[str, BackendRow] = attrs.field(factory=dict)
 
     def backend(self, name: str) -> BackendRow:

@@ -182,5 +182,7 @@ def states() -> st.SearchStrategy[StoreState]:
         identity=texts(min_size=1),
         complete=st.booleans(),
         frozen=st.none() | frozen,
+        restoring=st.booleans(),
+        restored_s=times(),
         backends=st.fixed_dictionaries({}, optional=rows),
     )
