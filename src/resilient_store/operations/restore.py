@@ -22,12 +22,13 @@ from resilient_store.errors import (
 )
 from resilient_store.io.catalogued import snapshots
 from resilient_store.io.catalogued.holder import unavailable
-from resilient_store.io.catalogued.numbers import MARGIN, go_on_above
+from resilient_store.io.catalogued.numbers import MARGIN, RESTORED, draw, go_on_above
 from resilient_store.io.catalogued.reconcile import Reconciled, Survey, reconcile_all, survey
 from resilient_store.io.catalogued.snapshots import Copy, Whole
 from resilient_store.io.copy import run_local
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.identity import WAYS_ON
+from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Reply
 from resilient_store.model.state import BackendRow, Frozen, Record, StoreState
 from resilient_store.protocol.findings import doubt
@@ -296,6 +297,7 @@ async def _catch_up(store: Store, whole: Whole, report: RestoreReport, callback:
     async for one in reconcile_all(store, found, head.number, callback):
         report.add(one)
     await go_on_above(store, max(highest, found.highest))
+    await _mark(store)
     await _open(store, report, found)
 
 
@@ -309,6 +311,20 @@ async def _doubt(store: Store, name: str) -> None:
     while page := await store.known.held_by(name, after, PAGE):
         await store.known.change(page, change)
         after = page[-1]
+
+
+async def _mark(store: Store) -> None:
+    """Leave a mark of where the counter goes on: it may be lost again before any other is (R7)."""
+    number = str(await draw(store))
+
+    async def put(client: BackendClient) -> Reply[Any]:
+        return await client.put(
+            f"{RESTORED}{number}", number.encode(), exclusive=False, headers=Headers()
+        )
+
+    replies = await fan_out(store, store.writable, put)
+    if replies and not any(reply.ok for reply in replies.values()):
+        raise BackendsUnavailableError("", replies.values(), "No backend could be written to")
 
 
 async def _open(store: Store, report: RestoreReport, found: Survey) -> None:

@@ -9,6 +9,7 @@ from resilient_store.protocol.moment import Moment
 from resilient_store.store import Store
 
 STAGING = f"{RESERVED}/staging/"
+RESTORED = f"{RESERVED}/restored/"  # from which number on a restore went on
 # Not all that were drawn are seen: those of failed writes, of repairs, of backends that are away.
 # They are fewer than that, and a counter of 63 bits can be raised two thousand million times.
 MARGIN = 1 << 32

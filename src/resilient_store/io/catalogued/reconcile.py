@@ -18,7 +18,7 @@ from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.adopt import adopt_path
 from resilient_store.io.catalogued.holder import find, key_of, run
 from resilient_store.io.catalogued.labels import unlabelled
-from resilient_store.io.catalogued.numbers import STAGING, highest_in, number_in
+from resilient_store.io.catalogued.numbers import RESTORED, STAGING, highest_in, number_in
 from resilient_store.io.drive import each
 from resilient_store.io.fanout import fan_out
 from resilient_store.model.checksum import CHUNK_BYTES
@@ -46,7 +46,7 @@ class Reconciled:
     doubtful
         Whether fewer backends hold it than an acknowledged one must be on.
     vanished
-        Whether nothing of it lies on any backend that answered.
+        Whether its version lies on no backend that answered.
     partly
         Backends where it should lie and does not, while others hold it.
     unclear
@@ -122,6 +122,8 @@ def _sorted_out(found: Survey, name: str, infos: Sequence[ObjectInfo]) -> dict[s
                 found.staged.setdefault(path, []).append((name, token))
                 found.suspects.add(path)
             found.highest = max(found.highest, highest_in(token))
+        elif info.key.startswith(RESTORED):
+            found.highest = max(found.highest, number_in(info.key.removeprefix(RESTORED)))
         elif not is_hidden(info.key):
             own[info.key] = info
     return own
@@ -364,7 +366,7 @@ def _stood(looked: Looked, why: str) -> Reconciled:
     )
     return Reconciled(
         record.path,
-        vanished=not looked.lying,
+        vanished=not looked.current and not unclear,
         partly=lacking if looked.current else (),
         unclear=unclear,
         why=why,
