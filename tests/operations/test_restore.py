@@ -17,6 +17,7 @@ from resilient_store.model.info import Headers
 from tests.catalogued.stage import (
     CAT,
     DOG,
+    FOREIGN,
     NAMES,
     ONE,
     PAUSE_S,
@@ -135,6 +136,60 @@ def test_an_overwrite_that_was_never_acknowledged_does_not_hide_what_was(fs, sho
     again, report = brought_back(shop, fs)
     assert report.newer == 0
     assert again.cat(CAT) == ONE
+
+
+def test_a_staged_overwrite_on_too_few_backends_does_not_hide_what_was_acknowledged(fs, shop):
+    fs.write(CAT, ONE)
+    rs.snapshot(fs)
+    for name in NAMES:
+        shutil.copy2(shop.disk(name) / CAT, shop.folder / name)
+    fs.write(CAT, TWO)
+    for name in NAMES:  # as it was before that was committed: one backend has taken it so far
+        (shop.folder / name).rename(shop.disk(name) / CAT)
+        for key in shop.staged(name) if name != "gcp" else ():
+            (shop.disk(name) / key).unlink()
+    again, report = brought_back(shop, fs)
+    assert report.newer == 0
+    assert again.cat(CAT) == ONE
+    converge(again)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, ONE)
+
+
+def test_what_too_few_backends_hold_counts_where_nothing_else_is_left(fs, shop):
+    rs.snapshot(fs)
+    fs.write(CAT, ONE)
+    for name in ("aws", "gcp"):
+        (shop.disk(name) / CAT).unlink()
+    again, report = brought_back(shop, fs)
+    assert (report.newer, report.doubtful) == (1, [CAT])
+    assert again.cat(CAT) == ONE
+
+
+def test_bytes_that_say_nothing_of_themselves_are_named_and_not_believed(fs, shop):
+    fs.write(CAT, ONE)
+    rs.snapshot(fs)
+    (shop.disk("gcp") / CAT).unlink()
+    shop.put_behind("gcp", CAT, FOREIGN)
+    again, report = brought_back(shop, fs)
+    assert (report.unclear, report.complete) == ({CAT: ("gcp",)}, False)
+    assert [again.cat(CAT) for _ in range(4)] == [ONE] * 4
+    assert rs.adopt(again, paths=[CAT], on_conflict="newest").adopted == [CAT]
+    assert again.cat(CAT) == FOREIGN
+
+
+def test_p4_a_newer_version_that_cannot_be_read_is_never_replaced_by_an_older_one(fs, shop):
+    fs.write(CAT, ONE)
+    rs.snapshot(fs)
+    shop.lose("azure")
+    fs.write(CAT, TWO)
+    shop.bring_back("azure")
+    for name in ("aws", "gcp"):
+        for key in (CAT, *shop.staged(name)):
+            (shop.disk(name) / key).write_bytes(b"rotten")
+    again, report = brought_back(shop, fs)
+    assert CAT in report.failed
+    with pytest.raises(rs.BackendsUnavailableError):
+        again.cat(CAT)
 
 
 def open_intent(fs, path):
