@@ -192,6 +192,34 @@ def test_p4_a_newer_version_that_cannot_be_read_is_never_replaced_by_an_older_on
         again.cat(CAT)
 
 
+def test_p4_a_stream_of_which_one_copy_is_rotten_is_what_the_others_say(fs, shop):
+    rs.snapshot(fs)
+    data = bytes(9_000_000)
+    fs.write(CAT, iter([data]))
+    shop.flip("aws", CAT, 5_000_000)
+    again, report = brought_back(shop, fs)
+    assert "its copies differ" in report.failed[CAT]
+    assert again.cat(CAT) == data
+    converge(again)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, data)
+
+
+def test_p2_of_two_newer_versions_the_older_never_stands_in_for_the_newest(fs, shop):
+    rs.snapshot(fs)
+    fs.write(CAT, ONE)
+    for name in NAMES:
+        shutil.copy2(shop.disk(name) / CAT, shop.folder / name)
+    fs.write(CAT, TWO)
+    for name in NAMES:
+        for key in shop.staged(name):
+            (shop.disk(name) / key).write_bytes(b"rotten")
+        (shop.folder / name).rename(shop.disk(name) / CAT)
+    again, report = brought_back(shop, fs)
+    assert "not whole" in report.failed[CAT]
+    with pytest.raises(rs.BackendsUnavailableError):
+        again.cat(CAT)
+
+
 def open_intent(fs, path):
     """Begin a write, and leave it there before its commit."""
 

@@ -40,6 +40,8 @@ class Lying:
         ``"own"``, or the token of its staging key.
     version, checksum
         As its label says; 0 and empty where it has none.
+    size
+        In bytes.
     known
         Whether it is what the catalog's row remembers there, by its tag.
     """
@@ -49,6 +51,7 @@ class Lying:
     version: int = 0
     checksum: str = ""
     tag: str | None = None
+    size: int = 0
     known: bool = False
 
 
@@ -113,8 +116,8 @@ class Looked:
         )
 
 
-def preferred(looked: Looked, enough: Callable[[frozenset[str]], bool]) -> tuple[int, ...]:
-    """Return the newer versions that may be the path's, the likeliest first.
+def newest(looked: Looked, enough: Callable[[frozenset[str]], bool]) -> int:
+    """Return the newer version that is the path's, or may be; 0 where what is known stands.
 
     Parameters
     ----------
@@ -126,9 +129,8 @@ def preferred(looked: Looked, enough: Callable[[frozenset[str]], bool]) -> tuple
     acknowledged = tuple(
         version for version, names in latest_first if enough(names) or looked.is_committed(version)
     )
-    if acknowledged or looked.current:
-        return acknowledged
-    return tuple(version for version, _ in latest_first)
+    others = () if looked.current else tuple(version for version, _ in latest_first)
+    return next(iter((*acknowledged, *others)), 0)
 
 
 @attrs.frozen(kw_only=True)

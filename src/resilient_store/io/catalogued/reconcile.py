@@ -31,6 +31,8 @@ from resilient_store.protocol.account import described_checksum, described_versi
 from resilient_store.protocol.reconcile import Looked, Lying, Newer
 from resilient_store.store import Store
 
+Infos = Mapping[tuple[str, str], ObjectInfo]
+
 PAGE = 500
 AT_ONCE = 8
 
@@ -197,16 +199,12 @@ async def reconcile_path(store: Store, path: str, found: Survey, number: int) ->
     def enough(names: frozenset[str]) -> bool:
         return store.demand_of(placed).is_met(set(names | silent), store.domains)
 
-    versions = reconcile.preferred(looked, enough)
-    for version in versions:
-        newer = await _read(store, path, looked, version, infos)
-        if newer is not None:
-            sure = enough(looked.newer[version]) or looked.is_committed(version)
-            return await _taken(store, looked, newer, doubtful=not sure)
-    if versions:  # what is older must not be read in its place
-        return await _taken(store, looked, _by_label(looked, versions[0], infos), unread=True)
+    version = reconcile.newest(looked, enough)
+    if version:
+        sure = enough(looked.newer[version]) or looked.is_committed(version)
+        return await _taken(store, looked, version, infos, doubtful=not sure)
     if record.is_empty and looked.lying:
-        if any(one.version for one in looked.lying):
+        if any(one.version or store.came_back(one.backend) for one in looked.lying):
             return Reconciled(path)  # it had come to its end before the snapshot
         adopted = await adopt_path(store, path, newest=False)
         return Reconciled(path, newer=adopted.new, unclear=adopted.conflict, why=adopted.why)
@@ -255,42 +253,73 @@ def _lying(record: Record, name: str, place: str, info: ObjectInfo) -> Lying:
         version=number_in(str(described_version(info))),
         checksum=described_checksum(info) or "",
         tag=info.tag,
+        size=info.size or 0,
         known=known,
     )
 
 
-async def _read(
-    store: Store,
-    path: str,
+async def _taken(
+    store: Store, looked: Looked, version: int, infos: Infos, *, doubtful: bool
+) -> Reconciled:
+    """Make a version the current one, by its bytes; none that is older may be read in its place."""
+    path = looked.by.path
+    lying = [one for one in looked.lying if one.version == version and not one.known]
+    read = {one: await _content(store, path, one, infos) for one in lying}
+    content = _agreed(read)
+    differ = content is not None and any(c not in (None, content) for c in read.values())
+    why = (
+        "its copies differ" if differ else "" if content is not None else "its bytes are not whole"
+    )
+    newer = _newer(looked, lying, read, content, infos)
+    change = functools.partial(
+        reconcile.advance, looked=looked, newer=newer, placed=store.placed(path)
+    )
+    done = await run(store, path, change)
+    why = why and f"version {version}: {why}"
+    return Reconciled(
+        path, newer=done, doubtful=doubtful, why=why if done else "it changed meanwhile"
+    )
+
+
+async def _content(store: Store, path: str, one: Lying, infos: Infos) -> Content | None:
+    client, info = store.clients[one.backend], infos[one.backend, one.place]
+    return (await own_key.content_of(client, key_of(one.place, path), info)).value
+
+
+def _agreed(read: Mapping[Lying, Content | None]) -> Content | None:
+    """Return what a version's bytes are: what a label proves, or else what most copies say."""
+    proven = [c for one, c in read.items() if c is not None and one.checksum == c.checksum]
+    labelled = any(one.checksum for one in read)
+    said = proven if labelled else [c for c in read.values() if c is not None]
+    return max(said, key=said.count) if said else None
+
+
+def _newer(
     looked: Looked,
-    version: int,
-    infos: Mapping[tuple[str, str], ObjectInfo],
-) -> Newer | None:
-    """Read every copy of a version: only bytes prove what it is."""
-    content: Content | None = None
-    first: ObjectInfo | None = None
+    lying: Sequence[Lying],
+    read: Mapping[Lying, Content | None],
+    content: Content | None,
+    infos: Infos,
+) -> Newer:
+    """Describe a version; one whose bytes could not be read by what its label says of them."""
+    first = next((one for one in lying if content is not None and read[one] == content), lying[0])
+    info = infos[first.backend, first.place]
     rows: dict[str, Replica] = {}
-    for one in looked.lying:
-        if one.version != version or one.known:
-            continue
-        info = infos[one.backend, one.place]
-        read = await own_key.content_of(store.clients[one.backend], key_of(one.place, path), info)
-        wrong = read.value is not None and one.checksum not in ("", read.value.checksum)
-        if content is None and read.value is not None and not wrong:
-            content, first = read.value, info
-        state = State.UNKNOWN if read.value is None else State.CORRUPT
-        if read.value is not None and read.value == content:
-            state = State.GOOD
+    for one in lying:
+        state = State.UNKNOWN
+        if content is not None and read[one] is not None:
+            state = State.GOOD if read[one] == content else State.CORRUPT
         row = _row(looked.by.replica(one.backend), one, state)
         if one.backend not in rows or _is_better(row, rows[one.backend]):
             rows[one.backend] = row
-    if content is None or first is None:
-        return None
+    if content is None:
+        said = next((one.checksum for one in lying if one.checksum), "")
+        content = Content(size=first.size, checksum=said, chunk_bytes=CHUNK_BYTES)
     return Newer(
-        version=version,
+        version=first.version,
         content=content,
-        headers=unlabelled(first.headers),
-        modified_s=_modified_s(first),
+        headers=unlabelled(info.headers),
+        modified_s=0.0 if info.modified is None else info.modified.timestamp(),
         rows=rows,
     )
 
@@ -315,45 +344,11 @@ def _is_better(row: Replica, other: Replica) -> bool:
     return row.place != OWN
 
 
-def _by_label(looked: Looked, version: int, infos: Mapping[tuple[str, str], ObjectInfo]) -> Newer:
-    """Describe a version whose bytes could not be read, by what its label says of them."""
-    lying = [one for one in looked.lying if one.version == version]
-    infos_of = [infos[one.backend, one.place] for one in lying]
-    checksum = next((one.checksum for one in lying if one.checksum), "")
-    size = infos_of[0].size or 0
-    return Newer(
-        version=version,
-        content=Content(size=size, checksum=checksum, chunk_bytes=CHUNK_BYTES),
-        headers=unlabelled(infos_of[0].headers),
-        modified_s=_modified_s(infos_of[0]),
-        rows={
-            one.backend: _row(looked.by.replica(one.backend), one, State.UNKNOWN) for one in lying
-        },
-    )
-
-
-def _modified_s(info: ObjectInfo) -> float:
-    return 0.0 if info.modified is None else info.modified.timestamp()
-
-
-async def _taken(
-    store: Store, looked: Looked, newer: Newer, *, doubtful: bool = False, unread: bool = False
-) -> Reconciled:
-    path = looked.by.path
-    change = functools.partial(
-        reconcile.advance, looked=looked, newer=newer, placed=store.placed(path)
-    )
-    done = await run(store, path, change)
-    why = f"version {newer.version} could not be read" if unread else ""
-    return Reconciled(
-        path, newer=done, doubtful=doubtful, why=why if done else "it changed meanwhile"
-    )
-
-
 def _stood(looked: Looked, why: str) -> Reconciled:
     record = looked.by
     if record.present is None:
         return Reconciled(record.path, why=why)
+    size = record.present.content.size if record.present.content is not None else 0
     lacking = tuple(
         name
         for name, row in record.replicas.items()
@@ -362,7 +357,11 @@ def _stood(looked: Looked, why: str) -> Reconciled:
     unclear = tuple(
         one.backend
         for one in looked.lying
-        if one.place == OWN and not one.known and not one.version
+        if one.place == OWN
+        and not one.known
+        and not one.version
+        # A backend that has no tags says nothing either way.
+        and (one.size != size or record.replica(one.backend).tag is not None)
     )
     return Reconciled(
         record.path,
