@@ -45,14 +45,16 @@ class RestoreReport:
 
     Attributes
     ----------
-    key, backend
-        The snapshot that was taken, and where it was read.
+    key
+        Where the snapshot lay that was taken.
+    backend
+        Where it was read.
     taken
         When it was made, on its catalog's clock.
     objects
         How many it knew.
     skipped
-        ``backend: key`` of newer snapshots to why they were of no use.
+        Backend and key of each copy of a snapshot that was passed over, to why.
     away
         Backends that could not be listed: what they hold is unknown.
     newer
