@@ -14,6 +14,7 @@ import resilient_store as rs
 from resilient_store.io.catalogued.numbers import MARGIN
 from resilient_store.io.catalogued.write import CataloguedWrite
 from resilient_store.model.info import Headers
+from resilient_store.operations.restore import restore_all
 from tests.catalogued.stage import (
     CAT,
     DOG,
@@ -592,6 +593,24 @@ def test_p8_a_restore_that_is_killed_anywhere_can_be_called_again(fs, shop):
     assert report.newer == 2
     assert again.find("") == ["a/1.jpg", "a/2.jpg", "a/3.jpg", "b.jpg"]
     assert again.cat("a/1.jpg") == TWO
+
+
+def test_of_two_restores_at_once_the_later_one_counts(fs, shop, monkeypatch):
+    fs.write(CAT, ONE)
+    rs.snapshot(fs)
+    lose_catalog(shop, fs)
+    one, other = shop.open(), shop.open()
+    real, begun = one.store.known.load, []
+
+    async def load(table, rows):
+        if not begun:
+            begun.append(await restore_all(other.store))
+        await real(table, rows)
+
+    monkeypatch.setattr(one.store.known, "load", load)
+    with pytest.raises(rs.ConfigurationError, match="another restore"):
+        rs.restore(one)
+    assert other.cat(CAT) == ONE
 
 
 # Without any snapshot

@@ -241,7 +241,7 @@ def test_whatever_a_catalog_knows_is_carried_into_another(tmp_path_factory, data
 
 def unmarked(state):
     """Leave out that a restore is under way, of which a dump says nothing."""
-    return attrs.evolve(state, restoring=False)
+    return attrs.evolve(state, restoring="")
 
 
 def test_pages_of_any_length_carry_all_rows(tmp_path, monkeypatch):

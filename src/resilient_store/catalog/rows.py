@@ -169,7 +169,7 @@ def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:
         identity=decode(said["identity"]),
         complete=said.get("complete") == "1",
         frozen=Frozen(**json.loads(said["frozen"])) if "frozen" in said else None,
-        restoring="restoring" in said,
+        restoring=said.get("restoring", ""),
         restored_s=float(said.get("restored", "0")),
         backends={row[0]: _backend_of(row) for row in backends},
     )
@@ -321,7 +321,7 @@ def _settings_of(state: StoreState | None) -> dict[str, str]:
     if state.frozen is not None:
         said["frozen"] = json.dumps(attrs.asdict(state.frozen))
     if state.restoring:
-        said["restoring"] = "1"
+        said["restoring"] = state.restoring
     if state.restored_s:
         said["restored"] = repr(state.restored_s)
     return said

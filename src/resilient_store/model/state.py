@@ -334,7 +334,7 @@ class StoreState:
     Attributes
     ----------
     restoring
-        Whether a restore has begun and not ended: what the catalog says is not to be believed.
+        The restore that has begun and not ended: what the catalog says is not to be believed.
     restored_s
         When it was last restored: until Z after that every own key is busy (R18).
     """
@@ -342,7 +342,7 @@ class StoreState:
     identity: str
     complete: bool = False
     frozen: Frozen | None = None
-    restoring: bool = False
+    restoring: str = ""
     restored_s: float = 0.0
     backends: Mapping[str, BackendRow] = attrs.field(factory=dict)
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import attrs
 from fsspec.asyn import sync
 
+from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
 from resilient_store.catalog import dump
 from resilient_store.catalog.contract import CatalogDownError
@@ -22,13 +23,12 @@ from resilient_store.errors import (
 )
 from resilient_store.io.catalogued import snapshots
 from resilient_store.io.catalogued.holder import unavailable
-from resilient_store.io.catalogued.numbers import MARGIN, RESTORED, draw, go_on_above
-from resilient_store.io.catalogued.reconcile import Reconciled, Survey, reconcile_all, survey
+from resilient_store.io.catalogued.numbers import MARGIN, go_on_above, mark
+from resilient_store.io.catalogued.reconcile import Reconciled, reconcile_all, survey
 from resilient_store.io.catalogued.snapshots import Copy, Whole
 from resilient_store.io.copy import run_local
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.identity import WAYS_ON
-from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Reply
 from resilient_store.model.state import BackendRow, Frozen, Record, StoreState
 from resilient_store.protocol.findings import doubt
@@ -162,8 +162,9 @@ async def restore_all(
         with tempfile.TemporaryFile(prefix="resilient-") as file:
             whole, report = await _newest(store, file)
             if not dry_run:
-                await _fill(store, whole, file, callback)
+                mine = await _fill(store, whole, file, callback)
                 await _catch_up(store, whole, report, callback)
+                await _open(store, report, mine)
     except CatalogDownError as error:
         raise unavailable("", error) from None
     finally:
@@ -178,6 +179,13 @@ def _refuse_used(state: StoreState | None) -> None:
             "this catalog is in use, and a restore would overwrite what it knows. Where it is "
             "well there is nothing to restore; else give a new one: another file or an empty "
             "database, or move this one away"
+        )
+
+
+def _refuse_other(state: StoreState | None, mine: str) -> None:
+    if state is None or state.restoring != mine:
+        raise ConfigurationError(
+            "another restore of this catalog has begun since: leave it to that"
         )
 
 
@@ -254,14 +262,21 @@ def _refuse_alone(store: Store, failed: Iterable[Reply[Any]]) -> None:
 # --- into the catalog ---------------------------------------------------------------------
 
 
-async def _fill(store: Store, whole: Whole, file: BinaryIO, callback: Any) -> None:
-    """Store what the snapshot holds, in transactions of bounded size; nobody may use it so far."""
+async def _fill(store: Store, whole: Whole, file: BinaryIO, callback: Any) -> str:
+    """Store what the snapshot holds, in transactions of bounded size; nobody may use it so far.
+
+    Returns
+    -------
+    str
+        The name of this restore, which ends where another begins.
+    """
     catalog, head = store.known, whole.head
+    mine = runtime.new_id()
 
     def begin(state: StoreState | None, now_s: float) -> StoreState:
         _refuse_used(state)
         frozen = Frozen(why=WHY_FROZEN, who=store.owner, since_s=now_s)
-        return StoreState(identity=head.identity, frozen=frozen, restoring=True)
+        return StoreState(identity=head.identity, frozen=frozen, restoring=mine)
 
     await catalog.change_state(begin)
     await catalog.wipe()
@@ -276,10 +291,12 @@ async def _fill(store: Store, whole: Whole, file: BinaryIO, callback: Any) -> No
         if table == "settings":
             settings += rows  # last: until then the store is frozen
         elif table != dump.HEAD and rows:
+            _refuse_other(await catalog.state(), mine)
             await catalog.load(table, rows)
         if callback is not None and table != dump.HEAD:
             callback.relative_update(len(rows))
     await catalog.load("settings", settings)
+    return mine
 
 
 async def _catch_up(store: Store, whole: Whole, report: RestoreReport, callback: Any) -> None:
@@ -299,8 +316,7 @@ async def _catch_up(store: Store, whole: Whole, report: RestoreReport, callback:
     async for one in reconcile_all(store, found, head.number, callback):
         report.add(one)
     await go_on_above(store, max(highest, found.highest))
-    await _mark(store)
-    await _open(store, report, found)
+    await mark(store)
 
 
 async def _doubt(store: Store, name: str) -> None:
@@ -310,32 +326,19 @@ async def _doubt(store: Store, name: str) -> None:
         return tuple(doubt(record, moment, name) for record in records), None
 
     after = ""
-    while page := await store.known.held_by(name, after, PAGE):
+    while page := await store.known.held_by(name, after, runtime.page(PAGE)):
         await store.known.change(page, change)
         after = page[-1]
 
 
-async def _mark(store: Store) -> None:
-    """Leave a mark of where the counter goes on: it may be lost again before any other is (R7)."""
-    number = str(await draw(store))
-
-    async def put(client: BackendClient) -> Reply[Any]:
-        return await client.put(
-            f"{RESTORED}{number}", number.encode(), exclusive=False, headers=Headers()
-        )
-
-    replies = await fan_out(store, store.writable, put)
-    if replies and not any(reply.ok for reply in replies.values()):
-        raise BackendsUnavailableError("", replies.values(), "No backend could be written to")
-
-
-async def _open(store: Store, report: RestoreReport, found: Survey) -> None:
+async def _open(store: Store, report: RestoreReport, mine: str) -> None:
     """Let the catalog be used: from now on, every own key is busy for Z (R18)."""
-    carried = await fan_out(store, found.listed, snapshots.identity_of)
+    listed = [name for name in store.clients if name not in report.away]
+    carried = await fan_out(store, listed, snapshots.identity_of)
     epochs = {n: reply.value.epoch for n, reply in carried.items() if reply.value is not None}
     certain = not (report.away or report.failed or report.unclear)
     state = await store.known.change_state(
-        functools.partial(_opened, epochs=epochs, away=report.away, certain=certain)
+        functools.partial(_opened, mine=mine, epochs=epochs, certain=certain)
     )
     report.complete = state.complete
 
@@ -344,13 +347,14 @@ def _opened(
     state: StoreState | None,
     now_s: float,
     *,
+    mine: str,
     epochs: dict[str, int],
-    away: tuple[str, ...],
     certain: bool,
 ) -> StoreState:
+    _refuse_other(state, mine)
     assert state is not None, "it was begun"
     rows = {
-        name: _heard(row, now_s, epochs.get(name, 0), is_away=name not in epochs or name in away)
+        name: _heard(row, now_s, epochs.get(name, 0), is_away=name not in epochs)
         for name, row in state.backends.items()
     }
     ours = state.frozen is not None and state.frozen.why == WHY_FROZEN
@@ -359,7 +363,7 @@ def _opened(
         backends=rows,
         complete=state.complete and certain,
         frozen=None if ours else state.frozen,
-        restoring=False,
+        restoring="",
         restored_s=now_s,
     )
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from resilient_store.backends.client import BackendClient
+from resilient_store.backends.contract import Stored
+from resilient_store.errors import BackendsUnavailableError
+from resilient_store.io.fanout import fan_out
+from resilient_store.model.info import Headers
+from resilient_store.model.outcome import Reply
 from resilient_store.model.path import RESERVED
 from resilient_store.model.state import Record
 from resilient_store.protocol.account import VERSION_DIGITS
@@ -40,3 +46,23 @@ async def go_on_above(store: Store, highest: int) -> None:
     """Let the counter go on far above a number, unless it is above it already (R7)."""
     if highest >= await draw(store):
         await store.known.raise_counter(highest + MARGIN)
+
+
+async def mark(store: Store) -> None:
+    """Leave a mark of where the counter goes on: it may be lost again before any other is (R7).
+
+    Raises
+    ------
+    BackendsUnavailableError
+        No backend could be written to.
+    """
+    number = str(await draw(store))
+
+    async def put(client: BackendClient) -> Reply[Stored]:
+        return await client.put(
+            f"{RESTORED}{number}", number.encode(), exclusive=False, headers=Headers()
+        )
+
+    replies = await fan_out(store, store.writable, put)
+    if replies and not any(reply.ok for reply in replies.values()):
+        raise BackendsUnavailableError("", replies.values(), "No backend could be written to")

@@ -182,7 +182,7 @@ def states() -> st.SearchStrategy[StoreState]:
         identity=texts(min_size=1),
         complete=st.booleans(),
         frozen=st.none() | frozen,
-        restoring=st.booleans(),
+        restoring=st.sampled_from(["", "one", "another"]),
         restored_s=times(),
         backends=st.fixed_dictionaries({}, optional=rows),
     )
