@@ -747,3 +747,31 @@ def test_whatever_was_acknowledged_outlives_the_catalog(shop, seed):
     converge(story.fs)
     for path, data in story.holds.items():
         assert shop.held(path) == dict.fromkeys(NAMES, data)
+
+
+# On platforms
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs", "azure"])
+def test_a_platform_alone_brings_the_catalog_back(shop, request, kind):
+    platform = request.getfixturevalue(kind)
+    bucket = platform.new_bucket()
+    alone = rs.Backend(
+        platform.url(bucket), name=kind, domain=kind, storage_options=platform.storage_options()
+    )
+    settings = shop.settings(write=rs.WriteToAll(min_copies=1))
+    with rs.ResilientFileSystem([alone], **settings) as fs:
+        fs.write(CAT, ONE)
+        fs.write(DOG, ONE, metadata={"who": "the dog"})
+        fs.rm(CAT)
+        rs.snapshot(fs)
+        fs.write(DOG, TWO)
+        fs.write(OWL, THREE)
+    lose_catalog(shop)
+    with rs.ResilientFileSystem([alone], **settings) as again:
+        report = rs.restore(again)
+        assert (report.objects, report.newer, report.complete) == (1, 2, True)
+        assert (report.failed, report.unclear, report.partly) == ({}, {}, {})
+        assert [again.cat(path) for path in (DOG, OWL)] == [TWO, THREE]
+        assert again.info(DOG)["metadata"] == {"who": "the dog"}
+        assert not again.exists(CAT)
