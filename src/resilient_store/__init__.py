@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from resilient_store.operations.freeze import freeze, thaw
     from resilient_store.operations.rejoin import rejoin
     from resilient_store.operations.repair import RepairReport, repair
+    from resilient_store.operations.restore import RestoreReport, restore
     from resilient_store.operations.scrub import ScrubReport, scrub
+    from resilient_store.operations.snapshot import SnapshotReport, snapshot
     from resilient_store.operations.status import status
     from resilient_store.operations.sweep import SweepReport, sweep
     from resilient_store.operations.what_if import Affected, Scenarios, WhatIf, what_if
@@ -106,6 +108,8 @@ _HOMES = {
     "operations.repair": ("RepairReport", "repair"),
     "operations.scrub": ("ScrubReport", "scrub"),
     "operations.status": ("status",),
+    "operations.restore": ("RestoreReport", "restore"),
+    "operations.snapshot": ("SnapshotReport", "snapshot"),
     "operations.sweep": ("SweepReport", "sweep"),
     "operations.what_if": ("Affected", "Scenarios", "WhatIf", "what_if"),
     "placement": ("Placement",),
@@ -153,8 +157,10 @@ __all__ = [
     "Reply",
     "ResilientFileSystem",
     "ResilientStoreError",
+    "RestoreReport",
     "Scenarios",
     "ScrubReport",
+    "SnapshotReport",
     "StoreFrozenError",
     "StoreIdentityError",
     "StoreStatus",
@@ -172,7 +178,9 @@ __all__ = [
     "from_config",
     "rejoin",
     "repair",
+    "restore",
     "scrub",
+    "snapshot",
     "status",
     "sweep",
     "thaw",

@@ -264,7 +264,7 @@ class Store:
 
     def knows_all(self, state: StoreState | None) -> bool:
         """Say whether the catalog knows every path: none may lie where it has never looked (P5)."""
-        if state is None or not state.complete:
+        if state is None or state.restoring or not state.complete:
             return False
         return all(state.backend(name).met for name in self.clients)
 

@@ -10,7 +10,7 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from resilient_store import runtime
 from resilient_store.catalog.contract import (
@@ -18,6 +18,7 @@ from resilient_store.catalog.contract import (
     Change,
     CommitUnknownError,
     Database,
+    Dumped,
     Holding,
     Stretch,
     Summary,
@@ -26,7 +27,7 @@ from resilient_store.catalog.location import locate
 from resilient_store.catalog.opening import database_at
 from resilient_store.model.state import Record, StoreState
 from resilient_store.protocol.moment import Moment
-from resilient_store.threads import AbandonedError, DaemonPool
+from resilient_store.threads import AbandonedError, Abandonment, DaemonPool
 
 logger = logging.getLogger("resilient_store")
 
@@ -35,6 +36,7 @@ T = TypeVar("T")
 
 WITHIN_S = 2.0
 OPEN_WITHIN_S = 30.0
+WHOLE_WITHIN_S = 3600.0  # what all of it may take, to and from a local file
 # SQLite finds a path in 50 us; to hear of it through the loop would take three times as long.
 GLANCE_S = 0.00025
 # One writer at a time is all that SQLite takes; more threads would only wait for each other.
@@ -174,6 +176,27 @@ class Catalog:
         """Let the store's counter go on from `least` at least (R7)."""
         await self._write(lambda database: database.raise_counter(least), Gate())
 
+    async def dump(self, file: BinaryIO, number: int) -> Dumped:
+        """Write all that is known at one moment into a local file; `number` is the dump's own."""
+        abandonment = Abandonment()
+        try:
+            return await self._within(
+                self._readers,
+                lambda database: database.dump(file, number, abandonment.check),
+                None,
+                within_s=WHOLE_WITHIN_S,
+            )
+        finally:
+            abandonment.abandoned = True
+
+    async def wipe(self) -> None:
+        """Forget all but who the store is, and that nobody may use it now."""
+        await self._write(lambda database: database.wipe(), Gate(), WHOLE_WITHIN_S)
+
+    async def load(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Store some rows of a dump, in one transaction."""
+        await self._write(lambda database: database.load(table, rows), Gate(), WHOLE_WITHIN_S)
+
     async def now_s(self) -> float:
         """Return the catalog's clock: the database's, where it has one."""
         return await self._read(lambda database: database.now_s())
@@ -288,8 +311,10 @@ class Catalog:
     async def _read(self, ask: Callable[[Database], T], glance_s: float = 0.0) -> T:
         return await self._within(self._readers, ask, None, glance_s)
 
-    async def _write(self, ask: Callable[[Database], T], gate: Gate) -> T:
-        return await self._within(self._writers, ask, gate)
+    async def _write(
+        self, ask: Callable[[Database], T], gate: Gate, within_s: float | None = None
+    ) -> T:
+        return await self._within(self._writers, ask, gate, within_s=within_s)
 
     async def _load(self, pool: DaemonPool) -> Database:
         """Load the database's libraries, which is no answer that is overdue."""
@@ -305,14 +330,16 @@ class Catalog:
         ask: Callable[[Database], T],
         gate: Gate | None,
         glance_s: float = 0.0,
+        within_s: float | None = None,
     ) -> T:
+        within_s = WITHIN_S if within_s is None else within_s
         database = self._database or await self._load(pool)
         try:
-            return await runtime.run_blocking(pool, lambda: ask(database), WITHIN_S, glance_s)
+            return await runtime.run_blocking(pool, lambda: ask(database), within_s, glance_s)
         except runtime.OutOfTimeError:
             pass
         finally:
             passed = gate is not None and gate.give_up()
         if passed:
             raise CommitUnknownError("the catalog did not say in time whether it stored a change")
-        raise CatalogDownError(f"the catalog did not answer within {WITHIN_S:g} s")
+        raise CatalogDownError(f"the catalog did not answer within {within_s:g} s")

@@ -9,7 +9,7 @@ them in threads of their own, and bounds them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
 import attrs
 
@@ -88,6 +88,13 @@ class Stretch:
     copies: tuple[Alike, ...]
 
 
+class Dumped(NamedTuple):
+    """How much a dump holds: rows of all tables, and objects among them."""
+
+    rows: int
+    objects: int
+
+
 class Database(Protocol):
     """One catalog's tables. Every call may be made from any thread, and after a fork."""
 
@@ -160,6 +167,18 @@ class Database(Protocol):
 
     def raise_counter(self, least: int) -> None:
         """Let the store's counter go on from `least` at least (R7)."""
+
+    def dump(self, file: BinaryIO, number: int, check: Callable[[], None]) -> Dumped:
+        """Write all that is known at one moment into a local file; see `dump.Head`.
+
+        It takes its time; `check` is called now and then, and what it raises ends it.
+        """
+
+    def wipe(self) -> None:
+        """Forget all but who the store is, and that nobody may use it now."""
+
+    def load(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Store some rows of a dump, in one transaction."""
 
     def close(self) -> None:
         """Give connections back."""

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
-from resilient_store.catalog import rows, schema
-from resilient_store.catalog.contract import CatalogDownError, Change, Holding, Stretch, Summary
+from resilient_store.catalog import rows, schema, whole
+from resilient_store.catalog.contract import (
+    CatalogDownError,
+    Change,
+    Dumped,
+    Holding,
+    Stretch,
+    Summary,
+)
 from resilient_store.catalog.driver import STORE, Asked, Driver, Row
 from resilient_store.catalog.statements import statements
 from resilient_store.errors import ConfigurationError
@@ -102,6 +109,15 @@ class SqlDatabase:
 
     def raise_counter(self, least: int) -> None:
         self.driver.raise_counter(least)
+
+    def dump(self, file: BinaryIO, number: int, check: Callable[[], None]) -> Dumped:
+        return whole.dump_all(self.driver, file, number, check)
+
+    def wipe(self) -> None:
+        whole.wipe(self.driver)
+
+    def load(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
+        whole.load(self.driver, table, rows)
 
     # --- many paths -----------------------------------------------------------------------
 

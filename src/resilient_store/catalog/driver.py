@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
@@ -17,12 +18,16 @@ class Driver(Protocol):
     """One database, by statements that are compiled for its dialect."""
 
     dialect: str
+    drawn: Asked  # asks for the last number that was drawn
 
     def ask(self, asked: Asked) -> list[Row]:
         """Carry out one statement that changes nothing."""
 
     def together(self, asked: Sequence[Asked]) -> list[list[Row]]:
         """Carry out statements that see the same moment."""
+
+    def still(self) -> AbstractContextManager[Callable[[Asked], list[Row]]]:
+        """Ask many statements of one moment, for as long as it takes."""
 
     def transact(
         self,

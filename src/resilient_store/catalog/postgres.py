@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import psycopg
@@ -37,6 +37,7 @@ RETRY_AFTER_S = 0.005
 # for it; and after so long a transaction whose client was stopped, for which others wait.
 GIVE_UP_S = 0.2
 IDLE_MS = 5000
+PAGE_WITHIN_S = 30.0  # what a page of a dump may take
 
 CONNECTION = {
     "application_name": "resilient_store",
@@ -82,6 +83,7 @@ class PostgresDriver:
     """One PostgreSQL database. See `driver.Driver`."""
 
     dialect = "postgresql"
+    drawn = _DRAWN
 
     def __init__(self, location: Location) -> None:
         self._location = location
@@ -154,6 +156,28 @@ class PostgresDriver:
     def together(self, asked: Sequence[Asked]) -> list[list[Row]]:
         whole = [_SNAPSHOT, *asked, _COMMIT]
         return self._carry_out(lambda connection: connection.run(whole))[1:-1]
+
+    @contextlib.contextmanager
+    def still(self) -> Iterator[Callable[[Asked], list[Row]]]:
+        code = ""
+        with self._pool.lend(runtime.steady_s() + WITHIN_S, fresh=True) as connection:
+
+            def ask(asked: Asked) -> list[Row]:
+                connection.deadline_s = runtime.steady_s() + PAGE_WITHIN_S
+                return connection.run([asked])[0]
+
+            try:
+                ask(_SNAPSHOT)
+                yield ask
+            except ServerError as error:
+                code = error.code
+            except LostError:
+                pass
+            else:
+                return
+            finally:
+                self._recover(connection)
+        raise self._down(code)
 
     # --- writing --------------------------------------------------------------------------
 

@@ -188,6 +188,8 @@ def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:
         identity=decode(said["identity"]),
         complete=said.get("complete") == "1",
         frozen=Frozen(**json.loads(said["frozen"])) if "frozen" in said else None,
+        restoring=said.get("restoring", ""),
+        restored_s=float(said.get("restored", "0")),
         backends={row[0]: _backend_of(row) for row in backends},
         maintained_s=float(said.get("maintained", 0.0)),
     )
@@ -340,6 +342,10 @@ def _settings_of(state: StoreState | None) -> dict[str, str]:
         said["frozen"] = json.dumps(attrs.asdict(state.frozen))
     if state.maintained_s:
         said["maintained"] = repr(state.maintained_s)
+    if state.restoring:
+        said["restoring"] = state.restoring
+    if state.restored_s:
+        said["restored"] = repr(state.restored_s)
     return said
 
 

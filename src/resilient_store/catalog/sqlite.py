@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -94,6 +95,7 @@ class SqliteDriver:
         self._location = location
         self._clock = clock
         self._sql = statements(self.dialect)
+        self.drawn: Asked = (self._sql.counter, {})
         self._may_create = False
         self._contended = False
         self._memory: Handle | None = None
@@ -231,6 +233,29 @@ class SqliteDriver:
         deadline_s = runtime.steady_s() + WITHIN_S
         with self._lend(deadline_s) as handle:
             return self._patiently(read, deadline_s, handle)
+
+    @contextlib.contextmanager
+    def still(self) -> Iterator[Callable[[Asked], list[Row]]]:
+        """Ask a copy, so that the log can be cleared up meanwhile."""
+        with tempfile.TemporaryDirectory(prefix="resilient-") as folder:
+            copy = _connect(f"file:{quote(os.path.join(folder, 'copy.db'))}?mode=rwc")
+            try:
+                self._copy_into(copy)
+                yield lambda asked: copy.execute(*asked).fetchall()
+            except sqlite3.Error as error:
+                code = _code(error)
+            else:
+                return
+            finally:
+                copy.close()
+        raise CatalogDownError(f"a copy of {self._shown}: {_WORDS.get(code, OTHERWISE)}")
+
+    def _copy_into(self, copy: sqlite3.Connection) -> None:
+        deadline_s = runtime.steady_s() + WITHIN_S
+        with self._lend(deadline_s) as handle:
+            copy.execute("PRAGMA synchronous = OFF")  # nobody needs it after a crash
+            # All at one go: step by step it would begin anew after each change of others.
+            self._patiently(lambda: handle.raw.backup(copy), deadline_s, handle)
 
     # --- writing --------------------------------------------------------------------------
 

@@ -117,7 +117,7 @@ class Statements:
 def statements(name: str) -> Statements:
     """Compile all of them for ``sqlite`` or ``postgresql``."""
     made = {**_reading(name), **_saving(name)}
-    texts = {what: _text(statement, name) for what, statement in made.items()}
+    texts = {what: compiled(statement, name) for what, statement in made.items()}
     return Statements(**texts, clock=_CLOCK, exists=_EXISTS[name])
 
 
@@ -133,9 +133,10 @@ _EXISTS = {
 _NO_OFFSET = re.compile(r"\sOFFSET :\w+")
 
 
-def _text(statement: ClauseElement, name: str) -> str:
-    compiled = str(statement.compile(dialect=schema.dialect(name)))
-    return " ".join(_NO_OFFSET.sub("", compiled).split())
+def compiled(statement: ClauseElement, name: str) -> str:
+    """Return a statement's text in a dialect."""
+    text = str(statement.compile(dialect=schema.dialect(name)))
+    return " ".join(_NO_OFFSET.sub("", text).split())
 
 
 def _given(name: str, kind: Any = String) -> Any:
@@ -328,14 +329,14 @@ def _lost() -> Select[Any]:
 
 def _saving(name: str) -> dict[str, ClauseElement]:
     return {
-        "put_entry": _put(name, entries),
-        "put_replica": _put(name, replicas),
-        "put_intent": _put(name, intents),
-        "put_void": _put(name, voids),
+        "put_entry": put(name, entries),
+        "put_replica": put(name, replicas),
+        "put_intent": put(name, intents),
+        "put_void": put(name, voids),
         "put_purges": _added(name),
-        "put_setting": _put(name, settings),
-        "put_backend": _put(name, backends),
-        "put_counter": _put(name, counters),
+        "put_setting": put(name, settings),
+        "put_backend": put(name, backends),
+        "put_counter": put(name, counters),
         "drop_entry": _drop(entries),
         "drop_replica": _drop(replicas),
         "drop_intent": _drop(intents),
@@ -352,7 +353,7 @@ def _insert(name: str, table: Table) -> Any:
     )
 
 
-def _put(name: str, table: Table) -> ClauseElement:
+def put(name: str, table: Table) -> ClauseElement:
     """Insert a row, or change all of it but its key."""
     keys = [column.name for column in table.primary_key]
     insert = _insert(name, table)

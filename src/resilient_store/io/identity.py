@@ -23,9 +23,9 @@ from resilient_store.model.step import Step
 from resilient_store.store import Admission, Configuration, Store
 
 KEY = join(RESERVED, "store.json")
-THREE_WAYS = (
-    "share the catalog that wrote there, adopt the objects into this one after removing "
-    f"{KEY}, or go without a catalog"
+WAYS_ON = (
+    "share the catalog that wrote there, or bring it back into this one with rs.restore where it "
+    f"was lost, or adopt the objects into this one after removing {KEY}, or go without a catalog"
 )
 
 
@@ -121,7 +121,7 @@ async def admit(
     if found is not None and found.is_damaged and row.met:  # its trouble, and not the store's
         raise RootMissingError
     if found is not None and (state is None or found.store != state.identity):
-        raise StoreIdentityError(f"backend {client.name} belongs to another store: {THREE_WAYS}")
+        raise StoreIdentityError(f"backend {client.name} belongs to another store: {WAYS_ON}")
     if row.met:
         if found is None and not client.backend.read_only:
             raise RootMissingError
@@ -162,7 +162,7 @@ async def _meet(
             again = await read_identity(family)
             if again is None or again.store != state.identity:
                 raise StoreIdentityError(
-                    f"backend {client.name} belongs to another store: {THREE_WAYS}"
+                    f"backend {client.name} belongs to another store: {WAYS_ON}"
                 ) from None
     await catalog.change_state(
         functools.partial(

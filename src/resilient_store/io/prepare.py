@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from resilient_store.catalog.contract import CatalogDownError
-from resilient_store.errors import BackendsUnavailableError
+from resilient_store.errors import BackendsUnavailableError, CatalogUnavailableError
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.drive import protected, wait_a_moment
 from resilient_store.io.fanout import fan_out
@@ -11,6 +11,7 @@ from resilient_store.protocol.write import Demand
 from resilient_store.store import Store
 
 NOBODY_KNOWS = "The catalog is new, and no backend can be asked whose it is"
+RESTORING = "its restore has not ended: call rs.restore again if nobody is at it"
 MEET_S = 1.0  # what a backend that hangs may cost a process at its start
 
 
@@ -22,7 +23,7 @@ async def prepare(store: Store) -> None:
     Raises
     ------
     StoreIdentityError
-        A backend is another store's.
+        A backend is another store's, or the catalog that knows it is gone.
     BackendsUnavailableError
         The catalog is new, and no backend answers that could say whose it is; or the catalog
         cannot be had.
@@ -32,6 +33,8 @@ async def prepare(store: Store) -> None:
     try:
         await store.known.prepare()
         state = await store.known.state()
+        if state is not None and state.restoring:
+            raise CatalogUnavailableError("", note=RESTORING)
         met = () if state is None else tuple(n for n, row in state.backends.items() if row.met)
         fresh = [name for name in store.clients if name not in met]
         meeting = fan_out(store, fresh, lambda c: c.open(), Demand(1))

@@ -335,11 +335,17 @@ class StoreState:
     ----------
     maintained_s
         When a repair last went through the whole queue, on the catalog's clock; 0 for never.
+    restoring
+        The restore that has begun and not ended: what the catalog says is not to be believed.
+    restored_s
+        When it was last restored: until Z after that every own key is busy (R18).
     """
 
     identity: str
     complete: bool = False
     frozen: Frozen | None = None
+    restoring: str = ""
+    restored_s: float = 0.0
     backends: Mapping[str, BackendRow] = attrs.field(factory=dict)
     maintained_s: float = 0.0
 

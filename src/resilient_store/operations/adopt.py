@@ -12,6 +12,7 @@ from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import BackendsUnavailableError, ConfigurationError
 from resilient_store.io.catalogued.adopt import Adopted, adopt_path
 from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.catalogued.numbers import STAGING, go_on_above, highest_in
 from resilient_store.io.drive import each, to_end
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.prepare import prepare
@@ -134,11 +135,12 @@ async def adopt_all(
     for name in names:
         if name not in store.clients:
             raise ConfigurationError(f"there is no backend {name!r}")
-    found = paths if paths is not None else await _listed(store, names, report)
+    found, highest = (paths, 0) if paths is not None else await _listed(store, names, report)
     calls = [functools.partial(adopt_path, store, p, newest=on_conflict == "newest") for p in found]
     for path, one in zip(found, await each(calls, AT_ONCE), strict=True):
         if isinstance(one, Adopted):
             report.add(one)
+            highest = max(highest, one.highest)
         elif isinstance(one, OSError):
             report.failed[path] = str(one)
         else:
@@ -146,6 +148,7 @@ async def adopt_all(
     knows_all = complete and backends is None and not report.conflicts
     state: StoreState | None
     try:
+        await go_on_above(store, highest)  # a catalog that was lost had drawn it
         if paths is None and not report.failed:
             state = await store.known.change_state(
                 functools.partial(_adopted, names=names, knows_all=knows_all)
@@ -158,8 +161,16 @@ async def adopt_all(
     return report
 
 
-async def _listed(store: Store, names: tuple[str, ...], report: AdoptReport) -> list[str]:
-    """List the backends: a hint of what to look at, never a fact (R14)."""
+async def _listed(
+    store: Store, names: tuple[str, ...], report: AdoptReport
+) -> tuple[list[str], int]:
+    """List the backends: a hint of what to look at, never a fact (R14).
+
+    Returns
+    -------
+    tuple
+        The paths, and the highest number that names in staging say.
+    """
     replies = await fan_out(store, names, lambda client: client.list("", recursive=True))
     failed = [reply for reply in replies.values() if not reply.ok]
     if failed:
@@ -168,7 +179,9 @@ async def _listed(store: Store, names: tuple[str, ...], report: AdoptReport) -> 
     mine = sorted(key for key in keys if not is_hidden(key))
     wrong = {key: why for key in mine if (why := problem(key))}
     report.refused.update(wrong)
-    return [key for key in mine if key not in wrong]
+    staged = (key.removeprefix(STAGING) for key in keys if key.startswith(STAGING))
+    highest = max((highest_in(key.partition("/")[0]) for key in staged), default=0)
+    return [key for key in mine if key not in wrong], highest
 
 
 def _adopted(

@@ -18,7 +18,7 @@ from resilient_store.errors import (
 )
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.drive import to_end
-from resilient_store.io.identity import KEY, THREE_WAYS, Identity, met
+from resilient_store.io.identity import KEY, WAYS_ON, Identity, met
 from resilient_store.io.prepare import prepare
 from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome
@@ -140,7 +140,7 @@ async def _check(client: BackendClient, state: StoreState) -> int:
     if found.is_damaged and state.backend(client.name).met:
         return -1
     if found.store != state.identity:
-        raise StoreIdentityError(f"backend {client.name} belongs to another store: {THREE_WAYS}")
+        raise StoreIdentityError(f"backend {client.name} belongs to another store: {WAYS_ON}")
     return found.epoch
 
 

@@ -31,6 +31,9 @@ class Moment:
 
     def is_quiet(self, row: Replica) -> bool:
         """Say whether no request to this own key can be under way."""
+        if self.store.restored_s > 0:  # what was sent before that is in no row (R18)
+            until_s = self.store.restored_s + self.late_window_s
+            row = attrs.evolve(row, busy_until_s=max(row.busy_until_s, until_s))
         return is_quiet(row, self.store.backend(row.backend), self.now_s, self.late_window_s)
 
     def mark(self, intent: Intent) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 import attrs
@@ -14,6 +14,7 @@ from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.discover import unexplained
 from resilient_store.io.catalogued.holder import Holder, find, run
 from resilient_store.io.catalogued.labels import unlabelled
+from resilient_store.io.catalogued.numbers import number_in
 from resilient_store.io.catalogued.write import CataloguedWrite
 from resilient_store.io.copy import send_all
 from resilient_store.io.drive import protected
@@ -23,7 +24,7 @@ from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import Content, Record, State
 from resilient_store.model.step import Step
 from resilient_store.protocol import findings
-from resilient_store.protocol.account import Verdict
+from resilient_store.protocol.account import Verdict, described_version
 from resilient_store.protocol.moment import Wish
 from resilient_store.runtime import reach
 from resilient_store.store import Store
@@ -41,12 +42,15 @@ class Adopted:
         The backends whose bytes differ; nothing was changed.
     why
         What prevented it.
+    highest
+        The highest version that the labels there say.
     """
 
     path: str
     new: bool = False
     conflict: tuple[str, ...] = ()
     why: str = ""
+    highest: int = 0
 
 
 @attrs.frozen
@@ -144,7 +148,9 @@ async def _record(
     )
     done = await run(store, record.path, functools.partial(findings.discover, found=found))
     reach(Step.ADOPT_RECORDED)
-    return Adopted(record.path, new=done, why="" if done else "it changed meanwhile")
+    highest = _highest(one.info for one in lying.values())
+    why = "" if done else "it changed meanwhile"
+    return Adopted(record.path, new=done, why=why, highest=highest)
 
 
 async def _adopt_over(store: Store, record: Record, *, newest: bool) -> Adopted:
@@ -156,6 +162,8 @@ async def _adopt_over(store: Store, record: Record, *, newest: bool) -> Adopted:
         return looks[client.name].reply
 
     await fan_out(store, store.clients, look)
+    infos = [found.info for found in looks.values() if found.info is not None]
+    known = Adopted(record.path, highest=_highest(infos))
     foreign = {
         name: found.info
         for name, found in looks.items()
@@ -163,14 +171,18 @@ async def _adopt_over(store: Store, record: Record, *, newest: bool) -> Adopted:
     }
     foreign = {n: i for n, i in foreign.items() if not i.directory and not _may_be(record, n, i)}
     if not foreign:
-        return Adopted(record.path)
+        return known
     if (await find(store, record.path))[0] != record:
-        return Adopted(record.path, why="it changed meanwhile")
+        return attrs.evolve(known, why="it changed meanwhile")
     if not newest:
-        return Adopted(record.path, conflict=tuple(foreign))
+        return attrs.evolve(known, conflict=tuple(foreign))
     name = max(foreign, key=lambda n: _age_key(foreign[n]))
     await _copy_over(store, record, store.clients[name], foreign[name])
-    return Adopted(record.path, new=True)
+    return attrs.evolve(known, new=True)
+
+
+def _highest(infos: Iterable[ObjectInfo]) -> int:
+    return max((number_in(str(described_version(info))) for info in infos), default=0)
 
 
 def _may_be(record: Record, name: str, info: ObjectInfo) -> bool:

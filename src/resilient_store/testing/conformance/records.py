@@ -182,6 +182,8 @@ def states() -> st.SearchStrategy[StoreState]:
         identity=texts(min_size=1),
         complete=st.booleans(),
         frozen=st.none() | frozen,
+        restoring=st.sampled_from(["", "one", "another"]),
+        restored_s=times(),
         backends=st.fixed_dictionaries({}, optional=rows),
         maintained_s=times(),
     )
