@@ -146,13 +146,45 @@ def test_what_if_says_what_a_loss_would_cost(shop, run):
     assert "aws" in run("what-if").stdout
 
 
+def test_a_damage_report_in_all_its_forms(fs, shop, run, tmp_path):
+    fs.write(CAT, ONE)
+    fs.write(DOG, ONE)
+    converge(fs)
+    words = ("--group-by", "originals/{name}", "--save", str(tmp_path / "then.json"))
+    assert run("damage-report", *words).exit_code == DONE
+    for name in NAMES:
+        (shop.disk(name) / CAT).unlink()
+    rs.scrub(fs)
+    files = [str(tmp_path / name) for name in ("a.html", "a.csv", "now.json")]
+    bad = run("damage-report", "--html", files[0], "--csv", files[1], "--save", files[2])
+    assert (bad.exit_code, CAT in bad.stdout, DOG in bad.stdout) == (LEFT, True, False)
+    assert all(CAT in Path(file).read_text() for file in files)
+    then = run("damage-report", "--since", str(tmp_path / "then.json"))
+    assert "newly lost: 1" in then.stdout
+    assert json.loads(run("damage-report", as_json=True).stdout)
+
+
+def test_a_lost_catalog_is_brought_back(fs, shop, run):
+    fs.write(CAT, ONE)
+    assert run("snapshot").exit_code == DONE
+    shop.leave(fs)
+    for file in shop.folder.glob("photos.db*"):
+        file.unlink()
+    lost = run("repair")
+    assert (lost.exit_code, "restore" in lost.stderr) == (WRONG, True)
+    assert run("restore", "--dry-run").exit_code == DONE
+    assert not shop.catalog.exists() or run("repair").exit_code == WRONG
+    assert run("restore").exit_code == DONE
+    assert shop.open().read(CAT).data == ONE
+
+
 def test_sweep_and_maintain(fs, shop, run):
     fs.write(CAT, ONE)
     assert run("sweep", "--older-than-hours", "2").exit_code == DONE
     shop.flip("aws", CAT)
     said = json.loads(run("maintain", "--once", as_json=True).stdout)
     assert said["scrubbed"]["corrupt"] == {CAT: ["aws"]}
-    assert set(said) == {"at", "repaired", "scrubbed", "swept"}
+    assert set(said) == {"at", "repaired", "scrubbed", "snapshot", "swept"}
 
 
 def test_verify_prints_the_checksum_that_the_catalog_has(fs, run, tmp_path):

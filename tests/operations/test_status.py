@@ -9,10 +9,13 @@ import sqlite3
 import attrs
 import pytest
 from fsspec.asyn import sync
+from fsspec.callbacks import Callback
 
 import resilient_store as rs
 from resilient_store.catalog.database import SqlDatabase
 from resilient_store.model.state import Intent, Replica, State
+from resilient_store.model.status import scan_of
+from resilient_store.operations import scrub as scrubbing
 from resilient_store.testing.conformance.tables import held, tombstone
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, converge, record, states, well_again
 
@@ -91,6 +94,24 @@ def test_an_overwrite_that_was_missed_counts_from_its_new_version(fs, shop):
     found = backend(fs, "azure")
     assert found.complete_up_to == record(fs, CAT).entry.version - 1
     assert found.complete_up_to >= record(fs, DOG).entry.version
+
+
+def test_the_last_scrub_of_the_whole_store_is_told(fs, shop, monkeypatch):
+    fs.write(CAT, ONE)
+    fs.write(DOG, TWO)
+    shop.flip("aws", CAT)
+    seen = []
+    monkeypatch.setattr(scrubbing, "PAGE", 1)
+    monkeypatch.setattr(scrubbing, "NOTED_EVERY_S", 0.0)
+    tell = Callback(hooks={"tell": lambda *_, **__: seen.append(fs.store.known.seen.scan)})
+    rs.scrub(fs, sample=0.9)
+    assert rs.status(fs).scan == "never"
+    rs.scrub(fs, callback=tell)
+    under_way = scan_of(seen[0])
+    assert under_way.startswith("under way since 20")
+    assert f"at {CAT!r}" in under_way
+    assert rs.status(fs).scan.startswith("ended 20")
+    assert rs.status(fs).scan.endswith("6 copies verified, 1 bad")
 
 
 def test_a_lost_object_is_a_data_error_and_an_unverified_one_is_not(fs, shop):

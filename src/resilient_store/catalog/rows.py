@@ -29,6 +29,7 @@ from resilient_store.model.state import (
     Phase,
     Record,
     Replica,
+    Scan,
     State,
     StoreState,
     Void,
@@ -192,6 +193,7 @@ def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:
         restored_s=float(said.get("restored", "0")),
         backends={row[0]: _backend_of(row) for row in backends},
         maintained_s=float(said.get("maintained", 0.0)),
+        scan=Scan(**json.loads(said["scan"])) if "scan" in said else None,
     )
 
 
@@ -342,6 +344,8 @@ def _settings_of(state: StoreState | None) -> dict[str, str]:
         said["frozen"] = json.dumps(attrs.asdict(state.frozen))
     if state.maintained_s:
         said["maintained"] = repr(state.maintained_s)
+    if state.scan is not None:
+        said["scan"] = json.dumps(attrs.asdict(state.scan))
     if state.restoring:
         said["restoring"] = state.restoring
     if state.restored_s:

@@ -104,6 +104,36 @@ def what_if(
         show(found, as_json=_settings.as_json)
 
 
+@app.command(name="damage-report")
+def damage_report(
+    group_by: Annotated[
+        str | None, typer.Option(help="Such as 'originals/{customer}/...'.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page for people.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a table.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write JSON, to compare with later.")] = None,
+    since: Annotated[Path | None, typer.Option(help="Compare with what --save wrote.")] = None,
+) -> None:
+    """Say which objects are lost, unreachable, at risk or somebody else's."""
+    with opened() as fs, progress("looked through") as callback:
+        report = rs.damage_report(fs, group_by=group_by, callback=callback)
+        for path, write in ((html, report.to_html), (csv, report.to_csv), (save, report.to_json)):
+            if path is not None:
+                with path.open(
+                    "w", encoding="utf-8", errors="backslashreplace", newline=""
+                ) as file:
+                    write(file)
+        show(report, as_json=_settings.as_json)
+        if since is not None:
+            with since.open(encoding="utf-8") as file:
+                changes = report.since(rs.DamageReport.from_json(file))
+            for name in ("newly_lost", "recovered"):
+                some = getattr(changes, name)
+                typer.echo(f"{name.replace('_', ' ')}: {len(some)}")
+        well = not (report.lost or report.unreachable or report.at_risk)
+    end(DONE if well else LEFT)
+
+
 # --- every day ----------------------------------------------------------------------------
 
 
@@ -261,6 +291,22 @@ def adopt(
     finish(report, well=not (report.conflicts or report.failed))
 
 
+@app.command()
+def snapshot() -> None:
+    """Write the catalog to every backend, where it survives the catalog's own loss."""
+    with opened() as fs, progress("written") as callback:
+        report = rs.snapshot(fs, callback=callback)
+    finish(report, well=not report.failed)
+
+
+@app.command()
+def restore(*, dry_run: DryRun = False) -> None:
+    """Bring a lost catalog back from the newest snapshot, and what is newer from the backends."""
+    with opened() as fs, progress("restored") as callback:
+        report = rs.restore(fs, dry_run=dry_run, callback=callback)
+    finish(report, well=not (report.failed or report.doubtful or report.vanished or report.unclear))
+
+
 # --- for ever -----------------------------------------------------------------------------
 
 
@@ -273,18 +319,20 @@ def maintain(
     *,
     once: Annotated[bool, typer.Option("--once", help="One round, and no more.")] = False,
 ) -> None:
-    """Repair, scrub and sweep, round after round; on as many machines as you like."""
+    """Repair, scrub, snapshot and sweep, round after round; on as many machines as you like."""
     limits: Any = {"requests_per_s": requests, "bytes_per_s": size}
     with opened() as fs:
         while True:
             began_s = runtime.steady_s()
             repaired = rs.repair(fs, **limits)
             scrubbed = rs.scrub(fs, max_age=max_age_days * 86400, unknown=False, **limits)
+            snapped = rs.snapshot(fs)
             swept = rs.sweep(fs)
             said = {
                 "at": runtime.wall().astimezone(dt.UTC).isoformat(timespec="seconds"),
                 "repaired": repaired,
                 "scrubbed": scrubbed,
+                "snapshot": snapped,
                 "swept": swept,
             }
             show(said, as_json=_settings.as_json)

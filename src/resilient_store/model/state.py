@@ -328,6 +328,27 @@ class Frozen:
 
 
 @attrs.frozen(kw_only=True)
+class Scan:
+    """How far the last scrub has come; times on the catalog's clock.
+
+    Attributes
+    ----------
+    at
+        The path that it has come to.
+    ended_s
+        0: it has not come to its end.
+    checked, bad
+        Replicas.
+    """
+
+    began_s: float
+    at: str = ""
+    ended_s: float = 0.0
+    checked: int = 0
+    bad: int = 0
+
+
+@attrs.frozen(kw_only=True)
 class StoreState:
     """What the catalog knows of the store as a whole.
 
@@ -335,6 +356,8 @@ class StoreState:
     ----------
     maintained_s
         When a repair last went through the whole queue, on the catalog's clock; 0 for never.
+    scan
+        The last scrub of the whole store.
     restoring
         The restore that has begun and not ended: what the catalog says is not to be believed.
     restored_s
@@ -348,6 +371,7 @@ class StoreState:
     restored_s: float = 0.0
     backends: Mapping[str, BackendRow] = attrs.field(factory=dict)
     maintained_s: float = 0.0
+    scan: Scan | None = None
 
     def backend(self, name: str) -> BackendRow:
         """Return a backend's row."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import attrs
 
 from resilient_store.model.amount import Amount, in_bytes, in_columns, in_time, many
-from resilient_store.model.state import BackendRow, Frozen
+from resilient_store.model.state import BackendRow, Frozen, Scan
 
 Overall = Literal["ONLINE", "DEGRADED", "FROZEN", "UNAVAILABLE"]
 Use = Literal["online", "away", "drained", "suspect", "came back", "never met"]
@@ -295,6 +295,20 @@ _OF_A_BACKEND = {
         "Make it answer; the next call that needs it writes the identity.",
     ),
 }
+
+
+def scan_of(scan: Scan | None) -> str:
+    """Say how far the last scrub has come."""
+    if scan is None:
+        return "never"
+    seen = f"{many(scan.checked, 'copy', 'copies')} verified, {scan.bad:,} bad"
+    if scan.ended_s:
+        return f"ended {_at(scan.ended_s)}: {seen}"
+    return f"under way since {_at(scan.began_s)}, at {scan.at!r}: {seen}"
+
+
+def _at(at_s: float) -> str:
+    return f"{dt.datetime.fromtimestamp(at_s, dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def warnings_of(maintained_s: float, now_s: float) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -21,10 +22,11 @@ from resilient_store.io.sharded import on_workers
 from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.outcome import Reply
 from resilient_store.model.path import is_hidden
-from resilient_store.model.state import Record, Replica
+from resilient_store.model.state import Record, Replica, Scan, StoreState
 from resilient_store.store import Store, StoreOwner
 
 PAGE = 500
+NOTED_EVERY_S = 30.0
 NAMED = 10_000  # so many paths are named in a report
 
 
@@ -227,9 +229,14 @@ async def scrub_all(
         report.add(await scrub_path(store, record, holders, deep=deep))
 
     try:
-        before_s = None if max_age is None else await store.known.now_s() - max_age
+        began_s = await store.known.now_s()
+        before_s = None if max_age is None else began_s - max_age
         choice = _Choice(names, 1.0 if sample is None else sample, before_s)
-        await work_through(_due(store, choice, part, callback), work, at_once)
+        is_whole = part == EVERYTHING and sample is None and backends is None
+        noting = _Noting(store, report, began_s) if is_whole else None
+        await work_through(_due(store, choice, part, callback, noting), work, at_once)
+        if noting is not None:
+            await noting.note("", ended=True)
         if unknown:
             await _find_unknown(store, names, report)
     except CatalogDownError as error:
@@ -246,13 +253,39 @@ def _check(store: Store, names: tuple[str, ...], sample: float | None) -> None:
         raise ConfigurationError(f"scrub: sample={sample!r} is a share: 1 is all")
 
 
+class _Noting:
+    """Notes now and then how far a scrub has come, for whoever asks for the status."""
+
+    def __init__(self, store: Store, report: ScrubReport, began_s: float) -> None:
+        self._store, self._report = store, report
+        self._began_s = began_s
+        self._noted_s = -math.inf
+
+    async def note(self, at: str, *, ended: bool = False) -> None:
+        """Note it, unless that was done just now."""
+        if ended or runtime.now_s() - self._noted_s >= NOTED_EVERY_S:
+            self._noted_s = runtime.now_s()
+            bad = len(self._report.corrupt) + len(self._report.missing)
+            scan = Scan(began_s=self._began_s, at=at, checked=self._report.checked, bad=bad)
+            await self._store.known.change_state(
+                lambda state, now_s: _noted(state, attrs.evolve(scan, ended_s=now_s * ended))
+            )
+
+
+def _noted(state: StoreState | None, scan: Scan) -> StoreState:
+    assert state is not None, "a store that was prepared has an identity"
+    return attrs.evolve(state, scan=scan)
+
+
 async def _due(
-    store: Store, choice: _Choice, part: KeyRange, callback: Any
+    store: Store, choice: _Choice, part: KeyRange, callback: Any, noting: _Noting | None
 ) -> AsyncGenerator[tuple[Record, list[str]]]:
     after, ended = part.after, False
     while not ended and (page := await store.known.names("", after, runtime.page(PAGE))):
         page, after = part.within(page, str)
         ended = not after
+        if noting is not None and page:
+            await noting.note(page[0])
         for record in await store.known.records(page):
             if record.present is not None and (due := choice.due(record)):
                 yield record, due

@@ -26,6 +26,7 @@ from resilient_store.model.status import (
     Verdict,
     errors_of,
     judge,
+    scan_of,
     use_of,
     warnings_of,
 )
@@ -100,6 +101,7 @@ async def status_of(store: Store, within: float = 10.0) -> StoreStatus:
     return StoreStatus(
         **attrs.asdict(verdict),
         maintained=_moment(maintained_s),
+        scan=scan_of(None if state is None else state.scan),
         errors=errors_of(lost, objects, counted=count.ended),
         objects=objects,
         newest=count.newest if count.ended else None,

@@ -20,6 +20,7 @@ from resilient_store.model.state import (
     Phase,
     Record,
     Replica,
+    Scan,
     State,
     StoreState,
     Void,
@@ -177,6 +178,14 @@ def states() -> st.SearchStrategy[StoreState]:
     """Draw what a catalog may know of its store."""
     rows: dict[Any, st.SearchStrategy[BackendRow]] = {name: _backend(name) for name in NAMES}
     frozen = st.builds(Frozen, why=texts(), who=texts(), since_s=times())
+    scans = st.builds(
+        Scan,
+        began_s=times(),
+        at=paths(),
+        ended_s=times(),
+        checked=st.integers(0, 9),
+        bad=st.integers(0, 9),
+    )
     return st.builds(
         StoreState,
         identity=texts(min_size=1),
@@ -186,4 +195,5 @@ def states() -> st.SearchStrategy[StoreState]:
         restored_s=times(),
         backends=st.fixed_dictionaries({}, optional=rows),
         maintained_s=times(),
+        scan=st.none() | scans,
     )
