@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -117,12 +117,10 @@ def damage_report(
     """Say which objects are lost, unreachable, at risk or somebody else's."""
     with opened() as fs, progress("looked through") as callback:
         report = rs.damage_report(fs, group_by=group_by, callback=callback)
-        for path, write in ((html, report.to_html), (csv, report.to_csv), (save, report.to_json)):
+        forms = ((html, report.to_html), (csv, report.to_csv), (save, report.to_json))
+        for path, write in forms:
             if path is not None:
-                with path.open(
-                    "w", encoding="utf-8", errors="backslashreplace", newline=""
-                ) as file:
-                    write(file)
+                _write(path, write)
         show(report, as_json=_settings.as_json)
         if since is not None:
             with since.open(encoding="utf-8") as file:
@@ -132,6 +130,11 @@ def damage_report(
                 typer.echo(f"{name.replace('_', ' ')}: {len(some)}")
         well = not (report.lost or report.unreachable or report.at_risk)
     end(DONE if well else LEFT)
+
+
+def _write(path: Path, write: Callable[[TextIO], object]) -> None:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        write(file)
 
 
 # --- every day ----------------------------------------------------------------------------
