@@ -26,6 +26,7 @@ import resilient_store as rs
 from tests.bench.catalog import a_million, with_a_catalog
 from tests.bench.measure import Ratio, compare, facts, ratio, table, taken_s
 from tests.bench.million import OBJECTS
+from tests.bench.operations import of_operations
 from tests.servers import processes
 from tests.servers.platforms import RCLONE_OPTIONS, Platform
 
@@ -204,6 +205,8 @@ def run(rounds: int, *, with_streams: bool) -> tuple[str, bool]:
             bench = Bench(platforms)
             ratios = asyncio.run(healthy(bench, rounds))
             ratios += asyncio.run(with_a_catalog(bench, Bench(platforms), SMALL, rounds))
+            if servers is three_of_s3:
+                ratios += asyncio.run(of_operations(Bench(platforms), SMALL, rounds // 10))
             notes = {}
             for how in ("hung", "refusing"):
                 found, worst_s = asyncio.run(with_one_away(Bench(platforms), how, rounds))

@@ -13,6 +13,7 @@ from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.catalogued.read import record_seen
 from resilient_store.io.catalogued.scrub import Scrubbed, scrub_path
 from resilient_store.io.drive import to_end
 from resilient_store.io.fanout import fan_out
@@ -23,10 +24,12 @@ from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.outcome import Reply
 from resilient_store.model.path import is_hidden
 from resilient_store.model.state import Record, Replica, Scan, StoreState
+from resilient_store.protocol.findings import Seen
 from resilient_store.store import Store, StoreOwner
 
 PAGE = 500
 NOTED_EVERY_S = 30.0
+RECORDED_AT_ONCE = 100
 NAMED = 10_000  # so many paths are named in a report
 
 
@@ -218,7 +221,7 @@ async def scrub_all(
     names = tuple(store.clients) if backends is None else tuple(backends)
     _check(store, names, sample)
     await prepare(store)
-    report, paces = ScrubReport(), Paces(store, **limits)
+    report, paces, recording = ScrubReport(), Paces(store, **limits), _Recording(store)
 
     async def work(due: tuple[Record, list[str]]) -> None:
         record, holders = due
@@ -226,7 +229,9 @@ async def scrub_all(
         assert entry is not None
         assert entry.content is not None
         await paces.wait_for(holders, entry.content.size if deep else 0)
-        report.add(await scrub_path(store, record, holders, deep=deep))
+        seen = await scrub_path(store, record, holders, deep=deep)
+        report.add(seen)
+        await recording.add(seen)
 
     try:
         began_s = await store.known.now_s()
@@ -235,6 +240,7 @@ async def scrub_all(
         is_whole = part == EVERYTHING and sample is None and backends is None
         noting = _Noting(store, report, began_s) if is_whole else None
         await work_through(_due(store, choice, part, callback, noting), work, at_once)
+        await recording.flush()
         if noting is not None:
             await noting.note("", ended=True)
         if unknown:
@@ -251,6 +257,27 @@ def _check(store: Store, names: tuple[str, ...], sample: float | None) -> None:
             raise ConfigurationError(f"scrub: there is no backend {name!r}; there are {known}")
     if sample is not None and sample > 1:
         raise ConfigurationError(f"scrub: sample={sample!r} is a share: 1 is all")
+
+
+class _Recording:
+    """Records what was seen: of many objects in one transaction, and at once what is bad."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seen: dict[str, list[Seen]] = {}
+
+    async def add(self, one: Scrubbed) -> None:
+        """Record it now or with others."""
+        if one.seen:
+            self._seen[one.path] = one.seen
+        if len(self._seen) >= RECORDED_AT_ONCE or one.missing or one.corrupt:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Record what is left."""
+        seen, self._seen = self._seen, {}
+        if seen:
+            await record_seen(self._store, seen)
 
 
 class _Noting:

@@ -6,7 +6,8 @@ import math
 
 import attrs
 
-WINDOW_S = 1.0  # so long is listened before the rate changes
+SHORTEST_S, LONGEST_S = 0.25, 1.0  # so long is listened before the rate changes,
+ENOUGH = 50  # and no longer than it takes to hear so many answers
 FIRST = 100.0  # requests a second, before anything was heard
 LEAST = 4.0  # below it nothing would ever be finished
 TOLERATED = 0.02  # of a window's requests refused: chance, or somebody else's fault
@@ -84,9 +85,9 @@ class Pace:
         if self._since_s is None:
             self._since_s, self._before = now_s, heard
         took_s = now_s - self._since_s
-        if took_s < WINDOW_S:
-            return
         asked = heard.asked - self._before.asked
+        if took_s < (SHORTEST_S if asked >= ENOUGH else LONGEST_S):
+            return
         refused = heard.throttled - self._before.throttled
         allowed = self._pieces * self.cost
         if self._pieces:

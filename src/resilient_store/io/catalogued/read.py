@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from resilient_store.backends.client import BackendClient
-from resilient_store.catalog.contract import CatalogDownError, single
+from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
 from resilient_store.io.catalogued.answers import missed
 from resilient_store.io.catalogued.holder import find, key_of
@@ -256,7 +256,7 @@ def report(store: Store, path: str, seen: Sequence[findings.Seen]) -> None:
 
     async def record() -> None:
         try:
-            await record_seen(store, path, seen)
+            await record_seen(store, {path: seen})
         except CatalogDownError as error:
             logger.warning("what was seen at %s could not be recorded: %s", path, error)
 
@@ -264,17 +264,18 @@ def report(store: Store, path: str, seen: Sequence[findings.Seen]) -> None:
         leave_to_finish(store.tails, record())
 
 
-async def record_seen(store: Store, path: str, seen: Sequence[findings.Seen]) -> None:
-    """Record what was seen of a path's replicas; one transaction for all of them (R16)."""
-    if not seen:
-        return
+async def record_seen(store: Store, seen: Mapping[str, Sequence[findings.Seen]]) -> None:
+    """Record what was seen of some paths' replicas, in one transaction (R16)."""
 
-    def change(record: Record, moment: Moment) -> tuple[Record, None]:
-        for one in seen:
-            record, _ = findings.observe(record, moment, one)
-        return record, None
+    def change(records: tuple[Record, ...], moment: Moment) -> tuple[tuple[Record, ...], None]:
+        after = []
+        for record in records:
+            for one in seen[record.path]:
+                record, _ = findings.observe(record, moment, one)  # noqa: PLW2901
+            after.append(record)
+        return tuple(after), None
 
-    await store.known.change((path,), single(change))
-    for one in seen:
+    await store.known.change(tuple(seen), change)
+    for one in (one for some in seen.values() for one in some):
         if one.state is State.MISSING:
             await missed(store, one.by.backend)

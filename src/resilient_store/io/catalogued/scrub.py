@@ -9,7 +9,6 @@ import attrs
 
 from resilient_store.backends.client import BackendClient
 from resilient_store.io.catalogued import own_key
-from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.holder import key_of, run
 from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.checksum import verifies
@@ -32,6 +31,8 @@ class Scrubbed:
         Replies of backends that could not be asked.
     bytes_read
         Of all replicas.
+    seen
+        What is to be recorded of it (R16).
     """
 
     path: str
@@ -40,6 +41,7 @@ class Scrubbed:
     corrupt: list[str] = attrs.field(factory=list)
     silent: list[Reply[Any]] = attrs.field(factory=list)
     bytes_read: int = 0
+    seen: list[findings.Seen] = attrs.field(factory=list)
 
 
 @attrs.frozen
@@ -52,13 +54,13 @@ class _Said:
 
 
 async def scrub_path(store: Store, record: Record, names: list[str], *, deep: bool) -> Scrubbed:
-    """Verify the replicas that these backends hold of a present object; record what was seen.
+    """Verify the replicas that these backends hold of a present object; the caller records it.
 
     Notes
     -----
     Promises: P4. Rules: R16.
     """
-    report, seen = Scrubbed(record.path), []
+    report = Scrubbed(record.path)
     for name in names:
         entry, row = record.present, record.replica(name)
         assert entry is not None, "only a present object is scrubbed"
@@ -74,12 +76,11 @@ async def scrub_path(store: Store, record: Record, names: list[str], *, deep: bo
             State.CORRUPT: report.corrupt,
         }[state].append(name)
         error = "" if state is State.GOOD else said.reply.words()
-        seen.append(findings.Seen(by=row, version=entry.version, state=state, error=error))
+        report.seen.append(findings.Seen(by=row, version=entry.version, state=state, error=error))
         if said.content is not None:  # from now on the others are held against it
             record = attrs.evolve(record, entry=attrs.evolve(entry, content=said.content))
             change = functools.partial(findings.enrich, version=entry.version, content=said.content)
             await run(store, record.path, change)
-    await versions.record_seen(store, record.path, seen)
     return report
 
 

@@ -1,0 +1,88 @@
+"""Repair and scrub between two S3 servers, in turns with a plain pipeline over the same clients."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import resilient_store as rs
+from resilient_store.operations.repair import repair_all
+from resilient_store.operations.scrub import scrub_all
+from tests.bench.measure import Ratio, ratio
+
+AT_ONCE = 16
+OBJECTS = 200  # in each round
+LEAST = 0.9  # of the pipeline's objects a second
+NEVER_VERIFIED_S = 1e9  # by its age
+
+
+async def pipeline(copy: Callable[[str], Coroutine[Any, Any, object]], keys: list[str]) -> None:
+    """Copy keys, so many at once, and nothing else."""
+    waiting = iter(keys)
+
+    async def work() -> None:
+        for key in waiting:
+            await copy(key)
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+
+
+async def of_operations(bench: Any, data: bytes, rounds: int) -> list[Ratio]:
+    """Repair what one of two servers has missed, and scrub both; against bare clients."""
+    first, second = bench.bare()[:2]
+    source, target = bench.buckets[:2]
+    repaired, scrubbed = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        catalog = f"sqlite:///{Path(folder)}/photos.db"
+        backends = bench.backends()[:2]
+        both = _store(backends, catalog)
+        await both._exists("anything")
+        await both._close()
+        for number in range(rounds):
+            keys = [f"round-{number}/{one:04}" for one in range(OBJECTS)]
+            alone = _store(backends[:1], catalog)
+            await pipeline(lambda key, fs=alone: fs._pipe_file(key, data), keys)
+            await alone._close()
+            fs = _store(backends, catalog)
+
+            async def plain(key: str) -> None:
+                body = await first._cat_file(f"{source}/{key}")
+                await second._pipe_file(f"{target}/theirs/{key}", body)
+
+            began_s = time.perf_counter()
+            report = await repair_all(fs.store, AT_ONCE)
+            ours_s = time.perf_counter() - began_s
+            assert report.copied >= OBJECTS, report
+            began_s = time.perf_counter()
+            await pipeline(plain, keys)
+            repaired.append((ours_s, time.perf_counter() - began_s))
+
+            async def read_both(key: str) -> None:
+                await first._cat_file(f"{source}/{key}")
+                await second._cat_file(f"{target}/theirs/{key}")
+
+            began_s = time.perf_counter()
+            checked = await scrub_all(fs.store, AT_ONCE, max_age=NEVER_VERIFIED_S, unknown=False)
+            ours_s = time.perf_counter() - began_s
+            assert checked.checked == 2 * OBJECTS, checked
+            began_s = time.perf_counter()
+            await pipeline(read_both, keys)
+            scrubbed.append((ours_s, time.perf_counter() - began_s))
+            await fs._close()
+    return [
+        ratio(f"repair of {OBJECTS} objects, against get and put", repaired, most=1 / LEAST),
+        ratio(f"scrub of {OBJECTS} objects on two, against gets", scrubbed, most=1 / LEAST),
+    ]
+
+
+def _store(backends: list[Any], catalog: str) -> rs.ResilientFileSystem:
+    return rs.ResilientFileSystem(
+        backends,
+        catalog=catalog,
+        write=rs.WriteToAll(min_copies=1),
+        asynchronous=True,
+    )
