@@ -91,3 +91,14 @@ def test_without_a_catalog_nobody_knows_what_to_save(shop):
     with pytest.raises(ConfigurationError, match="catalog"), stateless:
         rs.evacuate(stateless, from_="aws")
     assert rs.evacuate(fs, from_="aws").done
+
+
+def test_p5_where_it_could_not_be_saved_nothing_is_said_to_be_held(shop):
+    placements = [rs.Placement("only/{name}", backends=["aws"])]
+    fs = shop.open(placements=placements, write=rs.WriteToAll(min_copies=1))
+    fs.write("only/cat", ONE)
+    (shop.disk("aws") / "only/cat").unlink()
+    assert set(rs.evacuate(fs, from_="aws").failed) == {"only/cat"}
+    assert states(fs, "only/cat") == {"aws": "missing"}
+    with pytest.raises(rs.OriginalMissingError):
+        fs.read("only/cat")

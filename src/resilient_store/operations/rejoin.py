@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import attrs
 from fsspec import AbstractFileSystem
@@ -23,14 +24,17 @@ from resilient_store.io.prepare import prepare
 from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome
 from resilient_store.model.state import OWN, Record, Replica, State, StoreState
+from resilient_store.policies import Backend
 from resilient_store.protocol.findings import doubt
 from resilient_store.protocol.moment import Moment
 from resilient_store.store import Store, StoreOwner
 
+Target: TypeAlias = str | AbstractFileSystem | Backend
+
 PAGE = 500
 
 
-def rejoin(fs: StoreOwner, name: str, target: str | AbstractFileSystem | None = None) -> int:
+def rejoin(fs: StoreOwner, name: str, target: Target | None = None) -> int:
     """Say that a backend may serve again, whatever became of what it held.
 
     It is compared first: a replica that a listing shows with the size and the tag that the
@@ -45,9 +49,10 @@ def rejoin(fs: StoreOwner, name: str, target: str | AbstractFileSystem | None = 
     name
         The backend.
     target
-        Where it is found now, such as a recovered drive that is mounted elsewhere; None: where
-        it always was. This store uses it from now on; configure it for the others, which leave
-        the old place alone: it carries an older epoch.
+        Where it is found now, such as a recovered drive that is mounted elsewhere; a `Backend`
+        where that needs a root or options. None: where it always was. This store uses it from
+        now on; configure it for the others, which leave the old place alone: it carries an older
+        epoch.
 
     Returns
     -------
@@ -77,14 +82,12 @@ def rejoin(fs: StoreOwner, name: str, target: str | AbstractFileSystem | None = 
     return count
 
 
-async def rejoin_one(
-    store: Store, name: str, target: str | AbstractFileSystem | None = None
-) -> int:
+async def rejoin_one(store: Store, name: str, target: Target | None = None) -> int:
     """Take one backend back, as `rejoin` says."""
     await prepare(store)
     client = store.clients[name]
     if target is not None:
-        client = store.make_client(attrs.evolve(client.backend, target=target, root=""), name)
+        client = store.make_client(_found_at(client.backend, target), name)
     client.trust()
     try:
         count = await _taken_back(store, client)
@@ -95,6 +98,12 @@ async def rejoin_one(
         await store.clients[name].close()
         store.clients[name] = client
     return count
+
+
+def _found_at(backend: Backend, target: Target) -> Backend:
+    if isinstance(target, Backend):
+        return target
+    return attrs.evolve(backend, target=target, root="", storage_options=None)
 
 
 async def _taken_back(store: Store, client: BackendClient) -> int:
