@@ -8,6 +8,7 @@ import time
 import pytest
 
 import resilient_store as rs
+from resilient_store.io.catalogued.write import CataloguedWrite
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, PAUSE_S, THREE, TWO, converge, states
 
 LEFT = ("gcp", "azure")
@@ -169,6 +170,28 @@ def test_a_recovered_drive_at_another_place_brings_originals_back(shop):
     # Who still looks at the old place takes nothing there for the truth.
     other = shop.open(write=rs.WriteToAll(min_copies=1))
     assert other.read(CAT).backend == "gcp"
+
+
+def test_p1_the_only_copy_which_lies_in_staging_outlives_a_rejoin_and_a_sweep(shop, monkeypatch):
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.write(CAT, ONE)
+    shop.lose(*LEFT)
+
+    async def leave_it_to_repair(_self, holder):
+        await holder.finish()
+
+    monkeypatch.setattr(CataloguedWrite, "_show", leave_it_to_repair)
+    fs.write(CAT, TWO)
+    assert shop.held(CAT)["aws"] == ONE
+    shop.bring_back()
+    shop.leave(fs)
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    for _ in range(2):
+        assert rs.rejoin(fs, "aws") == 1
+    assert rs.sweep(fs, older_than=0.0).removed["aws"] == ()
+    assert fs.read(CAT).data == TWO
+    converge(fs)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, TWO)
 
 
 def test_an_old_copy_at_another_place_serves_nothing_that_is_stale(fs, shop):
