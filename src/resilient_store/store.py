@@ -126,7 +126,7 @@ class Configuration:
                     f"two backends have the name {name!r}; give each a name of its own: name=..."
                 )
             for place, other in seen.items():
-                if _overlap(place, spot.place):
+                if overlap(place, spot.place):
                     raise ConfigurationError(
                         f"backends {other!r} and {name!r} lie at one place or inside each other: "
                         "two copies there are one; give each a root of its own"
@@ -134,7 +134,8 @@ class Configuration:
             seen[spot.place] = name
 
 
-def _overlap(one: str, other: str) -> bool:
+def overlap(one: str, other: str) -> bool:
+    """Say whether two places are one, or one lies inside the other."""
     return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 

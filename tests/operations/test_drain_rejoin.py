@@ -222,3 +222,13 @@ def test_another_stores_drive_is_refused_and_changes_nothing(fs, shop, tmp_path)
     with pytest.raises(rs.StoreIdentityError):
         rs.rejoin(fs, "aws", target=str(tmp_path / "x"))
     assert (fs.read(CAT).data, fs.read(CAT).backend) == (ONE, "aws")
+
+
+@pytest.mark.parametrize("where", ["aws", "aws/inside", "."])
+def test_p1_a_target_at_another_backends_place_is_refused_for_its_copies_would_count_twice(
+    fs, shop, where
+):
+    fs.write(CAT, ONE)
+    with pytest.raises(rs.ConfigurationError, match="'aws' lies"):
+        rs.rejoin(fs, "gcp", target=str(shop.disk(where)))
+    assert states(fs, CAT) == dict.fromkeys(NAMES, "good")

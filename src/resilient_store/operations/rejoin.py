@@ -10,6 +10,7 @@ from fsspec import AbstractFileSystem
 
 from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
+from resilient_store.backends.locate import locate
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import (
     BackendsUnavailableError,
@@ -23,9 +24,10 @@ from resilient_store.io.prepare import prepare
 from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome
 from resilient_store.model.state import OWN, Record, Replica, State, StoreState
+from resilient_store.policies import Backend
 from resilient_store.protocol.findings import doubt
 from resilient_store.protocol.moment import Moment
-from resilient_store.store import Store, StoreOwner
+from resilient_store.store import Store, StoreOwner, overlap
 
 PAGE = 500
 
@@ -57,7 +59,7 @@ def rejoin(fs: StoreOwner, name: str, target: str | AbstractFileSystem | None = 
     Raises
     ------
     ConfigurationError
-        There is no such backend, or no catalog.
+        There is no such backend, or no catalog; or another backend lies at the target.
     StoreIdentityError
         It is another store's.
     BackendsUnavailableError
@@ -82,19 +84,34 @@ async def rejoin_one(
 ) -> int:
     """Take one backend back, as `rejoin` says."""
     await prepare(store)
-    client = store.clients[name]
+    before = client = store.clients[name]
     if target is not None:
-        client = store.make_client(attrs.evolve(client.backend, target=target, root=""), name)
+        moved = attrs.evolve(client.backend, target=target, root="")
+        _check_apart(store, moved, name)
+        client = store.make_client(moved, name)
     client.trust()
     try:
         count = await _taken_back(store, client)
     except BaseException:
         client.doubt()
+        if client is not before:
+            await client.close()
         raise
-    if target is not None:
-        await store.clients[name].close()
+    if client is not before:
         store.clients[name] = client
+        await before.close()
     return count
+
+
+def _check_apart(store: Store, moved: Backend, name: str) -> None:
+    """Refuse a place where another backend lies: one copy would count as two (P1)."""
+    place = locate(moved).place
+    for other, client in store.clients.items():
+        if other != name and overlap(place, locate(client.backend).place):
+            raise ConfigurationError(
+                f"rejoin: backend {other!r} lies at the target, or inside it, or around it: two "
+                f"copies there are one; give the place where {name!r} is found now"
+            )
 
 
 async def _taken_back(store: Store, client: BackendClient) -> int:
