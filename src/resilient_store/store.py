@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
@@ -346,10 +347,19 @@ def open_store(configuration: Configuration, admission: Callable[[Catalog], Admi
         catalog = Catalog(configuration.catalog, configuration.late_window)
     admit = None if catalog is None else admission(catalog)
 
+    def epoch_of(name: str) -> int:
+        seen = None if catalog is None else catalog.seen
+        return 0 if seen is None else seen.backend(name).epoch
+
     def make_client(backend: Backend, name: str) -> BackendClient:
-        health = Health(name, on_change)
         return BackendClient(
-            backend, name, domains[name], opener(backend, name), health, admit=admit
+            backend,
+            name,
+            domains[name],
+            opener(backend, name),
+            Health(name, on_change),
+            admit=admit,
+            epoch=functools.partial(epoch_of, name),
         )
 
     clients = {

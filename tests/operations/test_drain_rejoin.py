@@ -224,6 +224,19 @@ def test_another_stores_drive_is_refused_and_changes_nothing(fs, shop, tmp_path)
     assert (fs.read(CAT).data, fs.read(CAT).backend) == (ONE, "aws")
 
 
+def test_p1_who_has_the_old_place_open_acknowledges_nothing_there_any_more(fs, shop):
+    fs.write(CAT, ONE)
+    other = shop.open()
+    assert other.read(CAT).backend == "aws"
+    recovered = shop.folder / "recovered"
+    shutil.copytree(shop.disk("aws"), recovered)
+    rs.rejoin(fs, "aws", target=str(recovered))
+    assert other.write(DOG, TWO).copies == LEFT
+    assert other.read(CAT).data == ONE
+    converge(fs)
+    assert (recovered / DOG).read_bytes() == TWO
+
+
 @pytest.mark.parametrize("where", ["aws", "aws/inside", "."])
 def test_p1_a_target_at_another_backends_place_is_refused_for_its_copies_would_count_twice(
     fs, shop, where
