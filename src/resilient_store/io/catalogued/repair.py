@@ -140,7 +140,8 @@ async def _copy(
     reply = await _stage(holder, client, entry)
     if not reply.ok:
         report.failed(reply)
-        await holder.note(client.name, entry.version, {"error": reply.words()})
+        if client.name in holder.record.replicas:  # a new row would say that it may hold something
+            await holder.note(client.name, entry.version, {"error": reply.words()})
         return None
     reach(Step.REPAIR_STAGED)
     changes: own_key.Notes = {
