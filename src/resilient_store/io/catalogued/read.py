@@ -264,17 +264,28 @@ def report(store: Store, path: str, seen: Sequence[findings.Seen]) -> None:
         leave_to_finish(store.tails, record())
 
 
-async def record_seen(store: Store, path: str, seen: Sequence[findings.Seen]) -> None:
-    """Record what was seen of a path's replicas; one transaction for all of them (R16)."""
+async def record_seen(
+    store: Store, path: str, seen: Sequence[findings.Seen]
+) -> Sequence[findings.Seen]:
+    """Record what was seen of a path's replicas; one transaction for all of them (R16).
+
+    Returns
+    -------
+    sequence of Seen
+        What was recorded: all else was of a version or a place that is not current any more.
+    """
     if not seen:
-        return
+        return ()
 
-    def change(record: Record, moment: Moment) -> tuple[Record, None]:
+    def change(record: Record, moment: Moment) -> tuple[Record, list[findings.Seen]]:
+        recorded = []
         for one in seen:
-            record, _ = findings.observe(record, moment, one)
-        return record, None
+            record, done = findings.observe(record, moment, one)
+            recorded += [one] if done else []
+        return record, recorded
 
-    await store.known.change((path,), single(change))
-    for one in seen:
+    recorded = await store.known.change((path,), single(change))
+    for one in recorded:
         if one.state is State.MISSING:
             await missed(store, one.by.backend)
+    return recorded

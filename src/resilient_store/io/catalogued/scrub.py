@@ -68,18 +68,19 @@ async def scrub_path(store: Store, record: Record, names: list[str], *, deep: bo
         if state is None:
             report.silent.append(said.reply)
             continue
-        {
-            State.GOOD: report.good,
-            State.MISSING: report.missing,
-            State.CORRUPT: report.corrupt,
-        }[state].append(name)
         error = "" if state is State.GOOD else said.reply.words()
         seen.append(findings.Seen(by=row, version=entry.version, state=state, error=error))
         if said.content is not None:  # from now on the others are held against it
             record = attrs.evolve(record, entry=attrs.evolve(entry, content=said.content))
             change = functools.partial(findings.enrich, version=entry.version, content=said.content)
             await run(store, record.path, change)
-    await versions.record_seen(store, record.path, seen)
+    named = {
+        State.GOOD: report.good,
+        State.MISSING: report.missing,
+        State.CORRUPT: report.corrupt,
+    }
+    for one in await versions.record_seen(store, record.path, seen):  # the rest was changed since
+        named[one.state].append(one.by.backend)
     return report
 
 
