@@ -54,11 +54,14 @@ def test_p5_what_only_a_drained_backend_holds_is_unreachable_and_not_lost(shop):
     shop.bring_back()
     shop.leave(fs)
     fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    reader = shop.open(write=rs.WriteToAll(min_copies=1))
     rs.drain(fs, "aws")
-    with pytest.raises(rs.BackendsUnavailableError):
-        fs.read(CAT)
+    reader.exists("anything unknown")
+    for one in (fs, reader):
+        with pytest.raises(rs.BackendsUnavailableError):
+            one.read(CAT)
     rs.rejoin(fs, "aws")
-    assert fs.read(CAT).data == ONE
+    assert (fs.read(CAT).data, reader.read(CAT).data) == (ONE, ONE)
 
 
 def test_repair_leaves_a_drained_backend_alone(fs, shop):

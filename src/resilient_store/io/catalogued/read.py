@@ -13,7 +13,7 @@ from resilient_store.backends.client import BackendClient
 from resilient_store.catalog.contract import CatalogDownError, single
 from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
 from resilient_store.io.catalogued.answers import missed
-from resilient_store.io.catalogued.holder import find, key_of
+from resilient_store.io.catalogued.holder import find, key_of, unavailable
 from resilient_store.io.drive import leave_to_finish
 from resilient_store.io.read import ask
 from resilient_store.model.checksum import aligned, verifies
@@ -92,7 +92,7 @@ async def read(
         if had is not None:
             return had
         again, complete = await find(store, path)
-        if not _changed(record, again):
+        if not _changed(record, again) and not await _has_rejoined(store, again):
             raise refusal(store, again, replies) from None
         record = again
     raise BackendsUnavailableError(path, note="it changed as often as it was looked at")
@@ -222,6 +222,18 @@ def _changed(before: Record, after: Record) -> bool:
         (row.version, row.place) != (before.replica(name).version, before.replica(name).place)
         for name, row in after.replicas.items()
     )
+
+
+async def _has_rejoined(store: Store, record: Record) -> bool:
+    """Say whether a backend that was left out serves again: who only reads hears of it last."""
+    left_out = [name for name in record.replicas if store.is_drained(name)]
+    if not left_out:
+        return False
+    try:
+        await store.known.state()
+    except CatalogDownError as error:
+        raise unavailable(record.path, error) from None
+    return not all(map(store.is_drained, left_out))
 
 
 def is_lost(record: Record) -> bool:
