@@ -248,3 +248,27 @@ def test_p1_a_target_at_another_backends_place_is_refused_for_its_copies_would_c
     with pytest.raises(rs.ConfigurationError, match="'aws' lies"):
         rs.rejoin(fs, "gcp", target=str(shop.disk(where)))
     assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
+
+
+@pytest.mark.parametrize("lies_there", ["the object", "nothing", "other bytes"])
+def test_p7_a_doubted_copy_where_the_path_is_not_placed_any_more_is_found_out(shop, lies_there):
+    fs = shop.open()
+    fs.write(CAT, ONE)
+    converge(fs)
+    shop.leave(fs)
+    fs = shop.open(placements=[rs.Placement("originals/{name}", backends=LEFT)])
+    kept = {"the object": ONE, "nothing": None, "other bytes": ONE[::-1]}[lies_there]
+    (shop.disk("aws") / CAT).unlink()
+    if kept is not None:
+        shop.put_behind("aws", CAT, kept)
+    assert rs.rejoin(fs, "aws") == 1
+    for _ in range(9):
+        if not (report := rs.repair(fs)).waiting:
+            break
+        time.sleep(PAUSE_S)
+    assert (list(report.failed), shop.held(CAT)["aws"]) == (
+        [CAT] if lies_there == "other bytes" else [],
+        kept,
+    )
+    expected = {"the object": "good", "nothing": "gone", "other bytes": "unknown"}
+    assert states(fs, CAT)["aws"] == expected[lies_there]

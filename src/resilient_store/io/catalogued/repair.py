@@ -32,6 +32,7 @@ from resilient_store.runtime import reach
 from resilient_store.store import Store
 
 Ending = Literal["done", "waiting", "failed", "at work"]
+NOTHING: own_key.Notes = {"state": State.GONE, "place": None, "looked": True, "tag": None}
 
 
 @attrs.define
@@ -112,7 +113,9 @@ async def _repair_object(
         if client is None or client.backend.read_only or store.is_drained(name):
             continue
         if name not in placed:
-            if row.state in (State.STALE, State.CORRUPT, State.FOREIGN):
+            if row.state is State.UNKNOWN and row.place is None:
+                await _find_out(holder, client, row, report)
+            elif row.state in (State.STALE, State.CORRUPT, State.FOREIGN):
                 await _clear(holder, client, report)
             continue
         if row.state is State.GOOD and row.version == entry.version:
@@ -125,6 +128,23 @@ async def _repair_object(
             row = copied
         if row.place != OWN:
             await _publish(holder, client, row, report)
+
+
+async def _find_out(holder: Holder, client: BackendClient, row: Replica, report: Repaired) -> None:
+    """Learn what a backend holds on which the path is not placed any more; change nothing there."""
+    entry = holder.record.present
+    assert entry is not None
+    if not await _touch(holder, client.name):
+        report.left("waiting", f"{client.name}: a late request may still land at its own key")
+        return
+    found = await own_key.look(holder, client)
+    if found.verdict is None:
+        report.failed(found.reply)
+    elif found.verdict is not Verdict.EMPTY:
+        if await _verified_in_place(holder, client, row, entry) is None:
+            report.left("failed", f"{client.name}: other bytes lie there than the current ones")
+    elif holder.store.believes_absence(client.name):
+        await holder.note(client.name, entry.version, NOTHING)
 
 
 async def _copy(
@@ -291,10 +311,9 @@ async def _repair_absence(holder: Holder, report: Repaired) -> None:
 async def _note_gone(
     holder: Holder, row: Replica, version: int, looked: dict[str, Replica]
 ) -> None:
-    gone: own_key.Notes = {"state": State.GONE, "place": None, "looked": True, "tag": None}
-    looked[row.backend] = attrs.evolve(row, **gone)
+    looked[row.backend] = attrs.evolve(row, **NOTHING)
     if row != looked[row.backend]:
-        await holder.note(row.backend, version, gone)
+        await holder.note(row.backend, version, NOTHING)
 
 
 async def _purge(holder: Holder, looked: dict[str, Replica], report: Repaired) -> None:
