@@ -73,6 +73,15 @@ def test_a_platform_that_is_away_is_neither_good_nor_bad(fs, shop):
     assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
 
 
+def test_a_drained_platform_is_read_only_where_it_is_named(fs, shop):
+    fs.write(CAT, ONE)
+    rs.drain(fs, "gcp")
+    shop.flip("gcp", CAT)
+    report = rs.scrub(shop.open())
+    assert (report.clean, report.checked) == (True, 2)
+    assert rs.scrub(fs, backends=["gcp"]).corrupt == {CAT: ("gcp",)}
+
+
 def test_what_the_catalog_does_not_know_is_told(fs, shop):
     fs.write(CAT, ONE)
     fs.write(DOG, ONE)

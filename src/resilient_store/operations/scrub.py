@@ -125,7 +125,7 @@ def scrub(
     unknown
         Whether to list the backends, too, for keys that the catalog does not know.
     backends
-        Only what these hold; None: all of them.
+        Only what these hold, drained ones too; None: all that are not drained.
     at_once
         Objects that are verified at one time.
     requests_per_s, bytes_per_s
@@ -165,8 +165,7 @@ def scrub(
     for one in on_workers(client, fs, _scrub_part, options):
         report.absorb(one)
     if unknown:
-        names = tuple(fs.store.clients) if backends is None else tuple(backends)
-        to_end(fs.loop, _find_unknown, fs.store, names, report)
+        to_end(fs.loop, _find_unknown, fs.store, _asked(fs.store, backends), report)
     return report
 
 
@@ -213,9 +212,9 @@ async def scrub_all(
     """Scrub, as `scrub` says."""
     limits = {"requests_per_s": requests_per_s, "bytes_per_s": bytes_per_s}
     check_limits("scrub", at_once=at_once, sample=sample, max_age=max_age, **limits)
-    names = tuple(store.clients) if backends is None else tuple(backends)
-    _check(store, names, sample)
+    _check(store, tuple(backends or ()), sample)
     await prepare(store)
+    names = _asked(store, backends)
     report, paces = ScrubReport(), Paces(store, **limits)
 
     async def work(due: tuple[Record, list[str]]) -> None:
@@ -235,6 +234,13 @@ async def scrub_all(
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return report
+
+
+def _asked(store: Store, backends: Sequence[str] | None) -> tuple[str, ...]:
+    """Return whose replicas are verified: nobody reads from a drained one, unless it is named."""
+    if backends is not None:
+        return tuple(backends)
+    return tuple(name for name in store.clients if not store.is_drained(name))
 
 
 def _check(store: Store, names: tuple[str, ...], sample: float | None) -> None:
