@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import time
 
@@ -158,3 +159,14 @@ def test_p5_what_is_lost_stays_lost_when_a_backend_is_added(shop):
     assert not rs.repair(fs).done
     with pytest.raises(rs.OriginalMissingError):
         fs.read(CAT)
+
+
+def test_p6_a_priority_that_changes_for_ever_ends_all_the_same(shop, monkeypatch):
+    monkeypatch.setattr(module, "CHOSEN", 2)
+    fs = shop.open()
+    fs.exists(CAT)
+    shop.lose("aws")
+    for number in range(6):
+        fs.write(f"p/{number}", ONE)
+    grows = itertools.count()
+    assert rs.repair(fs, priority=lambda _: next(grows)).failed
