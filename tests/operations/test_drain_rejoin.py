@@ -240,6 +240,16 @@ def test_p1_who_has_the_old_place_open_acknowledges_nothing_there_any_more(fs, s
     assert (recovered / DOG).read_bytes() == TWO
 
 
+def test_a_backend_that_nobody_may_write_to_comes_back_too(fs, shop):
+    fs.write(CAT, ONE)
+    backends = [*shop.backends(("aws", "gcp")), *shop.backends(("azure",), read_only=True)]
+    with rs.ResilientFileSystem(backends, **shop.settings()) as archive:
+        rs.drain(archive, "azure")
+        assert rs.rejoin(archive, "azure") == 0
+        shop.lose("aws", "gcp")
+        assert archive.read(CAT).data == ONE
+
+
 @pytest.mark.parametrize("where", ["aws", "aws/inside", "."])
 def test_p1_a_target_at_another_backends_place_is_refused_for_its_copies_would_count_twice(
     fs, shop, where

@@ -121,17 +121,16 @@ async def _taken_back(store: Store, client: BackendClient) -> int:
         assert state is not None, "a store that was prepared has an identity"
         known = state.backend(name).epoch
         found = await _check(client, state)
-        epoch = max(known, found) + 1
+        read_only = client.backend.read_only
+        epoch = max(found, 0) if read_only else max(known, found) + 1
         listed = await _listed(client) if found >= known else {}
         count, after = 0, ""
         while page := await store.known.held_by(name, after, runtime.page(PAGE)):
             change = functools.partial(_doubt_others, name=name, listed=listed)
             count += await store.known.change(page, change)
             after = page[-1]
-        mine = Identity(state.identity, epoch)
-        written = await client.put(KEY, mine.encode(), exclusive=False, headers=Headers())
-        if not written.ok:
-            raise BackendsUnavailableError("", [written], "Its identity could not be written")
+        if not read_only:
+            await _put_identity(client, Identity(state.identity, epoch))
         await store.known.change_state(
             functools.partial(
                 _rejoined,
@@ -144,6 +143,12 @@ async def _taken_back(store: Store, client: BackendClient) -> int:
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return count
+
+
+async def _put_identity(client: BackendClient, mine: Identity) -> None:
+    written = await client.put(KEY, mine.encode(), exclusive=False, headers=Headers())
+    if not written.ok:
+        raise BackendsUnavailableError("", [written], "Its identity could not be written")
 
 
 async def _check(client: BackendClient, state: StoreState) -> int:
