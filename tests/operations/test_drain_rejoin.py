@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 
@@ -240,12 +241,19 @@ def test_p1_who_has_the_old_place_open_acknowledges_nothing_there_any_more(fs, s
     assert (recovered / DOG).read_bytes() == TWO
 
 
-def test_a_backend_that_nobody_may_write_to_comes_back_too(fs, shop):
+@pytest.mark.parametrize("identity", ["kept", "none"])
+def test_a_backend_that_nobody_may_write_to_comes_back_too(fs, shop, identity):
     fs.write(CAT, ONE)
     backends = [*shop.backends(("aws", "gcp")), *shop.backends(("azure",), read_only=True)]
     with rs.ResilientFileSystem(backends, **shop.settings()) as archive:
         rs.drain(archive, "azure")
+        if identity == "none":
+            (shop.disk("azure") / ".resilient/store.json").unlink()
         assert rs.rejoin(archive, "azure") == 0
+        os.utime(shop.disk("azure") / CAT, ns=(1, 1))
+        assert rs.rejoin(archive, "azure") == 1
+        converge(archive)
+        assert states(archive, CAT) == dict.fromkeys(NAMES, "good")
         shop.lose("aws", "gcp")
         assert archive.read(CAT).data == ONE
 

@@ -122,7 +122,9 @@ async def _taken_back(store: Store, client: BackendClient) -> int:
         known = state.backend(name).epoch
         found = await _check(client, state)
         read_only = client.backend.read_only
-        epoch = max(found, 0) if read_only else max(known, found) + 1
+        if read_only:  # it may never have had an identity
+            found = max(found, 0)
+        epoch = found if read_only else max(known, found) + 1
         listed = await _listed(client) if found >= known else {}
         count, after = 0, ""
         while page := await store.known.held_by(name, after, runtime.page(PAGE)):

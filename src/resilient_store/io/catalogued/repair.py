@@ -110,13 +110,10 @@ async def _repair_object(
     for name in (*placed, *others):
         row = holder.record.replica(name)
         client = store.clients.get(name)
-        if client is None or client.backend.read_only or store.is_drained(name):
+        if client is None or store.is_drained(name):
             continue
         if name not in placed:
-            if row.state is State.UNKNOWN and row.place is None:
-                await _find_out(holder, client, row, report)
-            elif row.state in (State.STALE, State.CORRUPT, State.FOREIGN):
-                await _clear(holder, client, report)
+            await _repair_elsewhere(holder, client, row, report)
             continue
         if row.state is State.GOOD and row.version == entry.version:
             if row.place == OWN:
@@ -130,8 +127,20 @@ async def _repair_object(
             await _publish(holder, client, row, report)
 
 
+async def _repair_elsewhere(
+    holder: Holder, client: BackendClient, row: Replica, report: Repaired
+) -> None:
+    """Do what is owed on a backend on which the path is not placed."""
+    if row.state is State.UNKNOWN and row.place is None:
+        await _find_out(holder, client, row, report)
+    elif client.backend.read_only:
+        return
+    elif row.state in (State.STALE, State.CORRUPT, State.FOREIGN):
+        await _clear(holder, client, report)
+
+
 async def _find_out(holder: Holder, client: BackendClient, row: Replica, report: Repaired) -> None:
-    """Learn what a backend holds on which the path is not placed any more; change nothing there."""
+    """Learn what such a backend holds; change nothing there."""
     entry = holder.record.present
     assert entry is not None
     if not await _touch(holder, client.name):
