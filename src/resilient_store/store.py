@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
@@ -126,7 +127,7 @@ class Configuration:
                     f"two backends have the name {name!r}; give each a name of its own: name=..."
                 )
             for place, other in seen.items():
-                if _overlap(place, spot.place):
+                if overlap(place, spot.place):
                     raise ConfigurationError(
                         f"backends {other!r} and {name!r} lie at one place or inside each other: "
                         "two copies there are one; give each a root of its own"
@@ -134,7 +135,8 @@ class Configuration:
             seen[spot.place] = name
 
 
-def _overlap(one: str, other: str) -> bool:
+def overlap(one: str, other: str) -> bool:
+    """Say whether two places are one, or one lies inside the other."""
     return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
@@ -345,10 +347,19 @@ def open_store(configuration: Configuration, admission: Callable[[Catalog], Admi
         catalog = Catalog(configuration.catalog, configuration.late_window)
     admit = None if catalog is None else admission(catalog)
 
+    def epoch_of(name: str) -> int:
+        seen = None if catalog is None else catalog.seen
+        return 0 if seen is None else seen.backend(name).epoch
+
     def make_client(backend: Backend, name: str) -> BackendClient:
-        health = Health(name, on_change)
         return BackendClient(
-            backend, name, domains[name], opener(backend, name), health, admit=admit
+            backend,
+            name,
+            domains[name],
+            opener(backend, name),
+            Health(name, on_change),
+            admit=admit,
+            epoch=functools.partial(epoch_of, name),
         )
 
     clients = {

@@ -86,6 +86,19 @@ def test_a_freeze_does_not_wait_for_repair_nor_for_the_dead(fs, shop):
         assert rs.freeze(fs, WHY, wait=30) == []
 
 
+def test_what_a_freeze_did_not_wait_for_changes_nothing_afterwards(fs, shop):
+    fs.write(CAT, ONE)
+    file = fs.open(CAT, "wb")
+    file.write(bytes(9 << 20))
+    paused = record(fs, CAT)  # its lease ends while its writer waits for more
+    expired = attrs.evolve(paused, intent=attrs.evolve(paused.intent, expires_s=1.0))
+    sync(fs.loop, fs.store.known.change, (CAT,), single(lambda *_: (expired, None)))
+    assert rs.freeze(shop.open(), WHY) == []
+    with pytest.raises(rs.ConcurrentWriteError):
+        file.close()
+    assert fs.cat(CAT) == ONE
+
+
 def test_a_negative_wait_is_refused(fs):
     with pytest.raises(rs.ConfigurationError, match="wait"):
         rs.freeze(fs, WHY, wait=-1)

@@ -194,6 +194,7 @@ def test_verify_prints_the_checksum_that_the_catalog_has(fs, run, tmp_path):
     said = json.loads(run("verify", str(tmp_path / "cat.jpg"), as_json=True).stdout)
     assert (said["checksum"], said["size"]) == (fs.info(CAT)["checksum"], len(data))
     assert run("verify", str(tmp_path / "none")).exit_code == WRONG
+    assert run("verify", str(tmp_path)).exit_code == WRONG  # it is no file
 
 
 def test_what_is_wrong_with_the_command_is_said_in_a_sentence(run, tmp_path):

@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from resilient_store.protocol.pace import BURST_S, LEAST, Heard, Pace
@@ -41,14 +41,15 @@ def work(pace, platform, seconds, requests, *, since_s=0.0, median_s=None):
     return now_s
 
 
-@given(st.floats(20, 3000), st.integers(1, 12))
+@settings(max_examples=20)
+@given(st.floats(20, 500), st.integers(1, 12))
 @example(20.0, 12)
-@example(3000.0, 1)
+@example(500.0, 1)
 def test_after_half_a_minute_most_of_what_a_platform_takes_is_used_and_little_refused(rate, cost):
     platform, pace = Platform(rate), Pace()
     now_s = work(pace, platform, 30, cost)
     asked, throttled = platform.asked, platform.throttled
-    then_s = work(pace, platform, 60, cost, since_s=now_s)
+    then_s = work(pace, platform, 30, cost, since_s=now_s)
     asked, throttled = platform.asked - asked, platform.throttled - throttled
     assert throttled <= 0.1 * asked
     assert asked - throttled >= 0.7 * rate * (then_s - now_s)

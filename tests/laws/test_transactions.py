@@ -358,7 +358,7 @@ def test_r10_what_is_being_settled_is_never_committed_and_what_was_is_never_undo
 # --- renew, touch -------------------------------------------------------------------------
 
 
-@given(held, moments(), leases, checksums)
+@given(held, moments(may_freeze=False), leases, checksums)
 def test_r1_a_longer_lease_takes_its_own_marks_along_and_a_lease_never_shortens(
     record, moment, lease_s, checksum
 ):
@@ -369,6 +369,18 @@ def test_r1_a_longer_lease_takes_its_own_marks_along_and_a_lease_never_shortens(
     intent = attrs.evolve(before, expires_s=expires_s, checksum=checksum or before.checksum)
     assert done
     assert after == attrs.evolve(marked(record, expires_s + Z_S, mine), intent=intent)
+
+
+@given(held, moments())
+def test_a_holder_that_a_freeze_has_not_waited_for_changes_nothing(record, moment):
+    """Who only repairs changes no object, and goes on."""
+    frozen = attrs.evolve(moment.store, frozen=Frozen(why="w", who="me", since_s=0.0))
+    moment, intent = attrs.evolve(moment, store=frozen), record.intent
+    dead = intent.kind != "repair" and intent.expires_s <= moment.now_s
+    assert renew(record, moment, intent.id, 10.0)[1] is not dead
+    may_decide = intent.phase is Phase.OPEN and not dead
+    assert commit(record, moment, intent.id, **PLAIN)[1] is may_decide
+    assert bury(record, moment, intent.id)[1] is may_decide
 
 
 def test_r11_a_streams_checksum_joins_on_the_way_and_stays():
@@ -420,7 +432,7 @@ def test_r3_r11_direct_writing_is_named_after_a_look_and_only_emptiness_is_remem
 # --- commit, bury -------------------------------------------------------------------------
 
 
-@given(held, moments(), decisions)
+@given(held, moments(may_freeze=False), decisions)
 def test_r4_a_commit_decides_exactly_while_the_intent_is_open(record, moment, decision):
     intent, before = record.intent, record.entry
     after, done = commit(record, moment, intent.id, **decision)
@@ -477,7 +489,7 @@ def committed(row, found, version):
     return row
 
 
-@given(open_ones, moments(), placed)
+@given(open_ones, moments(may_freeze=False), placed)
 def test_r16_a_commit_leaves_no_row_good_but_those_that_it_was_placed_on(record, moment, placed):
     """Not even a row that lies: before the commit, some claim to hold what is not written yet."""
     after, _ = commit(record, moment, record.intent.id, **{**PLAIN, "placed": placed})
@@ -541,7 +553,7 @@ def test_r12_what_a_failed_creation_may_bring_is_still_known_once_there_is_an_en
         assert record.entry.past == ("c1",)
 
 
-@given(held, moments())
+@given(held, moments(may_freeze=False))
 def test_p3_a_tombstone_is_written_exactly_while_the_intent_is_open(record, moment):
     intent = record.intent
     after, done = bury(record, moment, intent.id)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 
 import pytest
 
 import resilient_store as rs
+from resilient_store.io.catalogued.write import CataloguedWrite
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, PAUSE_S, THREE, TWO, converge, states
 
 LEFT = ("gcp", "azure")
@@ -53,11 +55,14 @@ def test_p5_what_only_a_drained_backend_holds_is_unreachable_and_not_lost(shop):
     shop.bring_back()
     shop.leave(fs)
     fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    reader = shop.open(write=rs.WriteToAll(min_copies=1))
     rs.drain(fs, "aws")
-    with pytest.raises(rs.BackendsUnavailableError):
-        fs.read(CAT)
+    reader.exists("anything unknown")
+    for one in (fs, reader):
+        with pytest.raises(rs.BackendsUnavailableError):
+            one.read(CAT)
     rs.rejoin(fs, "aws")
-    assert fs.read(CAT).data == ONE
+    assert (fs.read(CAT).data, reader.read(CAT).data) == (ONE, ONE)
 
 
 def test_repair_leaves_a_drained_backend_alone(fs, shop):
@@ -171,6 +176,28 @@ def test_a_recovered_drive_at_another_place_brings_originals_back(shop):
     assert other.read(CAT).backend == "gcp"
 
 
+def test_p1_the_only_copy_which_lies_in_staging_outlives_a_rejoin_and_a_sweep(shop, monkeypatch):
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.write(CAT, ONE)
+    shop.lose(*LEFT)
+
+    async def leave_it_to_repair(_self, holder):
+        await holder.finish()
+
+    monkeypatch.setattr(CataloguedWrite, "_show", leave_it_to_repair)
+    fs.write(CAT, TWO)
+    assert shop.held(CAT)["aws"] == ONE
+    shop.bring_back()
+    shop.leave(fs)
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    for _ in range(2):
+        assert rs.rejoin(fs, "aws") == 1
+    assert rs.sweep(fs, older_than=0.0).removed["aws"] == ()
+    assert fs.read(CAT).data == TWO
+    converge(fs)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, TWO)
+
+
 def test_an_old_copy_at_another_place_serves_nothing_that_is_stale(fs, shop):
     fs.write(CAT, ONE)
     fs.write(DOG, ONE)
@@ -199,3 +226,67 @@ def test_another_stores_drive_is_refused_and_changes_nothing(fs, shop, tmp_path)
     with pytest.raises(rs.StoreIdentityError):
         rs.rejoin(fs, "aws", target=str(tmp_path / "x"))
     assert (fs.read(CAT).data, fs.read(CAT).backend) == (ONE, "aws")
+
+
+def test_p1_who_has_the_old_place_open_acknowledges_nothing_there_any_more(fs, shop):
+    fs.write(CAT, ONE)
+    other = shop.open()
+    assert other.read(CAT).backend == "aws"
+    recovered = shop.folder / "recovered"
+    shutil.copytree(shop.disk("aws"), recovered)
+    rs.rejoin(fs, "aws", target=str(recovered))
+    assert other.write(DOG, TWO).copies == LEFT
+    assert other.read(CAT).data == ONE
+    converge(fs)
+    assert (recovered / DOG).read_bytes() == TWO
+
+
+@pytest.mark.parametrize("identity", ["kept", "none"])
+def test_a_backend_that_nobody_may_write_to_comes_back_too(fs, shop, identity):
+    fs.write(CAT, ONE)
+    backends = [*shop.backends(("aws", "gcp")), *shop.backends(("azure",), read_only=True)]
+    with rs.ResilientFileSystem(backends, **shop.settings()) as archive:
+        rs.drain(archive, "azure")
+        if identity == "none":
+            (shop.disk("azure") / ".resilient/store.json").unlink()
+        assert rs.rejoin(archive, "azure") == 0
+        os.utime(shop.disk("azure") / CAT, ns=(1, 1))
+        assert rs.rejoin(archive, "azure") == 1
+        converge(archive)
+        assert states(archive, CAT) == dict.fromkeys(NAMES, "good")
+        shop.lose("aws", "gcp")
+        assert archive.read(CAT).data == ONE
+
+
+@pytest.mark.parametrize("where", ["aws", "aws/inside", "."])
+def test_p1_a_target_at_another_backends_place_is_refused_for_its_copies_would_count_twice(
+    fs, shop, where
+):
+    fs.write(CAT, ONE)
+    with pytest.raises(rs.ConfigurationError, match="'aws' lies"):
+        rs.rejoin(fs, "gcp", target=str(shop.disk(where)))
+    assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
+
+
+@pytest.mark.parametrize("lies_there", ["the object", "nothing", "other bytes"])
+def test_p7_a_doubted_copy_where_the_path_is_not_placed_any_more_is_found_out(shop, lies_there):
+    fs = shop.open()
+    fs.write(CAT, ONE)
+    converge(fs)
+    shop.leave(fs)
+    fs = shop.open(placements=[rs.Placement("originals/{name}", backends=LEFT)])
+    kept = {"the object": ONE, "nothing": None, "other bytes": ONE[::-1]}[lies_there]
+    (shop.disk("aws") / CAT).unlink()
+    if kept is not None:
+        shop.put_behind("aws", CAT, kept)
+    assert rs.rejoin(fs, "aws") == 1
+    for _ in range(9):
+        if not (report := rs.repair(fs)).waiting:
+            break
+        time.sleep(PAUSE_S)
+    assert (list(report.failed), shop.held(CAT)["aws"]) == (
+        [CAT] if lies_there == "other bytes" else [],
+        kept,
+    )
+    expected = {"the object": "good", "nothing": "gone", "other bytes": "unknown"}
+    assert states(fs, CAT)["aws"] == expected[lies_there]

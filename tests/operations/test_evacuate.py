@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import resilient_store as rs
 from resilient_store.errors import ConfigurationError
 from resilient_store.operations import evacuate as module
-from tests.catalogued.stage import ONE, states
+from tests.catalogued.stage import ONE, states, told
 
 
 @pytest.fixture
@@ -75,6 +77,67 @@ def test_an_object_that_is_placed_there_alone_goes_to_all_others(shop):
     assert states(fs, "only/cat") == dict.fromkeys(shop.names, "good")
     assert rs.repair(fs).done
     assert states(fs, "only/cat") == dict.fromkeys(shop.names, "good")  # and stays there
+
+
+def test_p1_the_only_copy_is_at_risk_and_saved_before_it_was_verified_too(shop):
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.exists("cat")
+    shop.lose("gcp", "azure")
+    fs.write("cat", ONE)
+    fs.write("lost", ONE)
+    shop.bring_back()
+    shop.leave(fs)
+    (shop.disk("aws") / "lost").unlink()
+    os.utime(shop.disk("aws") / "cat", ns=(1, 1))  # recovered, with times of its own
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    with pytest.raises(rs.OriginalMissingError):
+        fs.read("lost")
+    told(fs)
+    assert rs.rejoin(fs, "aws") == 1
+    assert states(fs, "cat")["aws"] == "unknown"
+    assert rs.evacuate(fs, from_="aws", dry_run=True).at_risk == 1
+    report = rs.evacuate(fs, from_="aws")
+    assert (report.copied, report.done) == (2, True)
+    shop.lose("aws")
+    assert fs.read("cat").data == ONE
+
+
+def test_a_copy_on_a_backend_that_was_removed_is_no_source(shop):
+    fs = shop.open()
+    fs.write("cat", ONE)
+    shop.leave(fs)
+    (shop.disk("azure") / "cat").unlink()
+    fs = shop.open(("gcp", "azure"), write=rs.WriteToAll(min_copies=1))
+    rs.scrub(fs)
+    report = rs.evacuate(fs, from_="gcp")
+    assert (report.copied, report.done) == (1, True)
+
+
+def test_what_others_do_meanwhile_is_in_the_last_count(shop, endangered, monkeypatch):
+    real, begun = module.repair_path, []
+
+    async def after_the_others(store, path, wanted):
+        if not begun:
+            begun.append(path)
+            await endangered._rm_file("a/two")
+            await real(store, "b/only here, large", ("gcp", "azure"))
+            for name in ("gcp", "azure"):
+                (shop.disk(name) / "z").write_bytes(b"")  # a folder cannot be made there
+            await endangered._write("z/new", ONE)
+        return await real(store, path, wanted)
+
+    monkeypatch.setattr(module, "repair_path", after_the_others)
+    report = rs.evacuate(endangered, from_="aws", at_once=1)
+    assert (report.at_risk, report.left, report.done) == (1, 1, False)
+    assert set(report.failed) <= {"z/new"}
+
+
+def test_what_is_drained_is_no_place_to_save_to(fs):
+    fs.write("cat", ONE)
+    for name in ("gcp", "azure"):
+        rs.drain(fs, name, force=True)
+    with pytest.raises(ConfigurationError, match="no backend outside"):
+        rs.evacuate(fs, from_="aws")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import time
 
@@ -13,7 +14,7 @@ import resilient_store as rs
 from resilient_store.errors import ConfigurationError
 from resilient_store.operations import repair as module
 from resilient_store.testing import Fault, Faults, FaultyFileSystem
-from tests.catalogued.stage import LATE_WINDOW_S, ONE, Shop, converge, well_again
+from tests.catalogued.stage import CAT, LATE_WINDOW_S, ONE, Shop, converge, told, well_again
 
 
 @pytest.fixture
@@ -143,3 +144,29 @@ def test_a_platform_that_refuses_a_third_of_all_requests_is_still_caught_up(tmp_
         converge(fs)
         assert busy.refused > 20
         assert {fs.info(f"p/{n}")["replicas"]["two"] for n in range(20)} == {"good"}
+
+
+def test_p5_what_is_lost_stays_lost_when_a_backend_is_added(shop):
+    fs = shop.open(("aws", "gcp"))
+    fs.write(CAT, ONE)
+    shop.leave(fs)
+    for name in ("aws", "gcp"):
+        (shop.disk(name) / CAT).unlink()
+    fs = shop.open()
+    with pytest.raises(rs.OriginalMissingError):
+        fs.read(CAT)
+    told(fs)
+    assert not rs.repair(fs).done
+    with pytest.raises(rs.OriginalMissingError):
+        fs.read(CAT)
+
+
+def test_p6_a_priority_that_changes_for_ever_ends_all_the_same(shop, monkeypatch):
+    monkeypatch.setattr(module, "CHOSEN", 2)
+    fs = shop.open()
+    fs.exists(CAT)
+    shop.lose("aws")
+    for number in range(6):
+        fs.write(f"p/{number}", ONE)
+    grows = itertools.count()
+    assert rs.repair(fs, priority=lambda _: next(grows)).failed

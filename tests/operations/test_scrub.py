@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 
 import pytest
 from fsspec.callbacks import Callback
 
 import resilient_store as rs
 from resilient_store.errors import ConfigurationError
+from resilient_store.io.catalogued import answers
 from resilient_store.operations import scrub as module
-from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, converge, states
+from tests.catalogued.stage import CAT, DOG, NAMES, ONE, PAUSE_S, TWO, converge, states, store_state
 
 MIB = 1 << 20
 
@@ -70,6 +73,15 @@ def test_a_platform_that_is_away_is_neither_good_nor_bad(fs, shop):
     assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
 
 
+def test_a_drained_platform_is_read_only_where_it_is_named(fs, shop):
+    fs.write(CAT, ONE)
+    rs.drain(fs, "gcp")
+    shop.flip("gcp", CAT)
+    report = rs.scrub(shop.open())
+    assert (report.clean, report.checked) == (True, 2)
+    assert rs.scrub(fs, backends=["gcp"]).corrupt == {CAT: ("gcp",)}
+
+
 def test_what_the_catalog_does_not_know_is_told(fs, shop):
     fs.write(CAT, ONE)
     fs.write(DOG, ONE)
@@ -113,6 +125,34 @@ def test_a_staged_copy_is_verified_where_it_lies(fs, shop):
     (staged,) = (shop.disk("aws") / ".resilient/staging").rglob("cat.jpg")
     staged.write_bytes(ONE)
     assert rs.scrub(fs).corrupt == {CAT: ("aws",)}
+
+
+@pytest.mark.parametrize("change", ["overwritten", "deleted"])
+def test_what_is_changed_while_it_is_scrubbed_is_neither_bad_nor_makes_a_backend_suspect(
+    fs, monkeypatch, change
+):
+    monkeypatch.setattr(answers, "LOSSES", 3)
+    monkeypatch.setattr(answers, "LOSSES_SHARE", 0.0)
+    paths = [f"p/{number}" for number in range(5)]
+    for path in paths:
+        fs.write(path, ONE)
+    time.sleep(PAUSE_S)
+    other, real = threading.Event(), module.scrub_path
+
+    async def after_a_change(store, record, names, *, deep):
+        if not other.is_set():
+            other.set()
+            for path in paths:
+                if change == "deleted":
+                    await fs._rm_file(path)
+                else:
+                    await fs._write(path, TWO)
+        return await real(store, record, names, deep=deep)
+
+    monkeypatch.setattr(module, "scrub_path", after_a_change)
+    report = rs.scrub(fs, at_once=1)
+    assert (report.missing, report.corrupt, report.checked) == ({}, {}, 0)
+    assert not any(row.suspect for row in store_state(fs).backends.values())
 
 
 def test_pages_and_progress(fs, monkeypatch):

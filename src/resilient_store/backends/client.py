@@ -17,6 +17,7 @@ from typing import TypeVar
 import attrs
 
 from resilient_store import runtime
+from resilient_store.backends.bodies import wrong_with
 from resilient_store.backends.classify import classify
 from resilient_store.backends.closing import close_with, was_closed
 from resilient_store.backends.contract import (
@@ -70,7 +71,9 @@ class BackendClient:
         Shared by all loops of the process.
     admit
         Asked whether the backend is the store's: before its first use in a process, and again
-        after it failed or was silent for a minute.
+        after it failed or was silent for a minute, or its epoch rose.
+    epoch
+        Returns what its identity must carry, as far as this process has heard.
 
     Attributes
     ----------
@@ -95,6 +98,7 @@ class BackendClient:
         health: Health,
         *,
         admit: Callable[[BackendClient, Family], Awaitable[bool]] | None = None,
+        epoch: Callable[[], int] = lambda: 0,
     ) -> None:
         self.backend = backend
         self.name = name
@@ -105,6 +109,8 @@ class BackendClient:
         self.folds: bool | None = None
         self._opener = opener
         self._admission = self._admit = admit
+        self._epoch = epoch
+        self._admitted_epoch = 0
         self._answered_s = -math.inf
         self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Session]
         self._sessions = weakref.WeakKeyDictionary()
@@ -138,7 +144,7 @@ class BackendClient:
             size=size,
         )
         body = reply.value
-        if body is not None and (wrong := _wrong_with(body, start, end, verify)):
+        if body is not None and (wrong := wrong_with(body, start, end, verify)):
             outcome, detail = wrong
             self.health.record("read", outcome, runtime.now_s(), key=key)
             return Reply(self.name, outcome, detail=detail)
@@ -245,6 +251,7 @@ class BackendClient:
     def trust(self) -> None:
         """Ask no more whether it is the store's: a person has said so."""
         self._admit = None
+        self._admitted_epoch = self._epoch()
         self._answered_s = runtime.now_s()
 
     def doubt(self) -> None:
@@ -362,7 +369,8 @@ class BackendClient:
                     session.family = await self._opener()
                     self.traits = session.family.traits
                     close_with(self, session.family, asyncio.get_running_loop())
-        if runtime.now_s() - self._answered_s > ADMITTED_FOR_S:
+        silent = runtime.now_s() - self._answered_s > ADMITTED_FOR_S
+        if silent or self._epoch() > self._admitted_epoch:  # it may be found elsewhere by now
             self.doubt()
         if self._admit is not None:
             async with session.opening:
@@ -370,8 +378,10 @@ class BackendClient:
         return session.family
 
     async def _ask_admission(self, family: Family) -> None:
+        epoch = self._epoch()
         if self._admit is not None and await self._admit(self, family):
             self._admit = None
+            self._admitted_epoch = epoch
             self._answered_s = runtime.now_s()
 
 
@@ -379,20 +389,6 @@ def _for_who_configured(name: str, error: Exception) -> ConfigurationError:
     if isinstance(error, StoreIdentityError):
         return error
     return ConfigurationError(f"backend {name}: {error}")
-
-
-def _wrong_with(
-    body: Body, start: int | None, end: int | None, verify: Callable[[bytes], bool] | None
-) -> tuple[Outcome, str] | None:
-    """Say what is wrong with the bytes that an answer brought.
-
-    One that ends before the size it states was cut on its way, and says nothing of what lies there.
-    """
-    if body.size is not None and len(body.data) < len(range(body.size)[start:end]):
-        return Outcome.UNAVAILABLE, "the answer ended before the object did"
-    if verify is not None and not verify(body.data):
-        return Outcome.CORRUPT, "the bytes differ from the checksum"
-    return None
 
 
 def _is_cancelled() -> bool:

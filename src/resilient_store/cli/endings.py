@@ -28,10 +28,13 @@ def told() -> Iterator[None]:
     """Say in a sentence what an error means, and end with its code."""
     try:
         yield
-    except (ConfigurationError, FileNotFoundError) as error:
+    except ObjectError as error:
+        _say(str(error))
+        end(UNAVAILABLE)
+    except (ConfigurationError, OSError) as error:
         _say(str(error))
         end(WRONG)
-    except (ObjectError, ResilientStoreError) as error:
+    except ResilientStoreError as error:
         _say(str(error))
         end(UNAVAILABLE)
     except KeyboardInterrupt:

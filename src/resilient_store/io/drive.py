@@ -40,14 +40,18 @@ def to_end(
     Promises: P8.
     """
     running: list[asyncio.Task[Any] | None] = []
+    interrupted = threading.Event()
 
     async def run() -> T:
         running.append(asyncio.current_task())
+        if interrupted.is_set():  # before it had begun
+            raise asyncio.CancelledError
         return await function(*args, **kwargs)
 
     try:
         result: T = sync(loop, run)
     except KeyboardInterrupt:
+        interrupted.set()
         for task in filter(None, running):
             ended = threading.Event()
             loop.call_soon_threadsafe(_cancel, task, ended)

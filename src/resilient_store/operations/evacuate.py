@@ -18,6 +18,7 @@ from resilient_store.io.drive import to_end
 from resilient_store.io.paced import Paces, check_limits, work_through
 from resilient_store.io.prepare import prepare
 from resilient_store.model.domain import platforms, within
+from resilient_store.model.state import Record, State
 from resilient_store.store import Store, StoreOwner
 
 PAGE = 1000
@@ -41,13 +42,14 @@ class EvacuateReport:
         Their size.
     left
         All objects that still lack a copy which their placement asks for outside, those at risk
-        among them.
+        among them. While it runs, of those that were there when it began; at its end, of all.
     bytes_left
         Their size.
     elapsed_s
         Seconds since it began.
     failed
-        Path to reason; what failed is still counted in `left`. The first 10,000 are named.
+        Path to reason; what failed is still counted in `left`, unless nobody holds it any more. The
+        first 10,000 are named.
     """
 
     copied: int = 0
@@ -72,7 +74,7 @@ class EvacuateReport:
     @property
     def done(self) -> bool:
         """Whether nothing more would be lost, and nothing is owed outside."""
-        return not self.left
+        return not (self.left or self.failed)
 
     def __str__(self) -> str:
         """Say it in a sentence."""
@@ -83,7 +85,7 @@ class EvacuateReport:
         return (
             f"{self.copied} copies ({self.bytes_copied} bytes) were made; if it stopped now, "
             f"{self.at_risk} objects ({self.bytes_at_risk} bytes) would be lost and "
-            f"{self.left - self.at_risk} more would lack a copy{estimate}"
+            f"{self.left - self.at_risk} more would lack a copy{estimate}; {len(self.failed)} failed"
         )
 
 
@@ -94,6 +96,38 @@ class _Plan:
     store: Store
     going: tuple[str, ...]
     staying: tuple[str, ...]
+
+    async def concerned(self) -> AsyncIterator[Holding]:
+        """Find what concerns the plan, in the order of paths."""
+        known, after = self.store.known, ""
+        while page := await known.holdings("", after, runtime.page(PAGE)):
+            after = page[-1].path
+            doubtful = [o.path for o in page if self.at_risk(o) and not self.concerns(o)]
+            records = await known.records(doubtful)
+            may_lie_there = {record.path for record in filter(self._may_lie_there, records)}
+            for one in page:
+                if self.concerns(one) or one.path in may_lie_there:
+                    yield one
+
+    def _may_lie_there(self, record: Record) -> bool:
+        """Say whether what goes may have the only copy, which nobody has verified yet."""
+        rows = (row for name, row in record.replicas.items() if name in self.going)
+        return any(row.state is State.UNKNOWN for row in rows)
+
+    async def count(self, report: EvacuateReport) -> None:
+        """Count anew what is left, and what is at risk."""
+        report.left = report.bytes_left = report.at_risk = report.bytes_at_risk = 0
+        failed, report.failed = report.failed, {}
+        async for one in self.concerned():
+            if one.path in failed:
+                report.failed[one.path] = failed.pop(one.path)
+            report.left += 1
+            report.bytes_left += one.size or 0
+            report.at_risk += self.at_risk(one)
+            report.bytes_at_risk += (one.size or 0) if self.at_risk(one) else 0
+        for record in await self.store.known.records(list(failed)):  # deleted, copied, or lost
+            if record.present is not None and not record.holders():
+                report.failed[record.path] = failed[record.path]
 
     def wanted(self, one: Holding) -> tuple[str, ...]:
         """Return the staying backends that should get an object: where it is placed, or any."""
@@ -197,13 +231,14 @@ async def evacuate_all(
     """Evacuate, as `evacuate` says."""
     limits = {"requests_per_s": requests_per_s, "bytes_per_s": bytes_per_s}
     check_limits("evacuate", at_once=at_once, **limits)
-    plan, report = _plan(store, domains), EvacuateReport()
     await prepare(store)
+    plan, report = _plan(store, domains), EvacuateReport()
     paces, began_s = Paces(store, **limits), runtime.now_s()
 
     async def work(one: Holding) -> None:
         wanted, size = plan.wanted(one), one.size or 0
-        await paces.wait_for([*one.backends[:1], *wanted], size)
+        source = [name for name in one.backends if name in store.clients][:1]
+        await paces.wait_for([*source, *wanted], size)
         repaired = await repair_path(store, one.path, wanted)
         got = [name for name in dict.fromkeys(repaired.copied) if name in wanted]
         report.copied += len(got)
@@ -215,21 +250,18 @@ async def evacuate_all(
         if len(got) == len(wanted):
             report.left -= 1
             report.bytes_left -= size
-        elif len(report.failed) < NAMED:
+        elif repaired.ending != "done" and len(report.failed) < NAMED:
             report.failed[one.path] = repaired.why
         callback.relative_update(1)
         if on_progress is not None:
             on_progress(report)
 
     try:
-        async for one in _concerned(plan):
-            report.left += 1
-            report.bytes_left += one.size or 0
-            report.at_risk += plan.at_risk(one)
-            report.bytes_at_risk += (one.size or 0) if plan.at_risk(one) else 0
+        await plan.count(report)
         callback.set_size(report.left)
         if not dry_run:
             await work_through(_pieces(plan), work, at_once)
+            await plan.count(report)  # others have written, deleted and copied meanwhile
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return report
@@ -241,7 +273,8 @@ def _plan(store: Store, domains: tuple[str, ...]) -> _Plan:
             known = ", ".join(dict.fromkeys(store.domains.values()))
             raise ConfigurationError(f"evacuate: nothing lies in {domain!r}; there are {known}")
     going = [n for n, mine in store.domains.items() if any(within(mine, d) for d in domains)]
-    staying = tuple(name for name in store.writable if name not in going)
+    open_ = (name for name in store.writable if not store.is_drained(name))
+    staying = tuple(name for name in open_ if name not in going)
     if not staying:
         raise ConfigurationError(
             f"evacuate: there is no backend outside {', '.join(domains)} to write to: add one"
@@ -249,21 +282,12 @@ def _plan(store: Store, domains: tuple[str, ...]) -> _Plan:
     return _Plan(store, tuple(going), staying)
 
 
-async def _concerned(plan: _Plan) -> AsyncIterator[Holding]:
-    after = ""
-    while page := await plan.store.known.holdings("", after, runtime.page(PAGE)):
-        after = page[-1].path
-        for one in page:
-            if plan.concerns(one):
-                yield one
-
-
 async def _pieces(plan: _Plan) -> AsyncGenerator[Holding]:
     last: tuple[int, int, int, str] | None = None
     chosen: list[Holding] = []
     while last is None or len(chosen) == CHOSEN:
         chosen = []
-        async for one in _concerned(plan):
+        async for one in plan.concerned():
             if last is None or plan.urgency(one) > last:
                 chosen.append(one)
             if len(chosen) > 2 * CHOSEN:

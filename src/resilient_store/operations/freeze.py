@@ -22,8 +22,8 @@ SOON_S, LATER_S = 0.02, 0.5
 def freeze(fs: StoreOwner, why: str, *, wait: float = 60.0) -> list[str]:
     """Refuse every write, deletion and move from now on, in every process of the store.
 
-    What was begun before may still be committed, and is waited for. Reads go on, and so does
-    repair, for it changes no object.
+    What was begun before may still be committed, and is waited for; not so a change whose lease
+    has ended, which is refused. Reads go on, and so does repair, for it changes no object.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from fsspec import AbstractFileSystem
 
 from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
+from resilient_store.backends.locate import locate
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import (
     BackendsUnavailableError,
@@ -27,7 +28,7 @@ from resilient_store.model.state import OWN, Record, Replica, State, StoreState
 from resilient_store.policies import Backend
 from resilient_store.protocol.findings import doubt
 from resilient_store.protocol.moment import Moment
-from resilient_store.store import Store, StoreOwner
+from resilient_store.store import Store, StoreOwner, overlap
 
 Target: TypeAlias = str | AbstractFileSystem | Backend
 
@@ -62,7 +63,7 @@ def rejoin(fs: StoreOwner, name: str, target: Target | None = None) -> int:
     Raises
     ------
     ConfigurationError
-        There is no such backend, or no catalog.
+        There is no such backend, or no catalog; or another backend lies at the target.
     StoreIdentityError
         It is another store's.
     BackendsUnavailableError
@@ -85,18 +86,22 @@ def rejoin(fs: StoreOwner, name: str, target: Target | None = None) -> int:
 async def rejoin_one(store: Store, name: str, target: Target | None = None) -> int:
     """Take one backend back, as `rejoin` says."""
     await prepare(store)
-    client = store.clients[name]
+    before = client = store.clients[name]
     if target is not None:
-        client = store.make_client(_found_at(client.backend, target), name)
+        moved = _found_at(client.backend, target)
+        _check_apart(store, moved, name)
+        client = store.make_client(moved, name)
     client.trust()
     try:
         count = await _taken_back(store, client)
     except BaseException:
         client.doubt()
+        if client is not before:
+            await client.close()
         raise
-    if target is not None:
-        await store.clients[name].close()
+    if client is not before:
         store.clients[name] = client
+        await before.close()
     return count
 
 
@@ -106,6 +111,17 @@ def _found_at(backend: Backend, target: Target) -> Backend:
     return attrs.evolve(backend, target=target, root="", storage_options=None)
 
 
+def _check_apart(store: Store, moved: Backend, name: str) -> None:
+    """Refuse a place where another backend lies: one copy would count as two (P1)."""
+    place = locate(moved).place
+    for other, client in store.clients.items():
+        if other != name and overlap(place, locate(client.backend).place):
+            raise ConfigurationError(
+                f"rejoin: backend {other!r} lies at the target, or inside it, or around it: two "
+                f"copies there are one; give the place where {name!r} is found now"
+            )
+
+
 async def _taken_back(store: Store, client: BackendClient) -> int:
     name = client.name
     try:
@@ -113,17 +129,18 @@ async def _taken_back(store: Store, client: BackendClient) -> int:
         assert state is not None, "a store that was prepared has an identity"
         known = state.backend(name).epoch
         found = await _check(client, state)
-        epoch = max(known, found) + 1
+        read_only = client.backend.read_only
+        if read_only:  # it may never have had an identity
+            found = max(found, 0)
+        epoch = found if read_only else max(known, found) + 1
         listed = await _listed(client) if found >= known else {}
         count, after = 0, ""
         while page := await store.known.held_by(name, after, runtime.page(PAGE)):
             change = functools.partial(_doubt_others, name=name, listed=listed)
             count += await store.known.change(page, change)
             after = page[-1]
-        mine = Identity(state.identity, epoch)
-        written = await client.put(KEY, mine.encode(), exclusive=False, headers=Headers())
-        if not written.ok:
-            raise BackendsUnavailableError("", [written], "Its identity could not be written")
+        if not read_only:
+            await _put_identity(client, Identity(state.identity, epoch))
         await store.known.change_state(
             functools.partial(
                 _rejoined,
@@ -136,6 +153,12 @@ async def _taken_back(store: Store, client: BackendClient) -> int:
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return count
+
+
+async def _put_identity(client: BackendClient, mine: Identity) -> None:
+    written = await client.put(KEY, mine.encode(), exclusive=False, headers=Headers())
+    if not written.ok:
+        raise BackendsUnavailableError("", [written], "Its identity could not be written")
 
 
 async def _check(client: BackendClient, state: StoreState) -> int:

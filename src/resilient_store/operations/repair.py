@@ -250,12 +250,18 @@ async def _pieces(
     store: Store, urgency: Callable[[Holding], Urgency], part: KeyRange, callback: Any
 ) -> AsyncGenerator[Holding]:
     last: Urgency | None = None
-    while chosen := await _most_urgent(store, urgency, last, part, callback):
+    rounds = 1
+    while rounds > 0:
+        chosen, count = await _most_urgent(store, urgency, last, part)
+        if last is None:
+            callback.set_size(count)
+            # A path comes again after each copy that it got, and a priority may change for ever.
+            rounds += count * (1 + len(store.clients)) // CHOSEN
         for one in chosen:
             yield one
-        last = urgency(chosen[-1])
         if len(chosen) < CHOSEN:
             break
+        last, rounds = urgency(chosen[-1]), rounds - 1
     for name in store.writable:  # added to the store, or to a placement, after they were written
         async for page in _pages(part, functools.partial(store.known.without, name), str):
             for record in await store.known.records(
@@ -271,9 +277,11 @@ async def _most_urgent(
     urgency: Callable[[Holding], Urgency],
     last: Urgency | None,
     part: KeyRange,
-    callback: Any,
-) -> list[Holding]:
-    """Return the next of the queue, in order, that come after the last one; as many as fit."""
+) -> tuple[list[Holding], int]:
+    """Return the next of the queue, in order, that come after the last one: as many as fit.
+
+    And how many there are.
+    """
     found: list[Holding] = []
     count = 0
     async for page in _pages(part, store.known.queue, lambda one: one.path):
@@ -281,9 +289,7 @@ async def _most_urgent(
         found, count = found + following, count + len(following)
         if len(found) > 2 * CHOSEN:
             found = heapq.nsmallest(CHOSEN, found, key=urgency)
-    if last is None:
-        callback.set_size(count)
-    return heapq.nsmallest(CHOSEN, found, key=urgency)
+    return heapq.nsmallest(CHOSEN, found, key=urgency), count
 
 
 async def _pages(

@@ -23,7 +23,7 @@ from resilient_store.io.sharded import on_workers
 from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.outcome import Reply
 from resilient_store.model.path import is_hidden
-from resilient_store.model.state import Record, Replica, Scan, StoreState
+from resilient_store.model.state import Record, Replica, Scan, State, StoreState
 from resilient_store.protocol.findings import Seen
 from resilient_store.store import Store, StoreOwner
 
@@ -70,12 +70,15 @@ class ScrubReport:
         return not (self.missing or self.corrupt or self.silent)
 
     def add(self, one: Scrubbed) -> None:
-        """Count what was seen of one path."""
-        self.checked += len(one.good) + len(one.missing) + len(one.corrupt)
+        """Count what was read of one path."""
         self.bytes_read += one.bytes_read
-        self._name(self.missing, one.path, tuple(one.missing))
-        self._name(self.corrupt, one.path, tuple(one.corrupt))
         self._name(self.silent, one.path, "; ".join(reply.words() for reply in one.silent))
+
+    def add_recorded(self, path: str, recorded: Sequence[Seen]) -> None:
+        """Count what was recorded of one path: the rest was changed meanwhile."""
+        self.checked += len(recorded)
+        for where, state in ((self.missing, State.MISSING), (self.corrupt, State.CORRUPT)):
+            self._name(where, path, tuple(s.by.backend for s in recorded if s.state is state))
 
     def add_unknown(self, backend: str, key: str) -> None:
         """Note a key that the catalog does not know."""
@@ -130,7 +133,7 @@ def scrub(
     unknown
         Whether to list the backends, too, for keys that the catalog does not know.
     backends
-        Only what these hold; None: all of them.
+        Only what these hold, drained ones too; None: all that are not drained.
     at_once
         Objects that are verified at one time.
     requests_per_s, bytes_per_s
@@ -170,8 +173,7 @@ def scrub(
     for one in on_workers(client, fs, _scrub_part, options):
         report.absorb(one)
     if unknown:
-        names = tuple(fs.store.clients) if backends is None else tuple(backends)
-        to_end(fs.loop, _find_unknown, fs.store, names, report)
+        to_end(fs.loop, _find_unknown, fs.store, _asked(fs.store, backends), report)
     return report
 
 
@@ -218,10 +220,11 @@ async def scrub_all(
     """Scrub, as `scrub` says."""
     limits = {"requests_per_s": requests_per_s, "bytes_per_s": bytes_per_s}
     check_limits("scrub", at_once=at_once, sample=sample, max_age=max_age, **limits)
-    names = tuple(store.clients) if backends is None else tuple(backends)
-    _check(store, names, sample)
+    _check(store, tuple(backends or ()), sample)
     await prepare(store)
-    report, paces, recording = ScrubReport(), Paces(store, **limits), _Recording(store)
+    names = _asked(store, backends)
+    report, paces = ScrubReport(), Paces(store, **limits)
+    recording = _Recording(store, report)
 
     async def work(due: tuple[Record, list[str]]) -> None:
         record, holders = due
@@ -250,6 +253,13 @@ async def scrub_all(
     return report
 
 
+def _asked(store: Store, backends: Sequence[str] | None) -> tuple[str, ...]:
+    """Return whose replicas are verified: nobody reads from a drained one, unless it is named."""
+    if backends is not None:
+        return tuple(backends)
+    return tuple(name for name in store.clients if not store.is_drained(name))
+
+
 def _check(store: Store, names: tuple[str, ...], sample: float | None) -> None:
     for name in names:
         if name not in store.clients:
@@ -262,22 +272,24 @@ def _check(store: Store, names: tuple[str, ...], sample: float | None) -> None:
 class _Recording:
     """Records what was seen: of many objects in one transaction, and at once what is bad."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, report: ScrubReport) -> None:
+        self._store, self._report = store, report
         self._seen: dict[str, list[Seen]] = {}
 
     async def add(self, one: Scrubbed) -> None:
         """Record it now or with others."""
         if one.seen:
             self._seen[one.path] = one.seen
-        if len(self._seen) >= RECORDED_AT_ONCE or one.missing or one.corrupt:
+        is_bad = any(seen.state is not State.GOOD for seen in one.seen)
+        if is_bad or len(self._seen) >= RECORDED_AT_ONCE:
             await self.flush()
 
     async def flush(self) -> None:
         """Record what is left."""
         seen, self._seen = self._seen, {}
         if seen:
-            await record_seen(self._store, seen)
+            for path, recorded in (await record_seen(self._store, seen)).items():
+                self._report.add_recorded(path, recorded)
 
 
 class _Noting:

@@ -120,14 +120,19 @@ def _is_mine(record: Record, intent_id: int) -> bool:
     return record.intent is not None and record.intent.id == intent_id
 
 
+def _is_too_late(intent: Intent, moment: Moment) -> bool:
+    """Say whether a freeze has counted a holder among the dead: what it began is not waited for."""
+    frozen = moment.store.frozen is not None and intent.kind != "repair"
+    return frozen and intent.expires_s <= moment.now_s
+
+
 def renew(
     record: Record, moment: Moment, intent_id: int, lease_s: float, checksum: str = ""
 ) -> tuple[Record, bool]:
     """Lengthen a lease, and the marks with it; a stream's checksum joins on the way (R1, R11)."""
-    if not _is_mine(record, intent_id):
-        return record, False
     before = record.intent
-    assert before is not None
+    if before is None or before.id != intent_id or _is_too_late(before, moment):
+        return record, False
     intent = attrs.evolve(
         before,
         expires_s=max(before.expires_s, moment.now_s + lease_s),
@@ -192,10 +197,13 @@ def commit(
     Returns
     -------
     tuple
-        False, and nothing changed, where the intent is not the caller's any more (R4).
+        False, and nothing changed, where the intent is not the caller's any more (R4), or its
+        lease has ended in a store that is frozen.
     """
     intent = record.intent
     if intent is None or intent.id != intent_id or intent.phase is not Phase.OPEN:
+        return record, False
+    if _is_too_late(intent, moment):
         return record, False
     before = record.entry
     entry = Entry(
@@ -246,6 +254,8 @@ def bury(record: Record, moment: Moment, intent_id: int) -> tuple[Record, bool]:
     """Write the tombstone: from this commit on the object is gone for everyone."""
     intent = record.intent
     if intent is None or intent.id != intent_id or intent.phase is not Phase.OPEN:
+        return record, False
+    if _is_too_late(intent, moment):
         return record, False
     entry = Entry(
         path=record.path,

@@ -13,7 +13,7 @@ from resilient_store.backends.client import BackendClient
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
 from resilient_store.io.catalogued.answers import missed
-from resilient_store.io.catalogued.holder import find, key_of
+from resilient_store.io.catalogued.holder import find, key_of, unavailable
 from resilient_store.io.drive import leave_to_finish
 from resilient_store.io.read import ask
 from resilient_store.model.checksum import aligned, verifies
@@ -92,7 +92,7 @@ async def read(
         if had is not None:
             return had
         again, complete = await find(store, path)
-        if not _changed(record, again):
+        if not _changed(record, again) and not await _has_rejoined(store, again):
             raise refusal(store, again, replies) from None
         record = again
     raise BackendsUnavailableError(path, note="it changed as often as it was looked at")
@@ -224,6 +224,18 @@ def _changed(before: Record, after: Record) -> bool:
     )
 
 
+async def _has_rejoined(store: Store, record: Record) -> bool:
+    """Say whether a backend that was left out serves again: who only reads hears of it last."""
+    left_out = [name for name in record.replicas if store.is_drained(name)]
+    if not left_out:
+        return False
+    try:
+        await store.known.state()
+    except CatalogDownError as error:
+        raise unavailable(record.path, error) from None
+    return not all(map(store.is_drained, left_out))
+
+
 def is_lost(record: Record) -> bool:
     """Say whether the catalog knows of no replica that may still hold the current version."""
     may_hold = (State.GOOD, State.UNKNOWN)
@@ -264,18 +276,32 @@ def report(store: Store, path: str, seen: Sequence[findings.Seen]) -> None:
         leave_to_finish(store.tails, record())
 
 
-async def record_seen(store: Store, seen: Mapping[str, Sequence[findings.Seen]]) -> None:
-    """Record what was seen of some paths' replicas, in one transaction (R16)."""
+async def record_seen(
+    store: Store, seen: Mapping[str, Sequence[findings.Seen]]
+) -> dict[str, list[findings.Seen]]:
+    """Record what was seen of some paths' replicas, in one transaction (R16).
 
-    def change(records: tuple[Record, ...], moment: Moment) -> tuple[tuple[Record, ...], None]:
-        after = []
+    Returns
+    -------
+    dict
+        What was recorded: all else was of a version or a place that is not current any more.
+    """
+
+    def change(
+        records: tuple[Record, ...], moment: Moment
+    ) -> tuple[tuple[Record, ...], dict[str, list[findings.Seen]]]:
+        after: list[Record] = []
+        kept: dict[str, list[findings.Seen]] = {}
         for record in records:
+            kept[record.path], changed = [], record
             for one in seen[record.path]:
-                record, _ = findings.observe(record, moment, one)  # noqa: PLW2901
-            after.append(record)
-        return tuple(after), None
+                changed, done = findings.observe(changed, moment, one)
+                kept[record.path] += [one] if done else []
+            after.append(changed)
+        return tuple(after), kept
 
-    await store.known.change(tuple(seen), change)
-    for one in (one for some in seen.values() for one in some):
+    recorded = await store.known.change(tuple(seen), change)
+    for one in (one for some in recorded.values() for one in some):
         if one.state is State.MISSING:
             await missed(store, one.by.backend)
+    return recorded

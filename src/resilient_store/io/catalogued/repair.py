@@ -32,6 +32,7 @@ from resilient_store.runtime import reach
 from resilient_store.store import Store
 
 Ending = Literal["done", "waiting", "failed", "at work"]
+NOTHING: own_key.Notes = {"state": State.GONE, "place": None, "looked": True, "tag": None}
 
 
 @attrs.define
@@ -109,11 +110,10 @@ async def _repair_object(
     for name in (*placed, *others):
         row = holder.record.replica(name)
         client = store.clients.get(name)
-        if client is None or client.backend.read_only or store.is_drained(name):
+        if client is None or store.is_drained(name):
             continue
         if name not in placed:
-            if row.state in (State.STALE, State.CORRUPT, State.FOREIGN):
-                await _clear(holder, client, report)
+            await _repair_elsewhere(holder, client, row, report)
             continue
         if row.state is State.GOOD and row.version == entry.version:
             if row.place == OWN:
@@ -125,6 +125,35 @@ async def _repair_object(
             row = copied
         if row.place != OWN:
             await _publish(holder, client, row, report)
+
+
+async def _repair_elsewhere(
+    holder: Holder, client: BackendClient, row: Replica, report: Repaired
+) -> None:
+    """Do what is owed on a backend on which the path is not placed."""
+    if row.state is State.UNKNOWN and row.place is None:
+        await _find_out(holder, client, row, report)
+    elif client.backend.read_only:
+        return
+    elif row.state in (State.STALE, State.CORRUPT, State.FOREIGN):
+        await _clear(holder, client, report)
+
+
+async def _find_out(holder: Holder, client: BackendClient, row: Replica, report: Repaired) -> None:
+    """Learn what such a backend holds; change nothing there."""
+    entry = holder.record.present
+    assert entry is not None
+    if not await _touch(holder, client.name):
+        report.left("waiting", f"{client.name}: a late request may still land at its own key")
+        return
+    found = await own_key.look(holder, client)
+    if found.verdict is None:
+        report.failed(found.reply)
+    elif found.verdict is not Verdict.EMPTY:
+        if await _verified_in_place(holder, client, row, entry) is None:
+            report.left("failed", f"{client.name}: other bytes lie there than the current ones")
+    elif holder.store.believes_absence(client.name):
+        await holder.note(client.name, entry.version, NOTHING)
 
 
 async def _copy(
@@ -140,7 +169,7 @@ async def _copy(
     reply = await _stage(holder, client, entry)
     if not reply.ok:
         report.failed(reply)
-        if client.name in holder.record.replicas:  # a new row would say that it may hold it
+        if client.name in holder.record.replicas:  # a new row would say that it may hold something
             await holder.note(client.name, entry.version, {"error": reply.words()})
         return None
     reach(Step.REPAIR_STAGED)
@@ -291,10 +320,9 @@ async def _repair_absence(holder: Holder, report: Repaired) -> None:
 async def _note_gone(
     holder: Holder, row: Replica, version: int, looked: dict[str, Replica]
 ) -> None:
-    gone: own_key.Notes = {"state": State.GONE, "place": None, "looked": True, "tag": None}
-    looked[row.backend] = attrs.evolve(row, **gone)
+    looked[row.backend] = attrs.evolve(row, **NOTHING)
     if row != looked[row.backend]:
-        await holder.note(row.backend, version, gone)
+        await holder.note(row.backend, version, NOTHING)
 
 
 async def _purge(holder: Holder, looked: dict[str, Replica], report: Repaired) -> None:

@@ -25,20 +25,15 @@ class Scrubbed:
 
     Attributes
     ----------
-    good, missing, corrupt
-        Backends.
     silent
         Replies of backends that could not be asked.
     bytes_read
         Of all replicas.
     seen
-        What is to be recorded of it (R16).
+        What is to be recorded (R16); none of it counts before that.
     """
 
     path: str
-    good: list[str] = attrs.field(factory=list)
-    missing: list[str] = attrs.field(factory=list)
-    corrupt: list[str] = attrs.field(factory=list)
     silent: list[Reply[Any]] = attrs.field(factory=list)
     bytes_read: int = 0
     seen: list[findings.Seen] = attrs.field(factory=list)
@@ -70,11 +65,6 @@ async def scrub_path(store: Store, record: Record, names: list[str], *, deep: bo
         if state is None:
             report.silent.append(said.reply)
             continue
-        {
-            State.GOOD: report.good,
-            State.MISSING: report.missing,
-            State.CORRUPT: report.corrupt,
-        }[state].append(name)
         error = "" if state is State.GOOD else said.reply.words()
         report.seen.append(findings.Seen(by=row, version=entry.version, state=state, error=error))
         if said.content is not None:  # from now on the others are held against it
