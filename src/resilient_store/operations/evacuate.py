@@ -85,7 +85,8 @@ class EvacuateReport:
         return (
             f"{self.copied} copies ({self.bytes_copied} bytes) were made; if it stopped now, "
             f"{self.at_risk} objects ({self.bytes_at_risk} bytes) would be lost and "
-            f"{self.left - self.at_risk} more would lack a copy{estimate}; {len(self.failed)} failed"
+            f"{self.left - self.at_risk} more would lack a copy; {len(self.failed)} failed"
+            f"{estimate}"
         )
 
 
