@@ -220,7 +220,9 @@ def test_paths_that_are_no_text_are_printed(shop, run):
 
 
 SLOW = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 import resilient_store as rs
 from resilient_store.cli import endings
 from resilient_store.operations import repair as module
