@@ -219,6 +219,29 @@ def test_paths_that_are_no_text_are_printed(shop, run):
     assert "\\udcff" in run("adopt").output
 
 
+def test_maintain_goes_on_after_a_round_that_could_not_be_ended(fs, shop, run, monkeypatch):
+    fs.write(CAT, ONE)
+    rounds = []
+
+    def rest(_):
+        rounds.append(shop.catalog.exists())
+        if len(rounds) == 1:
+            monkeypatch.undo()
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+
+    def away(*_, **__):
+        raise rs.CatalogUnavailableError(CAT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("resilient_store.runtime.rest", rest)
+        monkeypatch.setattr(rs, "repair", away)
+        said = run("maintain")
+    assert said.exit_code == INTERRUPTED
+    assert "the next one tries again" in said.stderr
+    assert "repaired" in said.stdout
+
+
 SLOW = """
 import signal
 import sys

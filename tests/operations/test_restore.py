@@ -366,6 +366,20 @@ def test_r18_every_own_key_is_busy_for_one_late_window(fs, shop):
     assert not any(shop.staged(name) for name in NAMES)
 
 
+def test_r18_for_one_late_window_nothing_staged_is_swept(shop):
+    fs = shop.open(late_window=30.0)
+    fs.write(CAT, ONE)
+    rs.snapshot(fs)
+    lose_catalog(shop, fs)
+    again = shop.open(late_window=30.0)
+    rs.restore(again)
+    shop.put_behind("aws", ".resilient/staging/9-9/cat", ONE)
+    assert rs.sweep(again, older_than=0.0).removed["aws"] == ()
+    assert shop.read_behind("aws", ".resilient/staging/9-9/cat") == ONE
+    now = shop.open(late_window=0.001)
+    assert rs.sweep(now, older_than=0.0).removed["aws"] == (".resilient/staging/9-9/cat",)
+
+
 def test_r19_a_backend_that_went_back_before_the_snapshot_is_not_believed(fs, shop):
     fs.write(CAT, ONE)
     time.sleep(PAUSE_S)

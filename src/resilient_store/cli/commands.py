@@ -12,7 +12,7 @@ import typer
 
 import resilient_store as rs
 from resilient_store import runtime
-from resilient_store.cli.endings import DONE, LEFT, end, told
+from resilient_store.cli.endings import DONE, LEFT, end, say, told
 from resilient_store.cli.output import show
 from resilient_store.cli.progress import progress
 from resilient_store.model.checksum import ChunkedChecksum
@@ -327,18 +327,27 @@ def maintain(
     with opened() as fs:
         while True:
             began_s = runtime.steady_s()
-            repaired = rs.repair(fs, **limits)
-            scrubbed = rs.scrub(fs, max_age=max_age_days * 86400, unknown=False, **limits)
-            snapped = rs.snapshot(fs)
-            swept = rs.sweep(fs)
-            said = {
-                "at": runtime.wall().astimezone(dt.UTC).isoformat(timespec="seconds"),
-                "repaired": repaired,
-                "scrubbed": scrubbed,
-                "snapshot": snapped,
-                "swept": swept,
-            }
-            show(said, as_json=_settings.as_json)
-            if once:
-                end(DONE if repaired.done and scrubbed.clean else LEFT)
+            try:
+                is_well = _one_round(fs, max_age_days * 86400, limits)
+            except rs.ObjectError as error:
+                if once:
+                    raise
+                say(f"this round ended early, the next one tries again: {error}")
+            else:
+                if once:
+                    end(DONE if is_well else LEFT)
             runtime.rest(max(0.0, began_s + every_hours * 3600 - runtime.steady_s()))
+
+
+def _one_round(fs: rs.ResilientFileSystem, max_age_s: float, limits: Any) -> bool:
+    repaired = rs.repair(fs, **limits)
+    scrubbed = rs.scrub(fs, max_age=max_age_s, unknown=False, **limits)
+    said = {
+        "at": runtime.wall().astimezone(dt.UTC).isoformat(timespec="seconds"),
+        "repaired": repaired,
+        "scrubbed": scrubbed,
+        "snapshot": rs.snapshot(fs),
+        "swept": rs.sweep(fs),
+    }
+    show(said, as_json=_settings.as_json)
+    return repaired.done and scrubbed.clean

@@ -29,18 +29,19 @@ def told() -> Iterator[None]:
     try:
         yield
     except ObjectError as error:
-        _say(str(error))
+        say(str(error))
         end(UNAVAILABLE)
     except (ConfigurationError, OSError) as error:
-        _say(str(error))
+        say(str(error))
         end(WRONG)
     except ResilientStoreError as error:
-        _say(str(error))
+        say(str(error))
         end(UNAVAILABLE)
     except KeyboardInterrupt:
-        _say("stopped; what was done is kept, and the same command goes on from there")
+        say("stopped; what was done is kept, and the same command goes on from there")
         end(INTERRUPTED)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Say something on stderr."""
     print(f"resilient-store: {text}", file=sys.stderr)  # noqa: T201 - it is a program

@@ -19,9 +19,9 @@ from resilient_store.store import Store, StoreOwner
 def drain(fs: StoreOwner, name: str, *, force: bool = False) -> None:
     """Neither read from a backend nor write to it any more, until `rejoin`.
 
-    What it holds counts as a copy all the same: nothing is copied for it, see `evacuate`, and
-    an object that only it holds is *unreachable*, not lost. Deletions wait for it. Each process
-    hears of it with the next thing that it asks the catalog of the store.
+    What it holds counts as a copy all the same, and nothing is copied from it any more: `evacuate`
+    first. An object that only it holds is *unreachable*, not lost. Deletions wait for it. Each
+    process hears of it with the next thing that it asks the catalog of the store.
 
     Parameters
     ----------

@@ -97,7 +97,17 @@ async def _dead(store: Store, left: list[ObjectInfo]) -> list[ObjectInfo]:
         return left
     tokens = {info.key: info.key.split("/")[2] for info in left if info.key.startswith(STAGING)}
     try:
+        if await _was_just_restored(store):
+            return [info for info in left if info.key not in tokens]
         alive = await store.known.tokens(sorted(set(tokens.values())))
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return [info for info in left if tokens.get(info.key) not in alive]
+
+
+async def _was_just_restored(store: Store) -> bool:
+    """Say whether the catalog may not know what is staged: it is as of its snapshot (R18)."""
+    state = await store.known.state()
+    assert state is not None, "a store that was prepared has an identity"
+    window_s = store.configuration.late_window
+    return state.restored_s > 0 and await store.known.now_s() < state.restored_s + window_s
