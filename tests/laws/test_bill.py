@@ -128,3 +128,8 @@ def test_the_narrowest_domain_counts_and_one_must():
     assert narrowest("rates", RATES, "aws/us") == ("aws", RATES["aws"])
     with pytest.raises(ConfigurationError, match="rates says nothing of 'aws-cn/x': add 'aws-cn'"):
         narrowest("rates", RATES, "aws-cn/x")
+
+
+def test_without_rates_and_prices_a_transfer_is_copies_and_bytes():
+    moved = {("a", "g"): Amount(2, 10**9)}
+    assert str(transfer(moved, DOMAINS, None, None)) == "2 copies, 1.0 GB"

@@ -243,3 +243,15 @@ def test_p5_nothing_is_lost_while_somebody_is_away_or_at_work_on_it():
     assert not is_lost(record, attrs.evolve(NOW, away={"aws": 0.0}))
     begun = Intent(id=1, version=5, kind="write", token="1-5")
     assert kinds_of(attrs.evolve(record, intent=begun), NAMES, NOW) == ("unreachable",)
+
+
+def test_the_best_derivative_stands_in():
+    said = described(record_of(aws="missing"), "lost", ("aws",), NOW, derivatives=("p", "t"))
+    assert said.derivative == "p"
+    assert attrs.evolve(said, derivatives=()).derivative is None
+
+
+def test_a_line_of_another_kind_is_refused():
+    said = as_line(described(record_of(aws="missing"), "lost", ("aws",), NOW))
+    with pytest.raises(ValueError, match="no kind 'gone'"):
+        from_line(said.replace('"lost"', '"gone"'))

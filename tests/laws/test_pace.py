@@ -110,3 +110,11 @@ def test_who_asks_little_learns_nothing_of_what_more_would_do():
 @pytest.mark.parametrize("most", [0.5, math.inf])
 def test_it_begins_no_faster_than_was_set(most):
     assert Pace(most).rate == min(most, 100.0)
+
+
+def test_while_nobody_works_nothing_is_learnt_of_the_cost_of_work():
+    pace = Pace()
+    cost, rate = pace.cost, pace.rate
+    for second in range(3):
+        pace.hear(float(second), Heard(asked=100 * second))
+    assert (pace.cost, pace.rate) == (cost, rate)

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_store.model.state import BackendRow, Replica
+from resilient_store.model.state import BackendRow, Replica, StoreState
+from resilient_store.protocol.moment import Moment
 from resilient_store.protocol.quiet import answered, failed, is_quiet
 
 Z_S = 16.0
@@ -273,3 +274,13 @@ def test_a_break_changes_nothing_else_of_a_backends_row():
 def test_a_clock_that_was_put_back_takes_no_answer_away():
     backend = BackendRow(name="aws", answered_s=100.0)
     assert answered(backend, 50.0, Z_S) is backend
+
+
+@given(st.floats(0, 100), st.floats(1, 100))
+def test_r18_no_key_is_quiet_within_z_of_a_restore(busy, restored_s):
+    for after_s in (0.0, Z_S / 2, Z_S):
+        now_s = restored_s + after_s
+        well = {"aws": BackendRow(name="aws", answered_s=now_s)}
+        store = StoreState(identity="x", restored_s=restored_s, backends=well)
+        moment = Moment(now_s=now_s, late_window_s=Z_S, store=store, new_id=lambda: 1)
+        assert moment.is_quiet(row(busy)) == (max(busy, restored_s + Z_S) <= now_s)

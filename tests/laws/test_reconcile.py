@@ -127,3 +127,27 @@ def test_r19_who_could_not_be_asked_holds_nothing_that_counts(looked):
 def test_r14_nothing_is_recorded_where_the_path_has_changed_since(looked):
     changed = attrs.evolve(looked.by, purges=looked.by.purges + 1)
     assert reconcile.stand(changed, MOMENT, looked) == (changed, False)
+
+
+@given(looks())
+def test_r14_nor_is_a_newer_version_made_current_there(looked):
+    changed = attrs.evolve(looked.by, purges=looked.by.purges + 1)
+    newer = Newer(version=99, content=Content(size=1), headers=Headers(), modified_s=1.0, rows={})
+    assert reconcile.advance(changed, MOMENT, looked, newer, NAMES) == (changed, False)
+
+
+def test_what_lies_as_it_is_remembered_goes_on_counting():
+    content = Content(size=1, checksum="c")
+    row = Replica(backend="aws", version=3, state=State.GOOD, place=OWN, looked=True, tag="t")
+    repairing = Intent(id=4, version=4, kind="repair", token="4-4", direct=("aws",))
+    record = Record(
+        path=PATH,
+        entry=Entry(path=PATH, version=3, content=content),
+        replicas={"aws": row},
+        intent=repairing,
+    )
+    same = Lying(backend="aws", place=OWN, version=3, known=True)
+    looked = Looked(by=record, lying=(same,), answered=frozenset(NAMES), number=NUMBER)
+    after, _ = reconcile.stand(record, MOMENT, looked)
+    assert after.replicas["aws"] == row
+    assert (after.intent, after.voids) == (None, ())  # a repair creates nothing

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resilient_store.model.amount import Amount
-from resilient_store.model.state import BackendRow, Frozen
+from resilient_store.model.state import BackendRow, Frozen, Scan
 from resilient_store.model.status import (
     BEHIND,
     BackendStatus,
     StoreStatus,
     errors_of,
     judge,
+    scan_of,
     use_of,
     warnings_of,
 )
@@ -133,3 +134,13 @@ def test_the_screen_and_the_json_say_the_same():
     assert said["backends"][1]["copies"]["stale"] == {"count": 34, "size": 7}
     assert said["backends"][1]["complete_up_to"] == 41
     assert away.behind == 35
+
+
+def test_a_scan_is_told_from_its_beginning_to_its_end():
+    assert scan_of(None) == "never"
+    begun = Scan(began_s=0.0, at="a/b", checked=1, bad=0)
+    assert scan_of(begun) == (
+        "under way since 1970-01-01 00:00 UTC, at 'a/b': 1 copy verified, 0 bad"
+    )
+    ended = Scan(began_s=0.0, ended_s=60.0, checked=2000, bad=3)
+    assert scan_of(ended) == "ended 1970-01-01 00:01 UTC: 2,000 copies verified, 3 bad"
