@@ -125,7 +125,10 @@ class Busy(Faults):
         return Fault("throttled", name)
 
 
-@pytest.mark.parametrize("seed", range(3))
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.matrix) for seed in range(1, 20))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_platform_that_refuses_a_third_of_all_requests_is_still_caught_up(tmp_path, seed):
     busy = Busy(seed)
     disks = {name: FaultyFileSystem(name=name, faults=busy) for name in ("one", "two")}

@@ -43,7 +43,7 @@ def take(fs, numbers):
 
 @pytest.mark.parametrize(
     ("count", "seed"),
-    [(20, 1), (20, 2), pytest.param(2000, 3, marks=pytest.mark.matrix)],
+    [(20, 1), *(pytest.param(*day, marks=pytest.mark.matrix) for day in ((20, 2), (2000, 3)))],
 )
 def test_at_the_end_of_the_worst_day_it_is_known_which_originals_are_gone(shop, count, seed):
     chance = random.Random(seed)

@@ -43,8 +43,11 @@ class ScrubReport:
         Replicas that were verified.
     bytes_read
         Their bytes that were read for it.
-    missing, corrupt
-        Path to the backends where it was found so. The first 10,000 of each are named.
+    missing
+        Path to the backends where it was not found. The first 10,000 are named.
+    corrupt
+        Path to the backends where its bytes are others than they should be. The first 10,000 are
+        named.
     silent
         Path to a reason: a replica that could not be asked for.
     unknown
