@@ -284,6 +284,7 @@ def test_p7_a_doubted_copy_where_the_path_is_not_placed_any_more_is_found_out(sh
         if not (report := rs.repair(fs)).waiting:
             break
         time.sleep(PAUSE_S)
+    assert report.waiting == {}
     assert (list(report.failed), shop.held(CAT)["aws"]) == (
         [CAT] if lies_there == "other bytes" else [],
         kept,

@@ -11,6 +11,7 @@ from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.catalogued.numbers import STAGING
 from resilient_store.io.drive import to_end
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.prepare import prepare
@@ -18,8 +19,6 @@ from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Reply
 from resilient_store.model.path import PRIVATE, RESERVED
 from resilient_store.store import Store, StoreOwner
-
-STAGING = f"{RESERVED}/staging/"
 
 
 @attrs.frozen(kw_only=True)
