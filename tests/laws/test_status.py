@@ -6,7 +6,7 @@ import datetime as dt
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resilient_store.model.amount import Amount
@@ -34,6 +34,7 @@ backends = st.lists(
 
 
 @given(backends, st.none() | st.just(FROZEN), st.integers(0, 2))
+@example((BackendStatus(name="aws", domain="aws", state="away"),), None, 0)
 def test_a_store_is_online_only_where_nothing_is_the_matter(some, frozen, lost):
     found = judge(some, frozen=frozen, lost=lost, well="Fine.")
     troubled = any(one.state not in ("online", "drained") or one.behind for one in some)
