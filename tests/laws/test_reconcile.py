@@ -151,3 +151,14 @@ def test_what_lies_as_it_is_remembered_goes_on_counting():
     after, _ = reconcile.stand(record, MOMENT, looked)
     assert after.replicas["aws"] == row
     assert (after.intent, after.voids) == (None, ())  # a repair creates nothing
+
+
+def test_a_staged_copy_that_nobody_remembers_may_be_the_current_version():
+    row = Replica(backend="aws", version=3, state=State.MISSING)
+    entry = Entry(path=PATH, version=3, content=Content(size=1, checksum="c"))
+    record = Record(path=PATH, entry=entry, replicas={"aws": row})
+    for place, found in (("3-3", "3-3"), (OWN, None)):
+        lies = Lying(backend="aws", place=place, version=3)
+        looked = Looked(by=record, lying=(lies,), answered=frozenset(NAMES), number=NUMBER)
+        after, _ = reconcile.stand(record, MOMENT, looked)
+        assert (after.replicas["aws"].state, after.replicas["aws"].place) == (State.UNKNOWN, found)
