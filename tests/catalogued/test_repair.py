@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import resilient_store as rs
+from resilient_store.backends.client import BackendClient
 from tests.catalogued.stage import (
     CAT,
     DOG,
@@ -298,3 +299,95 @@ def test_p7_a_staged_copy_that_is_gone_is_made_again(fs, shop):
     (shop.disk("gcp") / staged).unlink()
     converge(fs)
     whole(fs, shop, {CAT: TWO})
+
+
+# A copy that is missing at a quiet key is created there at once (R17)
+
+
+def lost_at_gcp(fs, shop):
+    fs.write(CAT, ONE)
+    for _ in range(2):  # so many answers show that no request is late any more
+        time.sleep(PAUSE_S)
+        rs.repair(fs)
+    (shop.disk("gcp") / CAT).unlink()
+    assert rs.scrub(fs).missing == {CAT: ("gcp",)}
+
+
+@pytest.fixture
+def staged_at(monkeypatch):
+    """Note on whom something was staged."""
+    names = []
+    upload = BackendClient.upload
+
+    async def noted(self, key, **options):
+        names.append(self.name)
+        return await upload(self, key, **options)
+
+    monkeypatch.setattr(BackendClient, "upload", noted)
+    return names
+
+
+def test_a_copy_that_is_missing_is_created_at_its_key_and_nowhere_else(fs, shop, staged_at):
+    lost_at_gcp(fs, shop)
+    report = rs.repair(fs)
+    assert (report.done, report.copied, staged_at) == (True, 1, [])
+    whole(fs, shop, {CAT: ONE})
+
+
+def test_a_backend_that_was_added_is_filled_without_staging(shop, staged_at):
+    shop.open(("aws", "gcp")).write(CAT, ONE)
+    larger = shop.open()
+    assert rs.repair(larger).copied == 1
+    assert (staged_at, shop.read_behind("azure", CAT)) == ([], ONE)
+
+
+@pytest.mark.parametrize("refuses", [True, False], ids=["it refuses", "it overwrites"])
+def test_what_has_come_to_lie_at_the_key_meanwhile_is_not_written_over(fs, shop, refuses):
+    """Whether or not the platform keeps two creations of one key apart."""
+    lost_at_gcp(fs, shop)
+    shop.put_behind("gcp", CAT, FOREIGN)
+    fs.store.clients["gcp"].creates_exclusively = refuses
+    rs.repair(fs)
+    assert FOREIGN in (shop.read_behind("gcp", CAT), *shop.quarantined("gcp"))
+    converge(fs)
+    assert (shop.read_behind("gcp", CAT), shop.quarantined("gcp")) == (ONE, [FOREIGN])
+
+
+def test_a_creation_whose_outcome_is_unknown_is_found_out_and_not_sent_again(
+    fs, shop, staged_at, monkeypatch
+):
+    lost_at_gcp(fs, shop)
+    put = BackendClient.put
+
+    async def unheard(self, key, data, **options):
+        await put(self, key, data, **options)
+        return rs.Reply(self.name, rs.Outcome.TIMED_OUT, detail="no answer")
+
+    monkeypatch.setattr(BackendClient, "put", unheard)
+    assert "gcp" in rs.repair(fs).failed[CAT]
+    assert states(fs, CAT)["gcp"] == "unknown"
+    monkeypatch.setattr(BackendClient, "put", put)
+    staged_at.clear()
+    time.sleep(2 * PAUSE_S)
+    converge(fs)
+    whole(fs, shop, {CAT: ONE})
+
+
+def test_a_key_to_which_nothing_was_sent_stays_quiet(fs, shop):
+    """Else a source that is away for an hour would keep the copies in staging ever after."""
+    lost_at_gcp(fs, shop)
+    quiet_until_s = record(fs, CAT).replica("gcp").busy_until_s
+    shop.lose("aws", "azure")
+    assert CAT in rs.repair(fs).failed
+    assert record(fs, CAT).replica("gcp").busy_until_s == quiet_until_s
+    shop.bring_back("aws", "azure")
+    well_again(fs)
+    assert rs.repair(fs).done
+
+
+def test_a_backend_that_was_never_sent_anything_has_no_row(fs, shop):
+    shop.open(("aws", "gcp")).write(CAT, ONE)
+    shop.lose("aws", "gcp")
+    larger = shop.open()
+    assert CAT in rs.repair(larger).failed
+    assert set(record(larger, CAT).replicas) == {"aws", "gcp"}

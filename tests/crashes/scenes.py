@@ -103,6 +103,12 @@ def one_copy_less(shop: Shop, fs: rs.ResilientFileSystem) -> None:
         without.write(CAT, OLD)
 
 
+def lost(shop: Shop, fs: rs.ResilientFileSystem) -> None:
+    old_and_quiet(shop, fs)
+    (shop.disk("gcp") / CAT).unlink()
+    assert rs.scrub(fs).missing == {CAT: ("gcp",)}
+
+
 def deletion_missed(shop: Shop, fs: rs.ResilientFileSystem) -> None:
     old_and_quiet(shop, fs)
     with away(shop, "azure") as without:
@@ -184,6 +190,7 @@ SCENES = {
     "move": _scene(move, HAS_OLD, MOVED, prepare=old_and_quiet),
     "move over": _scene(move, {CAT: OLD, DOG: OTHER}, MOVED, prepare=two_and_quiet),
     "repair a missing copy": _repair(one_copy_less, HAS_OLD),
+    "repair by creating": _repair(lost, HAS_OLD),
     "repair by publishing": _repair(staged, HAS_OLD),
     "repair what is in doubt": _repair(doubted, HAS_OLD),
     "replay a deletion": _repair(deletion_missed, NOTHING),
@@ -270,6 +277,7 @@ CASES = [
         "repair a missing copy",
         "REPAIR_BEGUN REPAIR_STAGED REPAIR_NOTED REPAIR_PUBLISHED REPAIR_COUNTED",
     ),
+    *_cases("repair by creating", "REPAIR_BEGUN REPAIR_CREATED"),
     *_cases(
         "repair by publishing", "REPAIR_BEGUN REPAIR_PUBLISHED REPAIR_PUBLISHED:2 REPAIR_COUNTED"
     ),

@@ -58,6 +58,7 @@ from tests.laws.records import (
     checksums,
     contents,
     derivations,
+    entries,
     headers,
     ids,
     intents,
@@ -74,6 +75,7 @@ from tests.laws.records import (
 held = records(intent=intents)
 open_ones = records(intent=intents.map(lambda intent: attrs.evolve(intent, phase=Phase.OPEN)))
 idle = records(intent=st.none())
+present_ones = records(entry=entries.filter(lambda entry: not entry.deleted), intent=st.none())
 changes = st.sampled_from([{}, {"error": "full"}, {"state": State.GONE, "tag": None}])
 notes = some_of(lambda _name: changes)
 leases = st.sampled_from([0.0, 10.0, 60.0])
@@ -219,15 +221,20 @@ def test_r2_a_busy_key_is_not_written_at_even_if_it_is_known_to_be_empty():
 
 @given(idle, moments(may_freeze=False), wishes)
 def test_r1_begin_marks_exactly_the_keys_that_its_holder_may_send_to(record, moment, wish):
-    """A repair marks each key just before it sends; what looks only, marks nothing."""
+    """A repair marks the quiet ones where a copy is owed; what looks only, marks nothing."""
     after, begun = begin(record, moment, attrs.evolve(wish, create=False))
     match wish.kind:
         case "write":
             keys = set(wish.placed)
         case "delete":
             keys = who_can_hold_it(record, moment)
+        case "repair" if record.present:
+            quiet = quiet_ones(record, moment, wish.placed)
+            keys = [name for name in quiet if record.owes(record.replica(name))]
+            assert begun.marked == tuple(keys)
         case _:
             keys = set()
+    assert wish.kind == "repair" or begun.marked == ()
     expected = marked(record, moment.now_s + wish.lease_s + Z_S, keys)
     assert after == attrs.evolve(expected, intent=begun.intent)
 
@@ -670,6 +677,27 @@ def test_r1_r12_finish_ends_the_intent_with_its_notes_and_a_void_where_one_is_du
     assert after == ended(expected, moment.now_s)
 
 
+@given(present_ones, moments(may_freeze=False), st.data())
+def test_r1_what_a_repair_sent_nothing_to_is_as_it_was(record, moment, data):
+    during, begun = begin(record, moment, Wish(kind="repair", placed=NAMES))
+    sent = set(data.draw(subsets)) & set(begun.marked)
+    unsent = {n: record.replicas.get(n) for n in begun.marked if n not in sent}
+    after, done = finish(during, moment, begun.intent.id, unsent=unsent)
+    assert done
+    expected = marked(record, begun.intent.expires_s + Z_S, sent)
+    assert after == ended(attrs.evolve(expected, intent=begun.intent), moment.now_s)
+
+
+def test_what_was_noted_of_a_key_stays_though_its_mark_is_taken_back():
+    record = Record(path=PATH, entry=Entry(path=PATH, version=1, content=Content(size=1)))
+    during, begun = begin(record, answering(100.0), Wish(kind="repair", placed=("aws",)))
+    noted = {"aws": {"error": "full"}}
+    after, _ = finish(
+        during, answering(100.0), begun.intent.id, noted, version=1, unsent={"aws": None}
+    )
+    assert after.replicas == {"aws": Replica(backend="aws", error="full")}
+
+
 @pytest.mark.parametrize("direct", [(), ("aws",)])
 @pytest.mark.parametrize("asked", [False, True])
 def test_r12_a_void_is_left_exactly_when_asked_for_and_something_was_written_directly(
@@ -727,6 +755,7 @@ class Program:
     direct: tuple[str, ...]
     expires_s: float
     may_send_to: set[str]
+    unsent: dict[str, Replica | None] = attrs.field(factory=dict)
     look: tuple[dict[str, Replica], float] | None = None
 
 
@@ -829,7 +858,7 @@ class OnePath(RuleBasedStateMachine):
                 self.joins(intent, intent.direct)
                 if self.phase is Phase.OPEN:
                     self.phase = Phase.SETTLING
-            case Begun(intent=intent, quiet=quiet):
+            case Begun(intent=intent, quiet=quiet, marked=owed):
                 assert self.holder is None
                 assert not (wish.create and present)
                 assert not under_way & set(quiet)
@@ -838,8 +867,9 @@ class OnePath(RuleBasedStateMachine):
                 assert intent.token not in self.tokens
                 self.tokens.add(intent.token)
                 everywhere_now = everywhere(before, self.moment)
-                keys = {"write": wish.placed, "delete": everywhere_now}.get(wish.kind, ())
+                keys = {"write": wish.placed, "delete": everywhere_now}.get(wish.kind, owed)
                 self.joins(intent, keys)
+                self.holder.unsent = {name: before.replicas.get(name) for name in owed}
                 self.phase = Phase.OPEN
         self.record = after
 
@@ -907,6 +937,7 @@ class OnePath(RuleBasedStateMachine):
         program = self.one(back)
         if name in program.may_send_to and self.now_s < program.expires_s:
             self.sent.append((name, self.now_s))
+            program.unsent.pop(name, None)
 
     @precondition(lambda self: self.programs)
     @rule(back=backs, lease_s=leases)
@@ -970,7 +1001,7 @@ class OnePath(RuleBasedStateMachine):
         program = self.one(back)
         due = void and program.direct != ()
         voids = len(self.record.voids)
-        over = finish(self.record, self.moment, program.id, void=void)
+        over = finish(self.record, self.moment, program.id, void=void, unsent=program.unsent)
         if self.stores(over, expected=program is self.holder):
             assert len(self.record.voids) == voids + due
             self.leaves(program)
@@ -1002,6 +1033,7 @@ class OnePath(RuleBasedStateMachine):
         if self.stores(after, expected=mine and proven):
             assert not under_way
             self.entry, self.current = None, 0
+            program.unsent.clear()
             program.may_send_to.clear()  # its marks are forgotten too: it has to touch again
 
     # what is always so

@@ -26,6 +26,7 @@ class Step(enum.Enum):
     MOVE_COMMITTED = "the object has its new path, and not its old one"
     MOVE_FINISHED = "the new path is done with, and the old one's bytes are still there"
     REPAIR_BEGUN = "a repair's intent is durable"
+    REPAIR_CREATED = "a replica's bytes are at its own key, and do not count yet"
     REPAIR_STAGED = "a replica's bytes are in staging again"
     REPAIR_NOTED = "they count as a copy"
     REPAIR_PUBLISHED = "they are at their own key"

@@ -63,12 +63,23 @@ class Wish:
 
 @attrs.frozen(kw_only=True)
 class Begun:
-    """The intent is the caller's; `record` is what was known, `quiet` who may be published to."""
+    """The intent is the caller's.
+
+    Attributes
+    ----------
+    record
+        What was known.
+    quiet
+        Who may be published to.
+    marked
+        To whose quiet own key a repair may send at once (R1); what is not sent is unmarked.
+    """
 
     intent: Intent
     record: Record
     quiet: tuple[str, ...]
     now_s: float
+    marked: tuple[str, ...] = ()
     complete: bool = False
 
 

@@ -68,15 +68,21 @@ def begin(record: Record, moment: Moment, wish: Wish) -> tuple[Record, Beginning
         started_s=moment.now_s,
         expires_s=moment.now_s + wish.lease_s,
     )
-    touched = {"write": wish.placed, "delete": everywhere(record, moment)}.get(wish.kind, ())
-    after = _marked(attrs.evolve(record, intent=intent), moment, touched)
+    owed = tuple(name for name in quiet if _is_copy_owed(record, name))
+    touched = {"write": wish.placed, "delete": everywhere(record, moment), "repair": owed}
+    after = _marked(attrs.evolve(record, intent=intent), moment, touched.get(wish.kind, ()))
     return after, Begun(
         intent=intent,
         record=record,
         quiet=quiet,
+        marked=owed if wish.kind == "repair" else (),
         now_s=moment.now_s,
         complete=moment.store.complete,
     )
+
+
+def _is_copy_owed(record: Record, backend: str) -> bool:
+    return record.present is not None and record.owes(record.replica(backend))
 
 
 def is_known_empty(record: Record, moment: Moment) -> bool:
@@ -308,17 +314,37 @@ def finish(
     *,
     version: int = 0,
     void: bool = False,
+    unsent: Mapping[str, Replica | None] | None = None,
 ) -> tuple[Record, bool]:
-    """End an intent, with the last notes; a creation that failed leaves a void (R4, R12)."""
+    """End an intent, with the last notes; a creation that failed leaves a void (R4, R12).
+
+    Parameters
+    ----------
+    unsent
+        The rows, as they were, of keys that were marked when the intent began, and to which
+        nothing was sent.
+    """
     intent = record.intent
     if intent is None or intent.id != intent_id:
         return record, False
+    record = _unmarked(record, unsent or {})
     for backend, changes in (notes or {}).items():
         record, _ = note(record, intent_id, version, backend, changes)
     if void and intent.direct:
         failed = Void(id=intent.id, checksum=intent.checksum, backends=intent.direct)
         record = attrs.evolve(record, voids=_bounded((*record.voids, failed)))
     return _ended(record, moment), True
+
+
+def _unmarked(record: Record, rows: Mapping[str, Replica | None]) -> Record:
+    """Take marks back; a row that is there for its mark only goes."""
+    kept = dict(record.replicas)
+    for name, row in rows.items():
+        until_s = 0.0 if row is None else row.busy_until_s
+        kept[name] = attrs.evolve(record.replica(name), busy_until_s=until_s)
+        if row is None and kept[name] == Replica(backend=name):
+            del kept[name]
+    return attrs.evolve(record, replicas=kept)
 
 
 def _bounded(voids: tuple[Void, ...]) -> tuple[Void, ...]:

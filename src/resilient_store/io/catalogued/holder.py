@@ -57,6 +57,8 @@ class Holder:
     ----------
     quiet
         Backends whose own key was quiet when it was begun.
+    marked
+        Those of them where it was marked then, and where nothing was sent so far.
     began_s
         When that was, on the catalog's clock.
     knows_all
@@ -82,6 +84,7 @@ class Holder:
         self.record = record
         self.intent = intent
         self.quiet = () if begun is None else begun.quiet
+        self.marked = set() if begun is None else set(begun.marked)
         self.began_s = 0.0 if begun is None else begun.now_s
         self.knows_all = begun is not None and begun.complete
         self.lost = False
@@ -149,6 +152,14 @@ class Holder:
         """
         return await run(self.store, self.path, change)
 
+    async def touch(self, backend: str) -> bool:
+        """Mark an own key before something is sent there; say whether it was quiet (R1)."""
+        if backend in self.marked:
+            self.marked.remove(backend)
+            return True
+        touch = functools.partial(transactions.touch, intent_id=self.intent.id, backend=backend)
+        return await self.change(touch)
+
     async def note(self, backend: str, version: int, changes: Mapping[str, Any]) -> bool:
         """Record what was done at one backend."""
         return await self.change(
@@ -170,6 +181,7 @@ class Holder:
                 notes=notes,
                 version=version,
                 void=void,
+                unsent={name: self.record.replicas.get(name) for name in self.marked},
             )
         )
         self.lost = True

@@ -15,6 +15,7 @@ from resilient_store.errors import ConcurrentWriteError, ObjectError
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.begin import begin
+from resilient_store.io.catalogued.create import create, may_create
 from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.catalogued.settle import settle
@@ -25,7 +26,7 @@ from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import OWN, Entry, Replica, State
 from resilient_store.model.step import Step
-from resilient_store.protocol import findings, transactions
+from resilient_store.protocol import findings
 from resilient_store.protocol.account import Verdict
 from resilient_store.protocol.moment import Wish
 from resilient_store.runtime import reach
@@ -85,10 +86,13 @@ async def repair_path(store: Store, path: str, placed: tuple[str, ...] | None = 
     reach(Step.REPAIR_BEGUN)
     try:
         if holder.record.present is not None:
-            await _repair_object(holder, wish.placed, report, only=placed is not None)
+            notes = await _repair_object(holder, wish.placed, report, only=placed is not None)
+            if not await holder.finish(notes, version=holder.record.present.version):
+                raise holder.taken()
+            report.copied += [n for n, said in notes.items() if said.get("state") is State.GOOD]
         else:
             await _repair_absence(holder, report)
-        await holder.finish()
+            await holder.finish()
         if report.purged:
             reach(Step.REPAIR_FORGOTTEN)
     except ObjectError as error:  # the lease is over, or the catalog is away
@@ -102,7 +106,9 @@ async def repair_path(store: Store, path: str, placed: tuple[str, ...] | None = 
 
 async def _repair_object(
     holder: Holder, placed: tuple[str, ...], report: Repaired, *, only: bool
-) -> None:
+) -> dict[str, own_key.Notes]:
+    """Do what is owed on each backend; return what is to be noted when the intent ends."""
+    notes: dict[str, own_key.Notes] = {}
     store, entry = holder.store, holder.record.present
     assert entry is not None
     assert entry.content is not None
@@ -118,6 +124,11 @@ async def _repair_object(
         if row.state is State.GOOD and row.version == entry.version:
             if row.place == OWN:
                 continue
+        elif created := await _create(holder, client, entry):
+            reply, notes[name] = created
+            if not reply.ok:
+                report.failed(reply)
+            continue
         else:
             copied = await _copy(holder, client, row, report)
             if copied is None:
@@ -125,6 +136,19 @@ async def _repair_object(
             row = copied
         if row.place != OWN:
             await _publish(holder, client, row, report)
+    return notes
+
+
+async def _create(
+    holder: Holder, client: BackendClient, entry: Entry
+) -> tuple[Reply[Any], own_key.Notes] | None:
+    """Copy verified bytes to an own key where nothing is expected; None where that cannot be."""
+    if not may_create(holder, client.name, entry):
+        return None
+    had, _ = await versions.read_version(holder.store, holder.record, None, None)
+    if had is None or had.reply.value is None:
+        return None
+    return await create(holder, client, entry, had.reply.value)
 
 
 async def _repair_elsewhere(
@@ -143,7 +167,7 @@ async def _find_out(holder: Holder, client: BackendClient, row: Replica, report:
     """Learn what such a backend holds; change nothing there."""
     entry = holder.record.present
     assert entry is not None
-    if not await _touch(holder, client.name):
+    if not await holder.touch(client.name):
         report.left("waiting", f"{client.name}: a late request may still land at its own key")
         return
     found = await own_key.look(holder, client)
@@ -248,7 +272,7 @@ async def _publish(holder: Holder, client: BackendClient, row: Replica, report: 
     entry = holder.record.present
     assert entry is not None
     assert entry.content is not None
-    if not await _touch(holder, client.name):
+    if not await holder.touch(client.name):
         report.left("waiting", f"{client.name}: a late request may still land at its own key")
         return
     staged = key_of(row.place, holder.path)
@@ -266,15 +290,9 @@ async def _publish(holder: Holder, client: BackendClient, row: Replica, report: 
     await client.delete(staged, looked=True)
 
 
-async def _touch(holder: Holder, name: str) -> bool:
-    return await holder.change(
-        functools.partial(transactions.touch, intent_id=holder.intent.id, backend=name)
-    )
-
-
 async def _clear(holder: Holder, client: BackendClient, report: Repaired) -> None:
     """Remove an older version from a backend on which the path is not placed any more."""
-    if not await _touch(holder, client.name):
+    if not await holder.touch(client.name):
         report.left("waiting", f"{client.name}: a late request may still land at its own key")
         return
     reply, notes = await own_key.remove(holder, client)
