@@ -255,7 +255,7 @@ def rclone(folder: str | os.PathLike[str]) -> Server:
     def command(port: int, home: Path) -> Sequence[str]:
         os.makedirs(folder, exist_ok=True)
         return [
-            *(str(_program("rclone")), "serve", "s3", "--config", os.devnull),
+            *(str(program("rclone")), "serve", "s3", "--config", os.devnull),
             *("--addr", f"{LOOPBACK}:{port}"),
             *("--auth-key", f"{canaries.S3_KEY_ID},{canaries.S3_SECRET}"),
             # No `--dir-cache-time 0`: with it rclone 1.75 spins over what it has just changed.
@@ -312,7 +312,8 @@ def azurite(folder: str | os.PathLike[str] | None = None) -> Server:
 # The programs themselves and not their wrappers, so that a signal meets the server.
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
+    """Return a program that an installed package brought."""
     return _there(Path(sysconfig.get_path("scripts"), name))
 
 
