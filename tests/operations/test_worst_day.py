@@ -33,6 +33,10 @@ def photograph(number):
     return f"customer-{number % CUSTOMERS}/{number:04}.jpg", f"photograph {number}".encode() * 9
 
 
+def original(number):
+    return f"originals/{photograph(number)[0]}"
+
+
 def take(fs, numbers):
     for number in numbers:
         path, data = photograph(number)
@@ -57,13 +61,20 @@ def test_it_is_known_on_the_platforms_servers_too(on_servers, count, seed):
 
 def play_the_worst_day(shop, count, seed):
     chance = random.Random(seed)
-    before, meanwhile = range(count // 2), range(count // 2, count)
+    quarter = count // 4
+    copied, today, meanwhile = (
+        range(quarter),
+        range(quarter, 2 * quarter),
+        range(2 * quarter, count),
+    )
     fs = open_store(shop)
-    take(fs, before)
+    take(fs, copied)
     converge(fs)
     last_night = shop.copy_of("aws")
+    take(fs, today)
+    converge(fs)
 
-    # The first dies. The shop goes on; a third of the new originals is saved to the others.
+    # The first dies. The shop goes on; some originals are saved to the third.
     shop.die("aws")
     take(fs, meanwhile)
     with shop.overloaded("gcp"):
@@ -73,42 +84,45 @@ def play_the_worst_day(shop, count, seed):
     assert rs.freeze(fs, "we count what is left") == []
     with pytest.raises(rs.StoreFrozenError):
         fs.write("originals/customer-1/new.jpg", b"new")
-    dropped = chance.sample(range(count), count // 3)
+    dropped = chance.sample([*copied, *meanwhile], count // 3)
     for number in dropped:
-        shop.remove_behind("gcp", f"originals/{photograph(number)[0]}")
+        shop.remove_behind("gcp", original(number))
     rs.scrub(fs, unknown=False)
     if store_state(fs).backend("gcp").suspect:  # so much is missing that a person has to look
         rs.rejoin(fs, "gcp")
-    gone = sorted(set(dropped) & set(meanwhile) - saved)
-    nowhere_now = sorted(set(dropped) - saved)
-
-    # While the first is away nothing that it may hold is called lost.
-    paths = [f"originals/{photograph(number)[0]}" for number in nowhere_now]
-    report = rs.damage_report(fs, group_by="originals/{customer}/...")
-    assert list(report.lost) == []
-    assert {item.path for item in report.unreachable} == set(paths)
-    for path in paths:
-        result = fs.read(path)
-        assert (result.original_missing, result.data) == (True, b"photograph")
+    nothing_is_called_lost(fs, {original(number) for number in set(dropped) - saved})
 
     # The first comes back as an old copy at another address.
     rs.thaw(fs)
     rs.rejoin(fs, "aws", target=last_night)
     time.sleep(PAUSE_S)
     until_done(fs)
+    only_these_are_gone(fs, set(dropped) - saved - set(copied), count)
+
+
+def nothing_is_called_lost(fs, nowhere_now):
+    """See that what one that is away may hold cannot be had, and that its preview can."""
+    report = rs.damage_report(fs)
+    assert list(report.lost) == []
+    assert {item.path for item in report.unreachable} == nowhere_now
+    for path in nowhere_now:
+        result = fs.read(path)
+        assert (result.original_missing, result.data) == (True, b"photograph")
+
+
+def only_these_are_gone(fs, gone, count):
+    """See that the report names them, and that every other original is there, and whole."""
     report = rs.damage_report(fs, group_by="originals/{customer}/...")
-    lost = sorted(f"originals/{photograph(number)[0]}" for number in gone)
+    lost = sorted(original(number) for number in gone)
     assert [item.path for item in report.lost] == lost
     assert {item.group for item in report.lost} == {path.split("/")[1] for path in lost}
     assert {item.derivative for item in report.lost} == {
         path.replace("originals", "thumbs") for path in lost
     }
     assert (list(report.unreachable), list(report.foreign), list(report.conflicts)) == ([], [], [])
-
-    # Nothing else is wrong: every other original is there, whole, from whoever has it.
     for number in range(count):
-        path, data = photograph(number)
-        result = fs.read(f"originals/{path}")
+        _, data = photograph(number)
+        result = fs.read(original(number))
         assert result.original_missing == (number in gone)
         assert result.data == (data[:10] if number in gone else data)
 
@@ -127,7 +141,7 @@ def evacuated(fs, chance, numbers):
 
     with pytest.raises(EnoughError):
         rs.evacuate(fs, from_=["gcp", "aws"], at_once=1, on_progress=tell)
-    holders = {n: fs.info(f"originals/{photograph(n)[0]}")["replicas"] for n in numbers}
+    holders = {n: fs.info(original(n))["replicas"] for n in numbers}
     return {number for number, rows in holders.items() if rows.get("azure") == "good"}
 
 
