@@ -80,9 +80,9 @@ def test_after_half_a_minute_most_of_what_a_platform_takes_is_used_and_little_re
 
 
 def test_a_platform_that_refuses_a_third_of_everything_is_caught_up_all_the_same(two_of_s3):
-    fs = missed_by_the_second(two_of_s3, 6)
+    fs = missed_by_the_second(two_of_s3, 4)
     with two_of_s3.overloaded("second", some(1 / 3, seed=1)):
-        assert converge(fs).copied >= 6
-    assert [two_of_s3.held(f"photos/{n:04}") for n in range(6)] == [
+        assert converge(fs).copied >= 4
+    assert [two_of_s3.held(f"photos/{n:04}") for n in range(4)] == [
         {"first": b"a photograph", "second": b"a photograph"}
-    ] * 6
+    ] * 4
