@@ -162,7 +162,7 @@ def test_reads_that_became_slow_by_themselves_hold_nothing_up_for_ever(usual_s, 
     pace, platform = Pace(100.0), Platform(1e9)
     pace.hear(0.0, Heard(reads={"first": Reads(FEW_READS, usual_s)}))
     now_s, _ = work_beside_reads(pace, platform, 10, lambda _: usual_s, since_s=0.01, reads=50)
-    work_beside_reads(pace, platform, 60, lambda _: slower * usual_s, since_s=now_s, reads=10**4)
+    work_beside_reads(pace, platform, 90, lambda _: slower * usual_s, since_s=now_s, reads=10**4)
     assert pace.rate == 100.0
 
 
