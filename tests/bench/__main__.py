@@ -24,6 +24,7 @@ from typing import Any
 
 import resilient_store as rs
 from tests.bench.catalog import a_million, with_a_catalog
+from tests.bench.foreground import beside_repair
 from tests.bench.measure import Ratio, compare, facts, ratio, table, taken_s
 from tests.bench.million import OBJECTS
 from tests.bench.operations import of_operations
@@ -207,6 +208,7 @@ def run(rounds: int, *, with_streams: bool) -> tuple[str, bool]:
             ratios += asyncio.run(with_a_catalog(bench, Bench(platforms), SMALL, rounds))
             if servers is three_of_s3:
                 ratios += asyncio.run(of_operations(Bench(platforms), SMALL, rounds // 10))
+                ratios += asyncio.run(beside_repair(Bench(platforms), SMALL, rounds // 10))
             notes = {}
             for how in ("hung", "refusing"):
                 found, worst_s = asyncio.run(with_one_away(Bench(platforms), how, rounds))

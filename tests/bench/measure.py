@@ -28,6 +28,8 @@ class Ratio:
         Pairs.
     most
         What it may be; None where nothing is asked.
+    note
+        What to know beside the figures.
     """
 
     what: str
@@ -38,6 +40,7 @@ class Ratio:
     high: float
     rounds: int
     most: float | None = None
+    note: str = ""
 
     @property
     def kept(self) -> bool:
@@ -47,8 +50,9 @@ class Ratio:
     def row(self) -> str:
         """Return a row of a Markdown table."""
         asked = "" if self.most is None else f"{self.most:g}"
+        what = f"{self.what} ({self.note})" if self.note else self.what
         return (
-            f"| {self.what} | {1000 * self.ours_s:.2f} | {1000 * self.bare_s:.2f} "
+            f"| {what} | {1000 * self.ours_s:.2f} | {1000 * self.bare_s:.2f} "
             f"| **{_short(self.middle)}** | {_short(self.low)} to {_short(self.high)} | {asked} "
             f"| {self.rounds} |"
         )

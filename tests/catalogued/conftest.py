@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 import resilient_store as rs
+from tests.catalogued.servers import on_servers
 from tests.catalogued.stage import Shop
+
+__all__ = ["on_servers"]
 
 IN_MEMORY = "/dev/shm"
 

@@ -111,6 +111,25 @@ class Shop:
         shutil.rmtree(self.disk(name))
         self.disk(name).mkdir()
 
+    def die(self, name: str) -> None:
+        """End a platform with all that it holds."""
+        self.lose(name)
+
+    def copy_of(self, name: str) -> str | rs.Backend:
+        """Copy a backend as it is now, as a backup does; return where the copy is found."""
+        copy = self.folder / f"a copy of {name}"
+        shutil.copytree(self.disk(name), copy)
+        return str(copy)
+
+    @contextlib.contextmanager
+    def overloaded(self, name: str) -> Iterator[None]:
+        """Let a backend refuse what is too much for it; nothing is, for a directory."""
+        yield
+
+    def remove_behind(self, name: str, key: str) -> None:
+        """Remove as another tool does."""
+        (self.disk(name) / key).unlink()
+
     def put_behind(self, name: str, key: str, data: bytes) -> None:
         """Write as another tool does."""
         place = self.disk(name) / key

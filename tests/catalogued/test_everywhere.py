@@ -7,7 +7,7 @@ servers, which have no directories, and know conditions.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,8 @@ from tests.catalogued import (
     test_repair,
     test_write,
 )
+from tests.catalogued.servers import ServerShop
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, THREE, TWO, Shop
-from tests.docs.test_pages import with_the_id_that_s3_sends
-from tests.servers.platforms import Platform
 from tests.servers.postgres import Postgres
 
 Behaviour = Callable[[rs.ResilientFileSystem, Any], None]
@@ -43,57 +42,6 @@ class PostgresShop(Shop):
     def settings(self, catalog: str = "", **options: Any) -> dict[str, Any]:
         settings = super().settings(catalog, **options)
         return settings if catalog else {**settings, "catalog": self.url}
-
-
-class ServerShop(Shop):
-    """Three servers in the place of the directories."""
-
-    def __init__(self, folder: Path, platforms: Mapping[str, Platform]) -> None:
-        super().__init__(folder)
-        self._platforms = platforms
-        self._buckets = {name: one.new_bucket() for name, one in platforms.items()}
-        self.bring_back()
-
-    def backends(self, names: tuple[str, ...] | None = None, **options: Any) -> list[rs.Backend]:
-        return [
-            rs.Backend(
-                self._platforms[name].url(self._buckets[name]),
-                name=name,
-                domain=name,
-                storage_options=self._platforms[name].storage_options(),
-                **options,
-            )
-            for name in names or self.names
-        ]
-
-    def lose(self, *names: str, leave: bool = True) -> None:
-        for name in names or self.names:
-            self._platforms[name].proxy.set("refuse")
-
-    def bring_back(self, *names: str) -> None:
-        for name in names or self.names:
-            proxy = self._platforms[name].proxy
-            if self._platforms[name].family == "s3":  # moto does not send it with "not found"
-                proxy.set("rewrite", answer=with_the_id_that_s3_sends)
-            else:
-                proxy.set("pass")
-
-    def put_behind(self, name: str, key: str, data: bytes) -> None:
-        self._platforms[name].write(self._buckets[name], key, data)
-
-    def flip(self, name: str, key: str, at: int = 3) -> None:
-        data = bytearray(self.read_behind(name, key) or b"")
-        data[at] ^= 1
-        self.put_behind(name, key, bytes(data))
-
-    def read_behind(self, name: str, key: str) -> bytes | None:
-        try:
-            return self._platforms[name].read(self._buckets[name], key)
-        except FileNotFoundError:
-            return None
-
-    def _files(self, name: str) -> list[str]:
-        return self._platforms[name].names(self._buckets[name])
 
 
 def over_old_objects(behaviour: Behaviour) -> Behaviour:
@@ -186,18 +134,11 @@ def on_postgresql(tmp_path: Path, postgres: Postgres) -> Iterator[PostgresShop]:
     shop.close()
 
 
-@pytest.fixture
-def on_servers(tmp_path: Path, s3: Platform, gcs: Platform, azure: Platform) -> Iterator[Shop]:
-    shop = ServerShop(tmp_path, dict(zip(NAMES, (s3, gcs, azure), strict=True)))
-    yield shop
-    shop.close()
-
-
 @pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=IDS)
 def test_on_postgresql(behaviour, on_postgresql):
     behaviour(on_postgresql.open(), on_postgresql)
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=IDS)
-def test_on_the_platforms_servers(behaviour, on_servers):
+def test_on_the_platforms_servers(behaviour, on_servers: ServerShop):
     behaviour(on_servers.open(), on_servers)

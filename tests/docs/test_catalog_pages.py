@@ -17,7 +17,7 @@ from resilient_store.catalog.catalog import WITHIN_S
 from resilient_store.io.catalogued.answers import LOSSES, LOSSES_SHARE, LOSSES_WITHIN_S
 from resilient_store.model.step import Step
 from resilient_store.protocol.quiet import BREAK_SHARE, is_quiet
-from tests.docs.test_pages import with_the_id_that_s3_sends
+from tests.servers.faults import with_the_id_that_s3_sends
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "resilient_store"

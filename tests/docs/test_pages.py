@@ -22,6 +22,7 @@ from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.path import LONGEST_BYTES
 from resilient_store.protocol import breaker, hedge
 from resilient_store.runtime import GRACE_S
+from tests.servers.faults import with_the_id_that_s3_sends
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "resilient_store"
@@ -165,10 +166,6 @@ def requests_said(name: str) -> dict[str, int]:
     said["open as a file"] += 1  # for the only block
     said["copy"] += said["write a new path"]
     return said
-
-
-def with_the_id_that_s3_sends(_, head: bytes, body: bytes) -> tuple[bytes, bytes]:
-    return head.replace(b"\r\n\r\n", b"\r\nx-amz-request-id: 1\r\n\r\n"), body
 
 
 @pytest.mark.parametrize("name", ["s3", "gcs", "azure"])

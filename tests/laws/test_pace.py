@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from resilient_store.protocol.pace import BURST_S, LEAST, Heard, Pace
+from resilient_store.protocol.pace import BURST_S, FEW_READS, LEAST, Heard, Pace, Reads
 
 
 class Platform:
@@ -118,3 +118,65 @@ def test_while_nobody_works_nothing_is_learnt_of_the_cost_of_work():
     for second in range(3):
         pace.hear(float(second), Heard(asked=100 * second))
     assert (pace.cost, pace.rate) == (cost, rate)
+
+
+# Where callers read in the same process
+
+
+def work_beside_reads(pace, platform, seconds, waits, *, since_s=0.0, reads=0, cost=4):
+    """Do work while somebody reads a hundred times a second, and waits as long as `waits` says.
+
+    `waits` gets the requests that the work makes in a second.
+    """
+    now_s, waited_s = since_s, []
+    while now_s < since_s + seconds:
+        took_s = waits(pace.rate)
+        waited_s.append((now_s, took_s))
+        seen = {"first": Reads(reads + int(100 * (now_s - since_s)), took_s)}
+        pace.hear(now_s, Heard(platform.asked, platform.throttled, None, seen))
+        for _ in range(cost):
+            platform.ask(now_s)
+        now_s = max(now_s + 0.0001, pace.begin(now_s, 0))
+    return now_s, waited_s
+
+
+@settings(max_examples=30)
+@given(usual_s=st.floats(0.001, 0.5), bearable=st.floats(30, 300))
+def test_reads_take_no_longer_than_they_may_once_it_has_given_way(usual_s, bearable):
+    """Each request more than can be borne makes a read longer, as a queue does."""
+    pace, platform = Pace(), Platform(1e9)
+
+    def waits(rate):
+        return usual_s * (1 + 0.2 * rate / bearable)
+
+    pace.hear(0.0, Heard(reads={"first": Reads(FEW_READS, usual_s)}))
+    now_s, _ = work_beside_reads(pace, platform, 20, waits, since_s=0.01, reads=FEW_READS)
+    _, waited_s = work_beside_reads(pace, platform, 40, waits, since_s=now_s, reads=10**4)
+    took_s = sorted(took_s for _, took_s in waited_s)
+    assert took_s[len(took_s) // 2] <= 1.3 * usual_s
+    assert platform.asked >= 0.6 * bearable * 60
+
+
+@given(usual_s=st.floats(0.001, 0.5), slower=st.floats(1.5, 10))
+def test_reads_that_became_slow_by_themselves_hold_nothing_up_for_ever(usual_s, slower):
+    pace, platform = Pace(100.0), Platform(1e9)
+    pace.hear(0.0, Heard(reads={"first": Reads(FEW_READS, usual_s)}))
+    now_s, _ = work_beside_reads(pace, platform, 10, lambda _: usual_s, since_s=0.01, reads=50)
+    work_beside_reads(pace, platform, 90, lambda _: slower * usual_s, since_s=now_s, reads=10**4)
+    assert pace.rate == 100.0
+
+
+def test_it_begins_gently_where_somebody_reads_and_only_there():
+    alone, beside = Pace(), Pace()
+    alone.hear(0.0, Heard(reads={"first": Reads(FEW_READS - 1, 0.01)}))
+    beside.hear(0.0, Heard(reads={"first": Reads(FEW_READS, 0.01)}))
+    assert beside.rate < alone.rate == Pace().rate
+
+
+def test_a_few_reads_say_nothing():
+    pace = Pace()
+    pace.hear(0.0, Heard(reads={"first": Reads(1, 0.01)}))
+    for second in range(1, 20):
+        pace.begin(float(second), 0)
+        pace.hear(float(second), Heard(second, reads={"first": Reads(1 + 2 * second, 5.0)}))
+    assert pace.rate == Pace().rate

@@ -12,6 +12,7 @@ from fsspec.callbacks import Callback
 
 import resilient_store as rs
 from resilient_store.errors import ConfigurationError
+from resilient_store.io.paced import Paces
 from resilient_store.operations import repair as module
 from resilient_store.testing import Fault, Faults, FaultyFileSystem
 from tests.catalogued.stage import CAT, LATE_WINDOW_S, ONE, Shop, converge, told, well_again
@@ -173,3 +174,18 @@ def test_p6_a_priority_that_changes_for_ever_ends_all_the_same(shop, monkeypatch
         fs.write(f"p/{number}", ONE)
     grows = itertools.count()
     assert rs.repair(fs, priority=lambda _: next(grows)).failed
+
+
+def test_p6_only_callers_reads_say_that_callers_wait(shop):
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    with only(shop, "aws"):
+        fs.write(CAT, ONE)
+    well_again(fs)
+    before = fs.store.clients["aws"].health.reads.count
+    assert converge(fs).copied
+    rs.scrub(fs)
+    assert fs.store.clients["aws"].health.reads.count == before
+    fs.read(CAT)
+    assert fs.store.clients["aws"].health.reads.count == before + 1
+    heard = Paces(fs.store)._heard("gcp")  # a process that is busy makes all reads wait
+    assert heard.reads["aws"].count == before + 1

@@ -1,6 +1,6 @@
 """The worst day of a shop: a platform dies, the next loses a third of its originals.
 
-It is overloaded before; then the first comes back as an old copy.
+It is overloaded before; then the first comes back as an old copy, at another address.
 
 At the end the report names exactly the originals that are really gone, and nothing else is wrong.
 """
@@ -8,7 +8,6 @@ At the end the report names exactly the originals that are really gone, and noth
 from __future__ import annotations
 
 import random
-import shutil
 import time
 
 import pytest
@@ -34,6 +33,10 @@ def photograph(number):
     return f"customer-{number % CUSTOMERS}/{number:04}.jpg", f"photograph {number}".encode() * 9
 
 
+def original(number):
+    return f"originals/{photograph(number)[0]}"
+
+
 def take(fs, numbers):
     for number in numbers:
         path, data = photograph(number)
@@ -41,64 +44,85 @@ def take(fs, numbers):
         fs.write(f"thumbs/{path}", data[:10], derived_from=f"originals/{path}")
 
 
-@pytest.mark.parametrize(
-    ("count", "seed"),
-    [(20, 1), *(pytest.param(*day, marks=pytest.mark.matrix) for day in ((20, 2), (2000, 3)))],
-)
-def test_at_the_end_of_the_worst_day_it_is_known_which_originals_are_gone(shop, count, seed):
-    chance = random.Random(seed)
-    before, meanwhile = range(count // 2), range(count // 2, count)
-    fs = open_store(shop)
-    take(fs, before)
-    converge(fs)
-    old = shop.folder / "a copy of the first, from last night"
-    shutil.copytree(shop.disk("aws"), old)
+def in_matrix(*day):
+    return pytest.param(*day, marks=pytest.mark.matrix)
 
-    # The first dies. The shop goes on; a third of the new originals is saved to the others.
-    shop.lose("aws")
+
+@pytest.mark.parametrize(("count", "seed"), [(20, 1), in_matrix(20, 2), in_matrix(2000, 3)])
+def test_at_the_end_of_the_worst_day_it_is_known_which_originals_are_gone(shop, count, seed):
+    play_the_worst_day(shop, count, seed)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("count", "seed"), [(12, 1), in_matrix(12, 2), in_matrix(2000, 3)])
+def test_it_is_known_on_the_platforms_servers_too(on_servers, count, seed):
+    play_the_worst_day(on_servers, count, seed)
+
+
+def play_the_worst_day(shop, count, seed):
+    chance = random.Random(seed)
+    quarter = count // 4
+    copied, today, meanwhile = (
+        range(quarter),
+        range(quarter, 2 * quarter),
+        range(2 * quarter, count),
+    )
+    fs = open_store(shop)
+    take(fs, copied)
+    converge(fs)
+    last_night = shop.copy_of("aws")
+    take(fs, today)
+    converge(fs)
+
+    # The first dies. The shop goes on; some originals are saved to the third.
+    shop.die("aws")
     take(fs, meanwhile)
-    saved = evacuated(fs, chance, range(count))
+    with shop.overloaded("gcp"):
+        saved = evacuated(fs, chance, range(count))
 
     # All changes stop, and the second loses a third of its originals.
     assert rs.freeze(fs, "we count what is left") == []
     with pytest.raises(rs.StoreFrozenError):
         fs.write("originals/customer-1/new.jpg", b"new")
-    dropped = chance.sample(range(count), count // 3)
+    dropped = chance.sample([*copied, *meanwhile], count // 3)
     for number in dropped:
-        (shop.disk("gcp") / f"originals/{photograph(number)[0]}").unlink()
+        shop.remove_behind("gcp", original(number))
     rs.scrub(fs, unknown=False)
     if store_state(fs).backend("gcp").suspect:  # so much is missing that a person has to look
         rs.rejoin(fs, "gcp")
-    gone = sorted(set(dropped) & set(meanwhile) - saved)
-    nowhere_now = sorted(set(dropped) - saved)
-
-    # While the first is away nothing that it may hold is called lost.
-    paths = [f"originals/{photograph(number)[0]}" for number in nowhere_now]
-    report = rs.damage_report(fs, group_by="originals/{customer}/...")
-    assert list(report.lost) == []
-    assert {item.path for item in report.unreachable} == set(paths)
-    for path in paths:
-        result = fs.read(path)
-        assert (result.original_missing, result.data) == (True, b"photograph")
+    nothing_is_called_lost(fs, {original(number) for number in set(dropped) - saved})
 
     # The first comes back as an old copy at another address.
     rs.thaw(fs)
-    rs.rejoin(fs, "aws", target=str(old))
+    rs.rejoin(fs, "aws", target=last_night)
     time.sleep(PAUSE_S)
     until_done(fs)
+    only_these_are_gone(fs, set(dropped) - saved - set(copied), count)
+
+
+def nothing_is_called_lost(fs, nowhere_now):
+    """See that what one that is away may hold cannot be had, and that its preview can."""
+    report = rs.damage_report(fs)
+    assert list(report.lost) == []
+    assert {item.path for item in report.unreachable} == nowhere_now
+    for path in nowhere_now:
+        result = fs.read(path)
+        assert (result.original_missing, result.data) == (True, b"photograph")
+
+
+def only_these_are_gone(fs, gone, count):
+    """See that the report names them, and that every other original is there, and whole."""
     report = rs.damage_report(fs, group_by="originals/{customer}/...")
-    lost = sorted(f"originals/{photograph(number)[0]}" for number in gone)
+    lost = sorted(original(number) for number in gone)
     assert [item.path for item in report.lost] == lost
     assert {item.group for item in report.lost} == {path.split("/")[1] for path in lost}
     assert {item.derivative for item in report.lost} == {
         path.replace("originals", "thumbs") for path in lost
     }
     assert (list(report.unreachable), list(report.foreign), list(report.conflicts)) == ([], [], [])
-
-    # Nothing else is wrong: every other original is there, whole, from whoever has it.
     for number in range(count):
-        path, data = photograph(number)
-        result = fs.read(f"originals/{path}")
+        _, data = photograph(number)
+        result = fs.read(original(number))
         assert result.original_missing == (number in gone)
         assert result.data == (data[:10] if number in gone else data)
 
@@ -109,7 +133,7 @@ def evacuated(fs, chance, numbers):
     class EnoughError(Exception):
         pass
 
-    most = chance.randint(1, len(numbers) // 3)
+    most = chance.randint(len(numbers) // 4, len(numbers) // 3)
 
     def tell(progress):
         if progress.copied >= most:
@@ -117,7 +141,7 @@ def evacuated(fs, chance, numbers):
 
     with pytest.raises(EnoughError):
         rs.evacuate(fs, from_=["gcp", "aws"], at_once=1, on_progress=tell)
-    holders = {n: fs.info(f"originals/{photograph(n)[0]}")["replicas"] for n in numbers}
+    holders = {n: fs.info(original(n))["replicas"] for n in numbers}
     return {number for number, rows in holders.items() if rows.get("azure") == "good"}
 
 

@@ -19,6 +19,9 @@ AZURE_SAS_SIGNATURE = "Y2FuYXJ5OiBzaWduYXR1cmUgb2YgYW4gdXJsLCAzMi4="
 
 GCS_TOKEN = "ya29.c4nary0AccessTokenOfGoogle-never_to_be_seen_in_any_report"
 
+SFTP_USER = "canary"
+SFTP_PASSWORD = "c4nary-passw0rd-Of-sFtP-never-to-be-seen"
+
 # An account's name is no secret: Azure shows it in every URL.
 SECRETS = {
     "S3_KEY_ID": S3_KEY_ID,
@@ -26,4 +29,5 @@ SECRETS = {
     "AZURE_KEY": AZURE_KEY,
     "AZURE_SAS_SIGNATURE": AZURE_SAS_SIGNATURE,
     "GCS_TOKEN": GCS_TOKEN,
+    "SFTP_PASSWORD": SFTP_PASSWORD,
 }

@@ -30,6 +30,11 @@ Mode = Literal[
 Rewrite = Callable[[str, bytes, bytes], "tuple[bytes, bytes] | None"]
 
 
+def with_the_id_that_s3_sends(_: str, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """Add to an answer what moto leaves out of "not found"."""
+    return head.replace(b"\r\n\r\n", b"\r\nx-amz-request-id: 1\r\n\r\n"), body
+
+
 @attrs.frozen
 class Fault:
     """One mode and how it is done; answers that are too short for it pass."""

@@ -148,6 +148,10 @@ class Platform:
             return self._read_blob(bucket, key)
         return self._behind.cat_file(f"{bucket}/{key}")
 
+    def remove(self, bucket: str, key: str) -> None:
+        """Remove an object."""
+        self._behind.rm_file(f"{bucket}/{key}")
+
     def write(
         self,
         bucket: str,

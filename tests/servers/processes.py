@@ -12,6 +12,7 @@ import importlib.util
 import os
 import selectors
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -48,6 +49,8 @@ class Server:
         What to call it in errors.
     environment
         Variables that the server needs beside the few that every program needs.
+    answers
+        Whether somebody answers at a port; HTTP where nothing else is said.
     """
 
     def __init__(
@@ -56,12 +59,14 @@ class Server:
         *,
         name: str,
         environment: dict[str, str] | None = None,
+        answers: Callable[[int], bool] | None = None,
     ) -> None:
         self.name = name
         self.port = 0
         self.pid: int | None = None
         self._command = command
         self._environment = environment or {}
+        self._is_there = answers or _answers
         self._keeper: subprocess.Popen[str] | None = None
         self._paused = False
         self._home: Path | None = None
@@ -87,7 +92,7 @@ class Server:
         return self.running and not self._paused
 
     def start(self) -> Self:
-        """Start it, and return when it answers HTTP."""
+        """Start it, and return when it answers."""
         if self.running:
             raise ServerError(f"{self.name} runs already")
         self._let_go()
@@ -165,7 +170,7 @@ class Server:
 
     def _wait_for_answer(self) -> None:
         give_up_s = time.monotonic() + START_WITHIN_S
-        while not _answers(self.port):
+        while not self._is_there(self.port):
             if not self.running:
                 raise ServerError(f"{self.name} ended instead of starting:\n{self._last_lines()}")
             if time.monotonic() > give_up_s:
@@ -236,6 +241,15 @@ def _answers(port: int) -> bool:
     return True
 
 
+def _greets(port: int) -> bool:
+    """Whether somebody speaks SSH there, where the server speaks first."""
+    try:
+        with socket.create_connection((LOOPBACK, port), ANSWER_WITHIN_S) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
 # --- one function for each kind of server -------------------------------------------------
 
 
@@ -255,7 +269,7 @@ def rclone(folder: str | os.PathLike[str]) -> Server:
     def command(port: int, home: Path) -> Sequence[str]:
         os.makedirs(folder, exist_ok=True)
         return [
-            *(str(_program("rclone")), "serve", "s3", "--config", os.devnull),
+            *(str(program("rclone")), "serve", "s3", "--config", os.devnull),
             *("--addr", f"{LOOPBACK}:{port}"),
             *("--auth-key", f"{canaries.S3_KEY_ID},{canaries.S3_SECRET}"),
             # No `--dir-cache-time 0`: with it rclone 1.75 spins over what it has just changed.
@@ -264,6 +278,20 @@ def rclone(folder: str | os.PathLike[str]) -> Server:
         ]
 
     return Server(command, name="rclone")
+
+
+def sftp(folder: str | os.PathLike[str]) -> Server:
+    """SFTP over a folder, which keeps nothing but bytes and times."""
+
+    def command(port: int, home: Path) -> Sequence[str]:
+        return [
+            *(str(program("rclone")), "serve", "sftp", "--config", os.devnull),
+            *("--addr", f"{LOOPBACK}:{port}", "--vfs-cache-mode", "off"),
+            *("--user", canaries.SFTP_USER, "--pass", canaries.SFTP_PASSWORD),
+            str(folder),
+        ]
+
+    return Server(command, name="rclone-sftp", answers=_greets)
 
 
 def fake_gcs(folder: str | os.PathLike[str] | None = None) -> Server:
@@ -312,7 +340,8 @@ def azurite(folder: str | os.PathLike[str] | None = None) -> Server:
 # The programs themselves and not their wrappers, so that a signal meets the server.
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
+    """Return a program that an installed package brought."""
     return _there(Path(sysconfig.get_path("scripts"), name))
 
 

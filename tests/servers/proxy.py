@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
 from tests.servers.faults import Fault, Mode, Request, remembered
+from tests.servers.overload import Overload
 from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.relay import Connection
 from tests.servers.wire import HEAD_BYTES, Head
@@ -40,6 +41,8 @@ class FaultProxy:
         How many there are.
     deny
         Says of a request's method and path whether it is answered with 403, in every mode.
+    overload
+        Says whether a request is one too many, and answered with 503, in every mode.
     """
 
     def __init__(self, upstream_port: int) -> None:
@@ -48,6 +51,7 @@ class FaultProxy:
         self.log: list[Request] = []
         self.accepted = 0
         self.deny: Callable[[str], bool] | None = None
+        self.overload: Overload | None = None
         self._fault = Fault()
         self._match: re.Pattern[str] | None = None
         self._times: int | None = None
@@ -138,6 +142,8 @@ class FaultProxy:
     def _draw(self, line: str) -> tuple[Fault, str]:
         if self.deny is not None and self.deny(line):
             return Fault("status", code=403), "deny"
+        if self.overload is not None and self.overload():
+            return Fault("status", code=503), "overload"
         if self._times == 0 or (self._match and not self._match.search(line)):
             return Fault(), "pass"
         if self._times is not None:
@@ -170,7 +176,7 @@ class FaultProxy:
         self.released = asyncio.Event()
 
     async def _reset(self) -> None:
-        self.deny = None
+        self.deny = self.overload = None
         await self._set(Fault(), None, None, drop=False)
         held = [task for task, connection in self._connections.items() if connection.held]
         await self._cancel(held)

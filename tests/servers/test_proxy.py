@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import upstream
+from tests.servers.overload import TokenBucket, every
 from tests.servers.proxy import FaultProxy
 from tests.servers.upstream import ask, connected
 from tests.servers.waiting import until
@@ -322,6 +323,23 @@ def test_deny_counts_in_every_mode(server, proxy):
     assert [request.action for request in proxy.log] == ["deny", "latency"]
     proxy.reset()
     assert ask(proxy, "/1", "DELETE")[0] == 200
+
+
+def test_what_is_too_much_is_refused_in_every_mode(server, proxy):
+    proxy.overload = every(3)
+    proxy.set("latency", seconds=0)
+    assert [ask(proxy, "/1")[0] for _ in range(6)] == [200, 200, 503] * 2
+    assert [request.action for request in proxy.log][1:3] == ["latency", "overload"]
+    proxy.reset()
+    assert [ask(proxy, "/1")[0] for _ in range(3)] == [200] * 3
+
+
+def test_a_bucket_takes_so_many_a_second_and_counts_them():
+    times_s = (number / 16 for number in range(32))  # of which every second one has a token
+    bucket = TokenBucket(8, burst=2, clock=lambda: next(times_s))
+    for _ in range(32):
+        bucket()
+    assert (bucket.taken, bucket.refused) == ({0: 9, 1: 8}, {0: 7, 1: 8})
 
 
 def test_a_fault_may_be_picky(proxy):

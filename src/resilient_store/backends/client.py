@@ -137,6 +137,7 @@ class BackendClient:
             them says so.
         """
         size = end - (start or 0) if end is not None and end > (start or 0) >= 0 else 0
+        began_s = runtime.now_s()
         reply = await self._call(
             "read",
             key,
@@ -148,6 +149,8 @@ class BackendClient:
             outcome, detail = wrong
             self.health.record("read", outcome, runtime.now_s(), key=key)
             return Reply(self.name, outcome, detail=detail)
+        if reply.ok:
+            self.health.note_read(runtime.now_s() - began_s)
         is_blank = body is not None and not body.data and not body.size
         return attrs.evolve(reply, blank=True) if is_blank else reply
 

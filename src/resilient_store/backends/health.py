@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from resilient_store.model.outcome import Outcome
 from resilient_store.model.result import BackendState
 from resilient_store.protocol.breaker import Breaker, BreakerState
 from resilient_store.protocol.hedge import HedgeBudget
+from resilient_store.protocol.pace import Reads
 
 logger = logging.getLogger("resilient_store")
 
 Kind = Literal["read", "write"]
 _REMEMBERED = 100
+_READS_REMEMBERED = 30
+# Set where an operator's work is done: whoever reads there waits for nothing.
+IN_NO_HURRY: contextvars.ContextVar[bool] = contextvars.ContextVar("IN_NO_HURRY", default=False)
 
 
 class Health:
@@ -42,6 +47,8 @@ class Health:
         self._budget = HedgeBudget()
         self._outcomes: Counter[str] = Counter()
         self._latencies_s: deque[float] = deque(maxlen=_REMEMBERED)
+        self._reads = 0
+        self._reads_s: deque[float] = deque(maxlen=_READS_REMEMBERED)
 
     def is_closed(self, kind: Kind) -> bool:
         """Say whether the backend is in use for this kind of call."""
@@ -105,6 +112,19 @@ class Health:
                 self._latencies_s.append(took_s)
         self._tell(kind, before)
 
+    def note_read(self, took_s: float) -> None:
+        """Remember how long a caller waited for bytes."""
+        if not IN_NO_HURRY.get():
+            with self._lock:
+                self._reads += 1
+                self._reads_s.append(took_s)
+
+    @property
+    def reads(self) -> Reads:
+        """What callers have read, and how long the latest of it took."""
+        with self._lock:
+            return Reads(self._reads, _median(self._reads_s))
+
     @property
     def asked(self) -> int:
         """How many calls it has answered or failed."""
@@ -119,8 +139,7 @@ class Health:
     def median_s(self) -> float | None:
         """The median of recent latencies in seconds; None where it has answered nothing."""
         with self._lock:
-            latencies = sorted(self._latencies_s)
-        return latencies[len(latencies) // 2] if latencies else None
+            return _median(self._latencies_s)
 
     def statistics(self) -> dict[str, object]:
         """Return counts by outcome, and the median and slowest of recent latencies in seconds."""
@@ -128,7 +147,7 @@ class Health:
             latencies = sorted(self._latencies_s)
             return {
                 "outcomes": dict(self._outcomes),
-                "median_s": latencies[len(latencies) // 2] if latencies else None,
+                "median_s": _median(latencies),
                 "slowest_s": latencies[-1] if latencies else None,
                 "read": self._breakers["read"].state.value,
                 "write": self._breakers["write"].state.value,
@@ -145,3 +164,8 @@ class Health:
         self._on_change(
             BackendState(backend=self._name, kind=kind, state=after.value, reason=reason)
         )
+
+
+def _median(latencies_s: Iterable[float]) -> float | None:
+    ordered = sorted(latencies_s)
+    return ordered[len(ordered) // 2] if ordered else None

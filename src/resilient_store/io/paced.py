@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from typing import TypeVar
 
 from resilient_store import runtime
+from resilient_store.backends.health import IN_NO_HURRY
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.drive import all_of
 from resilient_store.model.domain import platform
@@ -61,6 +62,7 @@ class Paces:
             asked=sum(health.asked for health in healths),
             throttled=sum(health.throttled for health in healths),
             median_s=max(medians, default=None),
+            reads={n: client.health.reads for n, client in self._store.clients.items()},
         )
 
 
@@ -93,6 +95,7 @@ async def work_through(
         return []
 
     async def draw_and_work() -> None:
+        IN_NO_HURRY.set(True)  # for this task and those that it starts
         while drawn := await draw():
             await work(drawn[0])
 

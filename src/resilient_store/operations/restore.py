@@ -72,7 +72,8 @@ class RestoreReport:
         deleted one may be back.
     unclear
         Object to the backends with other bytes that say nothing of themselves: written since to a
-        backend that keeps no metadata, or somebody else's.
+        backend that keeps no metadata, or somebody else's. Where they are not at its own key they
+        lie under ``.resilient/staging/``, until a `sweep` removes them.
     failed
         Path to reason.
     complete

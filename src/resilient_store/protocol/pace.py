@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import attrs
 
 SHORTEST_S, LONGEST_S = 0.25, 1.0  # so long is listened before the rate changes,
 ENOUGH = 50  # and no longer than it takes to hear so many answers
-FIRST = 100.0  # requests a second, before anything was heard
+FIRST = 100.0  # requests a second, before anything was heard,
+GENTLY = 16.0  # and so many where callers read in the same process
 LEAST = 4.0  # below it nothing would ever be finished
 TOLERATED = 0.02  # of a window's requests refused: chance, or somebody else's fault
 SLOWER = 0.7
@@ -19,15 +21,42 @@ USED = 0.7  # of the rate; who does less learns nothing of what more would do
 OVERLOADED = 2.0  # times as slow as in the best window: others wait because of us
 PROMPT_S = 0.02  # nobody is made to wait by answers that come sooner
 LEARNT = 0.2  # how much of a new window's average counts
+FEW_READS = 10  # in a window: their median says nothing
+DISTURBED = 1.2  # times as long as usual: callers' reads wait because of us
+FORGOTTEN = 0.1  # of what is usual, in each window at the lowest rate: that is not our doing
+
+
+@attrs.frozen
+class Reads:
+    """What callers have read from one backend, work of operations left out.
+
+    Attributes
+    ----------
+    count
+        How many reads, since the process began.
+    median_s
+        How long the latest took; None before the first.
+    """
+
+    count: int = 0
+    median_s: float | None = None
 
 
 @attrs.frozen
 class Heard:
-    """Totals of one platform's answers since the process began, and how long they take now."""
+    """Totals of one platform's answers since the process began, and how long they take now.
+
+    Attributes
+    ----------
+    reads
+        Backend to what callers read there, on whatever platform: a process that is busy with
+        our work makes all of them wait.
+    """
 
     asked: int = 0
     throttled: int = 0
     median_s: float | None = None
+    reads: Mapping[str, Reads] = attrs.field(factory=dict)
 
 
 @attrs.define
@@ -36,7 +65,8 @@ class Pace:
 
     The rate is doubled until the first complaint, then raised by little and lowered by much
     (additive increase, multiplicative decrease). Answers that become slow are a complaint, too:
-    then it is others' calls that wait.
+    then it is others' calls that wait; and so are callers' reads in this process that take longer
+    than they did before.
 
     Parameters
     ----------
@@ -69,6 +99,7 @@ class Pace:
     _pieces: int = attrs.field(default=0, init=False)
     _complained: bool = attrs.field(default=False, init=False)
     _best_s: float = attrs.field(default=math.inf, init=False)
+    _usual_s: dict[str, float] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.rate = min(FIRST, self.most)
@@ -84,6 +115,8 @@ class Pace:
         """Listen to what the platform answered; once in a while, change the rate by it."""
         if self._since_s is None:
             self._since_s, self._before = now_s, heard
+            if any(one.count >= FEW_READS for one in heard.reads.values()):
+                self.rate = min(GENTLY, self.most)
         took_s = now_s - self._since_s
         asked = heard.asked - self._before.asked
         if took_s < (SHORTEST_S if asked >= ENOUGH else LONGEST_S):
@@ -92,16 +125,35 @@ class Pace:
         allowed = self._pieces * self.cost
         if self._pieces:
             self.cost += LEARNT * (max(1.0, asked / self._pieces) - self.cost)
+        disturbed = self._disturbed(heard.reads)
         self._since_s, self._before, self._pieces = now_s, heard, 0
-        if refused > TOLERATED * asked or self._is_slow(heard.median_s):
+        is_slow = self._is_slow(heard.median_s) or disturbed > DISTURBED
+        if refused > TOLERATED * asked or is_slow:
             self._complained = True
-            kept = 1 - refused / asked if asked else 1.0
+            kept = min(1 - refused / asked if asked else 1.0, 1 / disturbed)
             self.rate *= min(SLOWER, max(SLOWEST, kept))
-            self.rate = max(self.rate, min(LEAST, self.most))
+            self.rate = max(self.rate, self._least)
             self._free_at_s = max(self._free_at_s, now_s)
         elif allowed >= USED * self.rate * took_s:
             more = self.rate * FASTER + 1.0 if self._complained else self.rate
             self.rate = min(self.most, self.rate + more)
+
+    @property
+    def _least(self) -> float:
+        return min(LEAST, self.most)
+
+    def _disturbed(self, reads: Mapping[str, Reads]) -> float:
+        """Return how many times as long as usual callers' reads took, at the worst backend."""
+        worst = 1.0
+        for name, now in reads.items():
+            before = self._before.reads.get(name, Reads())
+            if now.median_s is None or now.count - before.count < FEW_READS:
+                continue
+            usual_s = self._usual_s.get(name, before.median_s or now.median_s)
+            worst = max(worst, now.median_s / usual_s if usual_s else 1.0)
+            later_s = usual_s * (1 + FORGOTTEN) if self.rate <= self._least else usual_s
+            self._usual_s[name] = min(now.median_s, later_s)
+        return worst
 
     def _is_slow(self, median_s: float | None) -> bool:
         if median_s is None:

@@ -52,7 +52,7 @@ class Reconciled:
     partly
         Backends where it should lie and does not, while others hold it.
     unclear
-        Backends with other bytes at its own key that say nothing of themselves.
+        Backends with other bytes, at its own key or staged since, that say nothing of themselves.
     why
         What prevented it.
     """
@@ -354,15 +354,8 @@ def _stood(looked: Looked, why: str) -> Reconciled:
         for name, row in record.replicas.items()
         if name in looked.answered and row.state is State.GOOD and not _holds(looked, name)
     )
-    unclear = tuple(
-        one.backend
-        for one in looked.lying
-        if one.place == OWN
-        and not one.known
-        and not one.version
-        # A backend that has no tags says nothing either way.
-        and (one.size != size or record.replica(one.backend).tag is not None)
-    )
+    silent = [one for one in looked.lying if not one.known and not one.version]
+    unclear = tuple(dict.fromkeys(one.backend for one in silent if _is_other(looked, one, size)))
     return Reconciled(
         record.path,
         vanished=not looked.current and not unclear,
@@ -370,6 +363,14 @@ def _stood(looked: Looked, why: str) -> Reconciled:
         unclear=unclear,
         why=why,
     )
+
+
+def _is_other(looked: Looked, one: Lying, size: int) -> bool:
+    """Say whether what says nothing of itself may be other bytes than those that are known."""
+    if one.place != OWN:  # its key tells when it was staged
+        return highest_in(one.place) > looked.number
+    # A backend that has no tags says nothing either way.
+    return one.size != size or looked.by.replica(one.backend).tag is not None
 
 
 def _holds(looked: Looked, name: str) -> bool:
