@@ -83,7 +83,7 @@ def test_it_gives_way_where_answers_become_slow():
     platform, pace = Platform(1e9), Pace()
     now_s = work(pace, platform, 5, 1, median_s=0.03)
     fast = pace.rate
-    now_s = work(pace, platform, 5, 1, since_s=now_s, median_s=0.2)
+    now_s = work(pace, platform, 5, 1, since_s=now_s, median_s=0.3)
     assert pace.rate < fast / 4
     slow = pace.rate
     work(pace, platform, 5, 1, since_s=now_s, median_s=0.03)
@@ -94,7 +94,7 @@ def test_prompt_answers_are_no_complaint_however_much_slower_they_are():
     platform, pace = Platform(1e9), Pace()
     now_s = work(pace, platform, 1, 1, median_s=0.001)
     fast = pace.rate
-    work(pace, platform, 1, 1, since_s=now_s, median_s=0.02)
+    work(pace, platform, 1, 1, since_s=now_s, median_s=0.1)
     assert pace.rate > fast
 
 
@@ -110,6 +110,12 @@ def test_who_asks_little_learns_nothing_of_what_more_would_do():
 @pytest.mark.parametrize("most", [0.5, math.inf])
 def test_it_begins_no_faster_than_was_set(most):
     assert Pace(most).rate == min(most, 100.0)
+
+
+def test_what_a_piece_costs_is_known_after_a_quarter_of_a_second():
+    pace, platform = Pace(), Platform(1e9)
+    work(pace, platform, 0.3, 1)
+    assert pace.cost < 1.2
 
 
 def test_while_nobody_works_nothing_is_learnt_of_the_cost_of_work():

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import attrs
 
 SHORTEST_S, LONGEST_S = 0.25, 1.0  # so long is listened before the rate changes,
-ENOUGH = 50  # and no longer than it takes to hear so many answers
+ENOUGH = 50  # and no longer than it takes to hear so many answers,
+AT_FIRST = 10  # or so few, to learn what a piece of work costs
 FIRST = 100.0  # requests a second, before anything was heard,
 GENTLY = 16.0  # and so many where callers read in the same process
 LEAST = 4.0  # below it nothing would ever be finished
@@ -19,7 +20,7 @@ BURST_S = 0.5  # who did nothing may do so much of it at once
 FASTER = 0.05  # of the rate, added in each window without complaint
 USED = 0.7  # of the rate; who does less learns nothing of what more would do
 OVERLOADED = 2.0  # times as slow as in the best window: others wait because of us
-PROMPT_S = 0.02  # nobody is made to wait by answers that come sooner
+PROMPT_S = 0.1  # where answers come sooner nobody is made to wait for long
 LEARNT = 0.2  # how much of a new window's average counts
 FEW_READS = 10  # in a window: their median says nothing
 DISTURBED = 1.2  # times as long as usual: callers' reads wait because of us
@@ -80,7 +81,7 @@ class Pace:
     rate
         Requests a second that are allowed now.
     cost
-        Requests that a piece of work was seen to need.
+        Requests that a piece of work was seen to need; a guess before the first was seen.
 
     Notes
     -----
@@ -97,6 +98,7 @@ class Pace:
     _since_s: float | None = attrs.field(default=None, init=False)
     _before: Heard = attrs.field(factory=Heard, init=False)
     _pieces: int = attrs.field(default=0, init=False)
+    _has_learnt: bool = attrs.field(default=False, init=False)
     _complained: bool = attrs.field(default=False, init=False)
     _best_s: float = attrs.field(default=math.inf, init=False)
     _usual_s: dict[str, float] = attrs.field(factory=dict, init=False)
@@ -119,12 +121,14 @@ class Pace:
                 self.rate = min(GENTLY, self.most)
         took_s = now_s - self._since_s
         asked = heard.asked - self._before.asked
-        if took_s < (SHORTEST_S if asked >= ENOUGH else LONGEST_S):
+        enough, learnt = (ENOUGH, LEARNT) if self._has_learnt else (AT_FIRST, 1.0)
+        if took_s < (SHORTEST_S if asked >= enough else LONGEST_S):
             return
         refused = heard.throttled - self._before.throttled
         allowed = self._pieces * self.cost
         if self._pieces:
-            self.cost += LEARNT * (max(1.0, asked / self._pieces) - self.cost)
+            self.cost += learnt * (max(1.0, asked / self._pieces) - self.cost)
+            self._has_learnt = True
         disturbed = self._disturbed(heard.reads)
         self._since_s, self._before, self._pieces = now_s, heard, 0
         is_slow = self._is_slow(heard.median_s) or disturbed > DISTURBED
