@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         UnsupportedOperationError,
     )
     from resilient_store.filesystem import ResilientFileSystem
+    from resilient_store.maintenance import MaintainReport, maintain
     from resilient_store.model.amount import Amount
     from resilient_store.model.damage import DamagedObject, ReplicaCondition
     from resilient_store.model.outcome import Outcome, Reply
@@ -85,6 +86,7 @@ _HOMES = {
         "UnsupportedOperationError",
     ),
     "filesystem": ("ResilientFileSystem",),
+    "maintenance": ("MaintainReport", "maintain"),
     "model.amount": ("Amount",),
     "model.damage": ("DamagedObject", "ReplicaCondition"),
     "model.outcome": ("Outcome", "Reply"),
@@ -142,6 +144,7 @@ __all__ = [
     "InvalidPathError",
     "Kept",
     "Listing",
+    "MaintainReport",
     "MissingExtraError",
     "ObjectChangedError",
     "ObjectError",
@@ -176,6 +179,7 @@ __all__ = [
     "evacuate",
     "freeze",
     "from_config",
+    "maintain",
     "rejoin",
     "repair",
     "restore",

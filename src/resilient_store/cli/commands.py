@@ -13,7 +13,7 @@ import typer
 import resilient_store as rs
 from resilient_store import runtime
 from resilient_store.cli.endings import DONE, LEFT, end, say, told
-from resilient_store.cli.output import show
+from resilient_store.cli.output import plain, show
 from resilient_store.cli.progress import progress
 from resilient_store.model.checksum import ChunkedChecksum
 
@@ -26,6 +26,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+TRIED_AGAIN_AFTER_S = 300.0
 
 
 class Settings:
@@ -319,35 +322,34 @@ def maintain(
     max_age_days: Annotated[float, typer.Option(help="Verify each replica so often.")] = 30.0,
     requests: Requests = None,
     size: Bytes = None,
+    lease: Annotated[
+        float, typer.Option(help="Seconds without a word after which a machine counts as dead.")
+    ] = 60.0,
     *,
     once: Annotated[bool, typer.Option("--once", help="One round, and no more.")] = False,
 ) -> None:
     """Repair, scrub, snapshot and sweep, round after round; on as many machines as you like."""
-    limits: Any = {"requests_per_s": requests, "bytes_per_s": size}
+    every_s = every_hours * 3600
+    options: Any = {
+        "every": 0.0 if once else every_s,
+        "max_age": max_age_days * 86400,
+        "requests_per_s": requests,
+        "bytes_per_s": size,
+        "lease": lease,
+    }
     with opened() as fs:
         while True:
-            began_s = runtime.steady_s()
             try:
-                is_well = _one_round(fs, max_age_days * 86400, limits)
+                report = rs.maintain(fs, **options)
             except rs.ObjectError as error:
                 if once:
                     raise
                 say(f"this round ended early, the next one tries again: {error}")
+                rest_s = min(every_s, TRIED_AGAIN_AFTER_S)
             else:
+                at = runtime.wall().astimezone(dt.UTC).isoformat(timespec="seconds")
+                show({"at": at, **plain(report)}, as_json=_settings.as_json)
                 if once:
-                    end(DONE if is_well else LEFT)
-            runtime.rest(max(0.0, began_s + every_hours * 3600 - runtime.steady_s()))
-
-
-def _one_round(fs: rs.ResilientFileSystem, max_age_s: float, limits: Any) -> bool:
-    repaired = rs.repair(fs, **limits)
-    scrubbed = rs.scrub(fs, max_age=max_age_s, unknown=False, **limits)
-    said = {
-        "at": runtime.wall().astimezone(dt.UTC).isoformat(timespec="seconds"),
-        "repaired": repaired,
-        "scrubbed": scrubbed,
-        "snapshot": rs.snapshot(fs),
-        "swept": rs.sweep(fs),
-    }
-    show(said, as_json=_settings.as_json)
-    return repaired.done and scrubbed.clean
+                    end(DONE if report.done else LEFT)
+                rest_s = report.next_in_s
+            runtime.rest(rest_s)

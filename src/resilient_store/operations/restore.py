@@ -365,6 +365,7 @@ def _opened(
         frozen=None if ours else state.frozen,
         restoring="",
         restored_s=now_s,
+        rounds={},  # as of the snapshot: nobody is at work in them
     )
 
 

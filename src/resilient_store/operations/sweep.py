@@ -20,6 +20,8 @@ from resilient_store.model.outcome import Reply
 from resilient_store.model.path import PRIVATE, RESERVED
 from resilient_store.store import Store, StoreOwner
 
+OLDER_THAN_S = 3600.0  # longer than any write may take
+
 
 @attrs.frozen(kw_only=True)
 class SweepReport:
@@ -37,7 +39,7 @@ class SweepReport:
     failed: tuple[Reply[Any], ...]
 
 
-def sweep(fs: StoreOwner, *, older_than: float = 3600.0) -> SweepReport:
+def sweep(fs: StoreOwner, *, older_than: float = OLDER_THAN_S) -> SweepReport:
     """Remove what killed processes left: staged and temporary files, uploads never finished.
 
     Parameters
