@@ -241,7 +241,9 @@ def test_an_upload_that_nobody_finished_is_aborted_by_a_sweep(s3, bucket, subjec
     early = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
     assert subject.run(subject.family.abandon_uploads(early)) == []
     with rs.ResilientFileSystem([backend(s3, bucket, name="one")]) as fs:
-        assert rs.sweep(fs, older_than=0).removed == {"one": ("d/key",)}
+        for dry_run in (True, False):  # what was only said is still there
+            swept = rs.sweep(fs, older_than=0, dry_run=dry_run)
+            assert swept.removed == {"one": ("d/key",)}
     left = client.call_s3("list_multipart_uploads", Bucket=bucket)["Uploads"]
     assert [one["Key"] for one in left] == ["elsewhere/key"]
 

@@ -94,6 +94,8 @@ def test_evacuate_can_be_tried_first(shop, run):
 
 def test_drain_and_rejoin(fs, run):
     fs.write(CAT, ONE)
+    assert "would be drained: aws" in run("drain", "aws", "--dry-run").stdout
+    assert fs.read(CAT).backend == "aws"
     refused = run("drain", "aws")
     assert refused.exit_code == DONE
     fs.exists("anything")
@@ -181,6 +183,13 @@ def test_a_lost_catalog_is_brought_back(fs, shop, run):
 def test_sweep_and_maintain(fs, shop, run):
     fs.write(CAT, ONE)
     assert run("sweep", "--older-than-hours", "2").exit_code == DONE
+    left = ".resilient/staging/1-x/left"
+    shop.put_behind("aws", left, ONE)
+    tried = run("sweep", "--older-than-hours", "0", "--dry-run", as_json=True)
+    assert json.loads(tried.stdout)["removed"]["aws"] == [left]
+    assert shop.read_behind("aws", left) == ONE
+    assert run("sweep", "--older-than-hours", "0").exit_code == DONE
+    assert shop.read_behind("aws", left) is None
     shop.flip("aws", CAT)
     said = json.loads(run("maintain", "--once", as_json=True).stdout)
     assert said["scrubbed"]["corrupt"] == {CAT: ["aws"]}

@@ -185,10 +185,12 @@ def scrub(
 @app.command()
 def sweep(
     older_than_hours: Annotated[float, typer.Option(help="Longer than any write takes.")] = 1.0,
+    *,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove what killed processes left in staging."""
     with opened() as fs:
-        report = rs.sweep(fs, older_than=older_than_hours * 3600)
+        report = rs.sweep(fs, older_than=older_than_hours * 3600, dry_run=dry_run)
     finish(report, well=not report.failed)
 
 
@@ -253,11 +255,12 @@ def drain(
     backend: str,
     *,
     force: Annotated[bool, typer.Option("--force", help="Though writes will be refused.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Neither read from a backend nor write to it, until it rejoins."""
     with opened() as fs:
-        rs.drain(fs, backend, force=force)
-    finish({"drained": backend}, well=True)
+        rs.drain(fs, backend, force=force, dry_run=dry_run)
+    finish({"would_be_drained" if dry_run else "drained": backend}, well=True)
 
 
 @app.command()

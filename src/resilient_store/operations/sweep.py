@@ -30,7 +30,8 @@ class SweepReport:
     Attributes
     ----------
     removed
-        Backend name to the keys removed there, those of unfinished uploads among them.
+        Backend name to the keys removed there, those of unfinished uploads among them. In a dry
+        run: those that would be.
     failed
         Replies of backends that could not be listed, or where a removal failed.
     """
@@ -39,7 +40,9 @@ class SweepReport:
     failed: tuple[Reply[Any], ...]
 
 
-def sweep(fs: StoreOwner, *, older_than: float = OLDER_THAN_S) -> SweepReport:
+def sweep(
+    fs: StoreOwner, *, older_than: float = OLDER_THAN_S, dry_run: bool = False
+) -> SweepReport:
     """Remove what killed processes left: staged and temporary files, uploads never finished.
 
     Parameters
@@ -48,6 +51,8 @@ def sweep(fs: StoreOwner, *, older_than: float = OLDER_THAN_S) -> SweepReport:
         The store.
     older_than
         Seconds since a file was last touched; longer than any write may take.
+    dry_run
+        Say what would be removed; remove nothing.
 
     Returns
     -------
@@ -56,11 +61,11 @@ def sweep(fs: StoreOwner, *, older_than: float = OLDER_THAN_S) -> SweepReport:
     """
     if not older_than >= 0:
         raise ConfigurationError(f"sweep: older_than={older_than!r} must be at least 0 seconds")
-    report: SweepReport = to_end(fs.loop, sweep_all, fs.store, older_than)
+    report: SweepReport = to_end(fs.loop, sweep_all, fs.store, older_than, dry_run=dry_run)
     return report
 
 
-async def sweep_all(store: Store, older_than: float) -> SweepReport:
+async def sweep_all(store: Store, older_than: float, *, dry_run: bool = False) -> SweepReport:
     """Sweep every backend that is written to."""
     if store.catalog is not None:
         await prepare(store)
@@ -72,12 +77,12 @@ async def sweep_all(store: Store, older_than: float) -> SweepReport:
         if not reply.ok:
             failed.append(reply.bare())
             continue
-        keys = []
+        client, keys = store.clients[name], []
         left = [info for info in reply.value or () if _is_left_over(info, before)]
         for info in await _dead(store, left):
-            answer = await store.clients[name].delete(info.key)
-            (keys.append(info.key) if answer.ok else failed.append(answer))
-        abandoned = await store.clients[name].abandon_uploads(before)
+            answer = None if dry_run else await client.delete(info.key)
+            (keys.append(info.key) if answer is None or answer.ok else failed.append(answer))
+        abandoned = await client.abandon_uploads(before, dry_run=dry_run)
         (keys.extend(abandoned.value or ()) if abandoned.ok else failed.append(abandoned))
         removed[name] = tuple(keys)
     return SweepReport(removed=removed, failed=tuple(failed))
