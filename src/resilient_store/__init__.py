@@ -33,7 +33,12 @@ if TYPE_CHECKING:
     from resilient_store.filesystem import ResilientFileSystem
     from resilient_store.maintenance import MaintainReport, maintain
     from resilient_store.model.amount import Amount
-    from resilient_store.model.damage import DamagedObject, ReplicaCondition
+    from resilient_store.model.damage import (
+        DamagedObject,
+        Quarantine,
+        QuarantinedFile,
+        ReplicaCondition,
+    )
     from resilient_store.model.outcome import Outcome, Reply
     from resilient_store.model.result import (
         BackendState,
@@ -88,7 +93,7 @@ _HOMES = {
     "filesystem": ("ResilientFileSystem",),
     "maintenance": ("MaintainReport", "maintain"),
     "model.amount": ("Amount",),
-    "model.damage": ("DamagedObject", "ReplicaCondition"),
+    "model.damage": ("DamagedObject", "Quarantine", "QuarantinedFile", "ReplicaCondition"),
     "model.outcome": ("Outcome", "Reply"),
     "model.result": (
         "BackendState",
@@ -152,6 +157,8 @@ __all__ = [
     "Outcome",
     "Placement",
     "Price",
+    "Quarantine",
+    "QuarantinedFile",
     "Rate",
     "ReadFromFirstHealthy",
     "ReadResult",

@@ -116,10 +116,14 @@ def damage_report(
     csv: Annotated[Path | None, typer.Option(help="Write a table.")] = None,
     save: Annotated[Path | None, typer.Option(help="Write JSON, to compare with later.")] = None,
     since: Annotated[Path | None, typer.Option(help="Compare with what --save wrote.")] = None,
+    *,
+    quarantine: Annotated[
+        bool, typer.Option(help="List what was kept aside on each backend.")
+    ] = True,
 ) -> None:
     """Say which objects are lost, unreachable, at risk or somebody else's."""
     with opened() as fs, progress("looked through") as callback:
-        report = rs.damage_report(fs, group_by=group_by, callback=callback)
+        report = rs.damage_report(fs, group_by=group_by, quarantine=quarantine, callback=callback)
         forms = ((html, report.to_html), (csv, report.to_csv), (save, report.to_json))
         for path, write in forms:
             if path is not None:
