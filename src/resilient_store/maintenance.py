@@ -38,10 +38,14 @@ class MaintainReport:
 
     Attributes
     ----------
-    repaired, scrubbed
-        What it did of these, over all the parts that it had.
-    snapshot, swept
-        None: another machine did it, or none is due.
+    repaired
+        What it repaired in all the parts that it had.
+    scrubbed
+        What it verified in all the parts that it had.
+    snapshot
+        The snapshot; None: another machine took it, or none is due.
+    swept
+        What was swept; None: another machine did it, or it is not due.
     parts
         Job to the number of parts that this process worked through.
     next_in_s
