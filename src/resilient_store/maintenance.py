@@ -1,4 +1,4 @@
-"""Repair, scrub, snapshot and sweep in rounds that any number of machines share."""
+"""Repair, scrub, sweep and take snapshots in rounds that any number of machines share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from resilient_store.operations.snapshot import SnapshotReport, snapshot_all
 from resilient_store.operations.sweep import OLDER_THAN_S, SweepReport, sweep_all
 from resilient_store.store import Store, StoreOwner
 
-JOBS = ("repair", "scrub", "snapshot", "sweep")
+JOBS = ("repair", "scrub", "sweep", "snapshot")  # last what may fail as a whole
 WHOLE = ("snapshot", "sweep")  # one machine does them
 MONTH_S = 30 * 86400.0
 LEASE_S = 60.0
@@ -87,7 +87,7 @@ def maintain(
     lease: float = LEASE_S,
     objects: int = OBJECTS,
 ) -> MaintainReport:
-    """Repair, scrub, take a snapshot and sweep: one round, which all machines share.
+    """Repair, scrub, sweep and take a snapshot: one round, which all machines share.
 
     Call it on as many machines as you like. Each takes parts of the store under a lease in the
     catalog, so that none of it is done twice, and joins a round that is under way. What a killed
@@ -207,6 +207,6 @@ async def _sweep(store: Store, plan: _Plan, _: KeyRange, report: MaintainReport)
 _JOBS: dict[str, Callable[[Store, _Plan, KeyRange, MaintainReport], Coroutine[Any, Any, Note]]] = {
     "repair": _repair,
     "scrub": _scrub,
-    "snapshot": _snapshot,
     "sweep": _sweep,
+    "snapshot": _snapshot,
 }

@@ -28,9 +28,6 @@ app = typer.Typer(
 )
 
 
-TRIED_AGAIN_AFTER_S = 300.0
-
-
 class Settings:
     """What stands before the command."""
 
@@ -352,7 +349,7 @@ def maintain(
                 if once:
                     raise
                 say(f"this round ended early, the next one tries again: {error}")
-                rest_s = min(every_s, TRIED_AGAIN_AFTER_S)
+                rest_s = every_s
             else:
                 at = runtime.wall().astimezone(dt.UTC).isoformat(timespec="seconds")
                 show({"at": at, **plain(report)}, as_json=_settings.as_json)

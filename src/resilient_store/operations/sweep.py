@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from resilient_store import runtime
+from resilient_store.backends.client import BackendClient
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.holder import unavailable
@@ -16,7 +18,7 @@ from resilient_store.io.drive import to_end
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.prepare import prepare
 from resilient_store.model.info import ObjectInfo
-from resilient_store.model.outcome import Reply
+from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.path import PRIVATE, RESERVED
 from resilient_store.store import Store, StoreOwner
 
@@ -70,7 +72,7 @@ async def sweep_all(store: Store, older_than: float, *, dry_run: bool = False) -
     if store.catalog is not None:
         await prepare(store)
     before = runtime.wall() - dt.timedelta(seconds=older_than)
-    listed = await fan_out(store, store.writable, lambda c: c.list("", recursive=True))
+    listed = await fan_out(store, store.writable, _listed)
     removed: dict[str, tuple[str, ...]] = {}
     failed: list[Reply[Any]] = []
     for name, reply in listed.items():
@@ -86,6 +88,15 @@ async def sweep_all(store: Store, older_than: float, *, dry_run: bool = False) -
         (keys.extend(abandoned.value or ()) if abandoned.ok else failed.append(abandoned))
         removed[name] = tuple(keys)
     return SweepReport(removed=removed, failed=tuple(failed))
+
+
+async def _listed(client: BackendClient) -> Reply[Sequence[ObjectInfo]]:
+    """List what may be left over; only where there are directories does it lie beside objects."""
+    await client.open()  # so that its traits are known
+    if client.traits is None or client.traits.directories:
+        return await client.list("", recursive=True)
+    reply = await client.list(RESERVED, recursive=True)
+    return Reply(client.name, Outcome.OK, ()) if reply.outcome is Outcome.NOT_FOUND else reply
 
 
 def _is_left_over(info: ObjectInfo, before: dt.datetime) -> bool:
