@@ -31,8 +31,14 @@ if TYPE_CHECKING:
         UnsupportedOperationError,
     )
     from resilient_store.filesystem import ResilientFileSystem
+    from resilient_store.maintenance import MaintainReport, maintain
     from resilient_store.model.amount import Amount
-    from resilient_store.model.damage import DamagedObject, ReplicaCondition
+    from resilient_store.model.damage import (
+        DamagedObject,
+        Quarantine,
+        QuarantinedFile,
+        ReplicaCondition,
+    )
     from resilient_store.model.outcome import Outcome, Reply
     from resilient_store.model.result import (
         BackendState,
@@ -85,8 +91,9 @@ _HOMES = {
         "UnsupportedOperationError",
     ),
     "filesystem": ("ResilientFileSystem",),
+    "maintenance": ("MaintainReport", "maintain"),
     "model.amount": ("Amount",),
-    "model.damage": ("DamagedObject", "ReplicaCondition"),
+    "model.damage": ("DamagedObject", "Quarantine", "QuarantinedFile", "ReplicaCondition"),
     "model.outcome": ("Outcome", "Reply"),
     "model.result": (
         "BackendState",
@@ -142,6 +149,7 @@ __all__ = [
     "InvalidPathError",
     "Kept",
     "Listing",
+    "MaintainReport",
     "MissingExtraError",
     "ObjectChangedError",
     "ObjectError",
@@ -149,6 +157,8 @@ __all__ = [
     "Outcome",
     "Placement",
     "Price",
+    "Quarantine",
+    "QuarantinedFile",
     "Rate",
     "ReadFromFirstHealthy",
     "ReadResult",
@@ -176,6 +186,7 @@ __all__ = [
     "evacuate",
     "freeze",
     "from_config",
+    "maintain",
     "rejoin",
     "repair",
     "restore",

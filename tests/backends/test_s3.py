@@ -241,9 +241,20 @@ def test_an_upload_that_nobody_finished_is_aborted_by_a_sweep(s3, bucket, subjec
     early = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
     assert subject.run(subject.family.abandon_uploads(early)) == []
     with rs.ResilientFileSystem([backend(s3, bucket, name="one")]) as fs:
-        assert rs.sweep(fs, older_than=0).removed == {"one": ("d/key",)}
+        for dry_run in (True, False):  # what was only said is still there
+            swept = rs.sweep(fs, older_than=0, dry_run=dry_run)
+            assert swept.removed == {"one": ("d/key",)}
     left = client.call_s3("list_multipart_uploads", Bucket=bucket)["Uploads"]
     assert [one["Key"] for one in left] == ["elsewhere/key"]
+
+
+def test_a_sweep_lists_no_objects(s3, bucket):
+    with rs.ResilientFileSystem([backend(s3, bucket, name="one")]) as fs:
+        fs.pipe_file("photos/cat.jpg", b"all of the cat")
+        assert rs.sweep(fs, older_than=0).removed == {"one": ()}
+    listings = [r.path for r in s3.proxy.log if "list-type" in r.path]
+    assert [one for one in listings if "photos" not in one and "resilient" not in one] == []
+    assert any("prefix=" in one and ".resilient" in one for one in listings)
 
 
 def test_a_listing_goes_on_to_its_last_page(monkeypatch, s3, subject):

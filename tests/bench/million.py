@@ -33,7 +33,9 @@ def name_of(number: int) -> str:
     return f"photos/{number // IN_A_FOLDER:04d}/{number % IN_A_FOLDER:06d}.jpg"
 
 
-def fill(url: str, names: tuple[str, ...], count: int = OBJECTS) -> None:
+def fill(
+    url: str, names: tuple[str, ...], count: int = OBJECTS, at_once: int = IN_A_TRANSACTION
+) -> None:
     """Make a complete catalog in which each of these backends holds every object."""
     database = database_at(locate(url))
     database.prepare()
@@ -41,8 +43,8 @@ def fill(url: str, names: tuple[str, ...], count: int = OBJECTS) -> None:
     state = StoreState(identity="a million", backends=met, complete=True)
     database.change_state(lambda _, __: state)
     sql = statements(database.driver.dialect)
-    for begin in range(0, count, IN_A_TRANSACTION):
-        numbers = range(begin, min(count, begin + IN_A_TRANSACTION))
+    for begin in range(0, count, at_once):
+        numbers = range(begin, min(count, begin + at_once))
         records = _records(numbers, names)
         made = [a for old, new in records for a in rows.differences(sql, old, new)]
         _write(database.driver, made)

@@ -14,7 +14,15 @@ from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.catalog.driver import STORE
 from resilient_store.catalog.upgrade import STEPS, Step, upgrade
 from resilient_store.errors import ConfigurationError
-from resilient_store.model.state import BackendRow, Content, Entry, Intent, Replica, Void
+from resilient_store.model.state import (
+    BackendRow,
+    Content,
+    Entry,
+    Intent,
+    Replica,
+    StoreState,
+    Void,
+)
 from resilient_store.testing.conformance.tables import begin, draw, held, load, store
 from tests.catalog.steps import put, version_of
 
@@ -185,3 +193,15 @@ def test_sqlite_finds_its_way_by_an_index(opened, file_url, name):
     assert any(PLANS[name] in step for step in plan), plan
     tables = [step for step in plan if step.startswith("SCAN resilient_")]
     assert not [step for step in tables if "USING" not in step], plan
+
+
+def test_what_another_release_notes_of_the_store_is_left_alone(opened, url):
+    database = opened(url)
+    database.prepare()
+    database.change_state(lambda *_: StoreState(identity="a store"))
+    say(database, later=7)
+    after = database.change_state(lambda state, _: attrs.evolve(state, complete=True))
+    assert after == StoreState(identity="a store", complete=True)
+    sql = statements.statements(database.driver.dialect)
+    said = dict(database.driver.ask((sql.settings, {})))
+    assert (said["later"], said["complete"]) == ("7", "1")

@@ -94,6 +94,8 @@ def test_evacuate_can_be_tried_first(shop, run):
 
 def test_drain_and_rejoin(fs, run):
     fs.write(CAT, ONE)
+    assert "would be drained: aws" in run("drain", "aws", "--dry-run").stdout
+    assert fs.read(CAT).backend == "aws"
     refused = run("drain", "aws")
     assert refused.exit_code == DONE
     fs.exists("anything")
@@ -181,10 +183,21 @@ def test_a_lost_catalog_is_brought_back(fs, shop, run):
 def test_sweep_and_maintain(fs, shop, run):
     fs.write(CAT, ONE)
     assert run("sweep", "--older-than-hours", "2").exit_code == DONE
+    left = ".resilient/staging/1-x/left"
+    shop.put_behind("aws", left, ONE)
+    tried = run("sweep", "--older-than-hours", "0", "--dry-run", as_json=True)
+    assert json.loads(tried.stdout)["removed"]["aws"] == [left]
+    assert shop.read_behind("aws", left) == ONE
+    assert run("sweep", "--older-than-hours", "0").exit_code == DONE
+    assert shop.read_behind("aws", left) is None
     shop.flip("aws", CAT)
     said = json.loads(run("maintain", "--once", as_json=True).stdout)
     assert said["scrubbed"]["corrupt"] == {CAT: ["aws"]}
-    assert set(said) == {"at", "repaired", "scrubbed", "snapshot", "swept"}
+    assert (said["parts"]["repair"], said["snapshot"]["objects"], said["swept"]["failed"]) == (
+        1,
+        1,
+        [],
+    )
 
 
 def test_verify_prints_the_checksum_that_the_catalog_has(fs, run, tmp_path):
@@ -235,7 +248,7 @@ def test_maintain_goes_on_after_a_round_that_could_not_be_ended(fs, shop, run, m
 
     with monkeypatch.context() as patched:
         patched.setattr("resilient_store.runtime.rest", rest)
-        monkeypatch.setattr(rs, "repair", away)
+        monkeypatch.setattr(rs, "maintain", away)
         said = run("maintain")
     assert said.exit_code == INTERRUPTED
     assert "the next one tries again" in said.stderr

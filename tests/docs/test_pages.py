@@ -209,3 +209,16 @@ def test_a_call_takes_as_many_requests_as_the_platforms_page_says(request, name)
 @pytest.mark.parametrize("name", ["s3", "azure"])
 def test_how_often_the_bucket_is_looked_at_again_is_on_the_page(name):
     assert f"for every {CHECK_AGAIN_AFTER + 1}st after it" in page(f"docs/platforms/{name}.md")
+
+
+def test_the_prices_of_the_arithmetic_are_those_of_the_example():
+    table = re.findall(
+        r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$",
+        (ROOT / "docs" / "what-if.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert len(table) == 3
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    for name, storage, put, get, egress in table:
+        said = f'"{name}": rs.Price(storage={storage}, put={put}, get={get}, egress={egress}),'
+        assert said in page

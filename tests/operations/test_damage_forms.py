@@ -17,11 +17,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import resilient_store as rs
-from resilient_store.model.damage import KINDS, DamagedObject, ReplicaCondition
+from resilient_store.model.damage import (
+    KINDS,
+    DamagedObject,
+    Quarantine,
+    QuarantinedFile,
+    ReplicaCondition,
+)
 from resilient_store.operations.damage import page as page_of
 from resilient_store.operations.damage import pictures, spool
 from resilient_store.operations.damage.spool import Spool, in_order
 from resilient_store.operations.damage.table import COLUMNS
+from resilient_store.operations.damage.words import QUARANTINE_MEANS
 from tests.catalogued.stage import CAT, DOG, ONE
 from tests.operations.test_damage_report import RULES, lose_everywhere, paths
 
@@ -65,6 +72,20 @@ objects = st.builds(
     replicas=st.lists(conditions, max_size=2).map(tuple),
 )
 many = st.lists(objects, max_size=6)
+quarantined = st.builds(
+    QuarantinedFile,
+    backend=words,
+    path=words,
+    key=words,
+    size=st.none() | st.integers(0, 9),
+    kept_at=moments,
+)
+quarantines = st.none() | st.builds(
+    Quarantine,
+    files=st.lists(quarantined, max_size=3).map(tuple),
+    unnamed=st.integers(0, 2),
+    unlisted=st.lists(words, max_size=2).map(tuple),
+)
 
 
 def report_of(items, **facts):
@@ -161,14 +182,19 @@ def test_groups_hold_all_of_a_group_wherever_its_paths_are():
 # --- JSON ---------------------------------------------------------------------------------
 
 
-@given(many, st.booleans(), st.dictionaries(words, moments, max_size=2), st.none() | words)
-def test_a_report_is_the_same_after_json(items, complete, away, group_by):
-    report = report_of(items, complete=complete, away=away, group_by=group_by)
+@given(
+    many, st.booleans(), st.dictionaries(words, moments, max_size=2), st.none() | words, quarantines
+)
+def test_a_report_is_the_same_after_json(items, complete, away, group_by, quarantine):
+    report = report_of(
+        items, complete=complete, away=away, group_by=group_by, quarantine=quarantine
+    )
     text = report.to_json()
     again = rs.DamageReport.from_json(text)
     assert listed(again) == listed(report)
     said = (again.made_at, again.complete, again.away, again.group_by)
     assert said == (AT, complete, away, group_by)
+    assert again.quarantine == quarantine
     assert again.to_json() == text
 
 
@@ -190,7 +216,7 @@ def test_the_json_is_of_this_form():
     assert report.to_json() == (
         '{"format": "resilient_store damage report", "version": 1, '
         '"made_at": "2026-03-01T12:30:00+00:00", "complete": true, "away": {}, '
-        '"group_by": null, "items": [\n'
+        '"group_by": null, "quarantine": null, "items": [\n'
         '{"path": "cat.jpg", "kind": "lost", "group": "", "since": "2026-03-01T12:30:00+00:00", '
         '"derivatives": [], "derived_from": null, "size": 3, "platforms": [], "replicas": []}\n'
         '], "counts": {"lost": 1, "unreachable": 0, "at_risk": 0, "foreign": 0, "conflict": 0}}\n'
@@ -232,13 +258,16 @@ def test_a_report_of_a_later_version_says_which_release_reads_it():
 # --- CSV ----------------------------------------------------------------------------------
 
 
-@given(many, st.none() | st.just("{a}"))
-@example([DamagedObject(path=text, kind="lost", group=text) for text in NASTY], "{a}")
-def test_no_cell_is_a_formula_and_every_row_is_there(items, group_by):
-    report = report_of(items, group_by=group_by)
+@given(many, st.none() | st.just("{a}"), quarantines)
+@example([DamagedObject(path=text, kind="lost", group=text) for text in NASTY], "{a}", None)
+def test_no_cell_is_a_formula_and_every_row_is_there(items, group_by, quarantine):
+    report = report_of(items, group_by=group_by, quarantine=quarantine)
     rows = list(csv.reader(io.StringIO(report.to_csv(), newline="")))
     assert tuple(rows[0]) == COLUMNS
-    assert sorted(row[0] for row in rows[1:]) == sorted(one.kind for one in items)
+    kept = Quarantine() if quarantine is None else quarantine
+    aside = len(kept.files) + bool(kept.unnamed) + len(kept.unlisted)
+    kinds = [one.kind for one in items] + ["quarantine"] * aside
+    assert sorted(row[0] for row in rows[1:]) == sorted(kinds)
     for row in rows[1:]:
         assert len(row) == len(COLUMNS)
         for cell in row:
@@ -289,13 +318,20 @@ def harmless(text):
     return all(sign.isprintable() or sign == "\n" for sign in text)
 
 
-@given(many, st.none() | st.just("{a}"))
-def test_no_path_spoils_a_page_or_a_terminal(items, group_by):
-    report = report_of(items, group_by=group_by, away={"=<b>\x1b": None}, complete=False)
+@given(many, st.none() | st.just("{a}"), quarantines)
+def test_no_path_spoils_a_page_or_a_terminal(items, group_by, quarantine):
+    report = report_of(
+        items,
+        group_by=group_by,
+        away={"=<b>\x1b": None},
+        complete=False,
+        quarantine=quarantine,
+    )
     assert harmless(str(report))
     assert harmless(report.to_html())
     page = Page(report.to_html())
-    assert page.tags.count("article") == len(items)
+    aside = () if quarantine is None else quarantine.files
+    assert page.tags.count("article") == len(items) + len(aside)
     assert not {"script", "link", "iframe", "b"} & set(page.tags)
     assert [one for one in page.sources if not one.startswith("#")] == []
 
@@ -333,6 +369,29 @@ def test_the_text_says_what_is_wrong_since_when_where_and_what_is_left():
         "    aws: not there [aws: not found]",
         "    gcp: away (intact before)",
     ]
+
+
+def test_what_was_kept_aside_is_told_and_where_it_lies():
+    key = ".resilient/quarantine/1/cat.jpg"
+    file = QuarantinedFile(backend="aws", path="cat.jpg", key=key, size=1234, kept_at=AT)
+    report = report_of([], quarantine=Quarantine(files=(file,), unnamed=2, unlisted=("gcp",)))
+    assert report.to_text().splitlines()[3:] == [
+        f"Kept aside (3). {QUARANTINE_MEANS}",
+        "  cat.jpg",
+        f"    on aws since 2026-03-01 12:30 UTC, 1,234 bytes: {key}",
+        "  And 2 more.",
+        "  Nobody could look on gcp: there may be more.",
+    ]
+    page = Page(report.to_html())
+    for said in ("Kept aside (3)", key, "And 2 more.", "Nobody could look on gcp"):
+        assert said in page.text
+    rows = list(csv.reader(io.StringIO(report.to_csv(), newline="")))
+    assert rows[1:] == [
+        ["quarantine", "", "cat.jpg", AT.isoformat(), "", "", "1234", "", f"aws: {key}"],
+        ["quarantine", *[""] * 7, "And 2 more."],
+        ["quarantine", *[""] * 7, "Nobody could look on gcp: there may be more."],
+    ]
+    assert "Kept aside" not in str(report_of([], quarantine=Quarantine()))
 
 
 def test_every_form_may_go_into_a_file(tmp_path):

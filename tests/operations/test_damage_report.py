@@ -14,7 +14,7 @@ import resilient_store as rs
 from resilient_store.catalog.contract import CatalogDownError, single
 from resilient_store.model.damage import KINDS
 from resilient_store.model.state import Replica, State
-from resilient_store.operations.damage import collect
+from resilient_store.operations.damage import aside, collect
 from tests.catalogued.stage import CAT, DOG, FOREIGN, NAMES, ONE, TWO, converge, told, well_again
 
 RULES = {"originals/{path...}": ["previews/{path...}", "thumbs/{path...}"]}
@@ -245,6 +245,30 @@ def test_bytes_of_others_are_foreign_beside_an_object_and_a_conflict_without_one
     assert (paths(report.foreign), paths(report.conflicts)) == ([], [CAT, DOG])
     assert (paths(report.lost), report.conflicts[1].size) == ([CAT], None)
     assert report.complete
+
+
+def test_what_repair_has_kept_aside_is_listed_on_each_backend_that_answers(fs, shop, monkeypatch):
+    fs.write(CAT, ONE)
+    fs.write(DOG, ONE)
+    converge(fs)
+    assert rs.damage_report(fs).quarantine == rs.Quarantine()
+    for name, path in (("gcp", CAT), ("aws", CAT), ("aws", DOG)):
+        shop.put_behind(name, path, FOREIGN)
+    rs.scrub(fs)
+    converge(fs)
+    kept = rs.damage_report(fs).quarantine
+    assert {(one.path, one.backend) for one in kept.files} == {
+        (CAT, "aws"),
+        (CAT, "gcp"),
+        (DOG, "aws"),
+    }
+    assert all(shop.read_behind(one.backend, one.key) == FOREIGN for one in kept.files)
+    assert all(one.size == len(FOREIGN) and one.kept_at is not None for one in kept.files)
+    monkeypatch.setattr(aside, "NAMED", 1)
+    shop.lose("gcp")
+    kept = rs.damage_report(fs).quarantine
+    assert ([one.path for one in kept.files], kept.unnamed, kept.unlisted) == ([CAT], 1, ("gcp",))
+    assert rs.damage_report(fs, quarantine=False).quarantine is None
 
 
 def test_repair_ends_what_is_at_risk(fs, shop):

@@ -11,6 +11,7 @@ import pytest
 
 import resilient_store as rs
 from resilient_store.io import sharded
+from resilient_store.model.damage import KINDS
 from tests.catalogued.stage import NAMES, ONE, states
 
 
@@ -59,6 +60,26 @@ def test_repair_and_scrub_are_shared_by_workers(shop, client, small_parts):
     assert found.checked == 60 * len(NAMES)
     assert (found.corrupt, found.missing) == ({paths[7]: ("gcp",)}, {paths[50]: ("azure",)})
     assert found.unknown == {"left/here": ("aws",)}
+
+
+def test_a_damage_report_of_many_workers_says_what_one_process_says(shop, client, small_parts):
+    paths = behind(shop, 40)
+    fs = shop.open()
+    gone = [paths[3], paths[30]]
+    for path in gone:
+        for name in ("gcp", "azure"):
+            (shop.disk(name) / path).unlink()
+        with pytest.raises(rs.OriginalMissingError):
+            fs.cat(path)
+    alone = rs.damage_report(fs, group_by="p/{name}")
+    shared = rs.damage_report(fs, group_by="p/{name}", client=client)
+    assert [one.path for one in shared.lost] == gone
+    assert [list(shared.found[kind]) for kind in KINDS] == [
+        list(alone.found[kind]) for kind in KINDS
+    ]
+    assert len(shared.at_risk) == len(alone.at_risk)
+    with pytest.raises(rs.ConfigurationError, match="group_by"):
+        rs.damage_report(fs, group_by="{", client=client)
 
 
 def test_a_worker_that_is_killed_costs_only_its_part(shop, client, small_parts):

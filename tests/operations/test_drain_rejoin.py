@@ -83,8 +83,9 @@ def test_a_drain_that_would_stop_all_writes_is_refused_unless_it_is_forced(shop,
     write = rs.WriteToAll(min_copies=None if placed else 3, min_domains=1)
     placements = [rs.Placement("originals/{name}", backends=["aws"])] if placed else ()
     fs = shop.open(write=write, placements=placements)
-    with pytest.raises(rs.ConfigurationError, match="force=True"):
-        rs.drain(fs, "aws")
+    for dry_run in (True, False):
+        with pytest.raises(rs.ConfigurationError, match="force=True"):
+            rs.drain(fs, "aws", dry_run=dry_run)
     rs.drain(fs, "aws", force=True)
     with pytest.raises(rs.InsufficientCopiesError):
         fs.write(CAT, ONE)

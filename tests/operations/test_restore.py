@@ -7,6 +7,7 @@ import random
 import shutil
 import time
 
+import attrs
 import pytest
 from fsspec.asyn import sync
 
@@ -513,9 +514,31 @@ def test_a_dry_run_says_what_it_would_take_and_makes_nothing(fs, shop):
     again = shop.open()
     report = rs.restore(again, dry_run=True)
     assert (report.key, report.objects) == (key, 1)
+    assert report.replaces.startswith("nothing that could be read")
     assert not shop.catalog.exists()
     with pytest.raises(rs.StoreIdentityError):
         again.cat(CAT)
+
+
+def test_a_dry_run_on_a_store_in_use_verifies_its_snapshot_and_says_so(fs, shop):
+    fs.write(CAT, ONE)
+    key = rs.snapshot(fs).key
+    assert "in use" in rs.restore(fs, dry_run=True).replaces
+    sync(fs.loop, fs.store.known.change_state, lambda s, _: attrs.evolve(s, restoring="one"))
+    assert "has not ended" in rs.restore(fs, dry_run=True).replaces
+    for name in NAMES:
+        shop.flip(name, key)
+    with pytest.raises(rs.IntegrityError):
+        rs.restore(fs, dry_run=True)
+
+
+def test_a_dry_run_says_nothing_of_an_empty_catalog(fs, shop):
+    fs.write(CAT, ONE)
+    rs.snapshot(fs)
+    lose_catalog(shop, fs)
+    again = shop.open()
+    sync(again.loop, again.store.known.prepare)
+    assert rs.restore(again, dry_run=True).replaces == ""
 
 
 # Backends that are away

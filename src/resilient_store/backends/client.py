@@ -232,9 +232,13 @@ class BackendClient:
         """Remove an empty directory."""
         return await self._change(key, lambda family: family.rmdir(key))
 
-    async def abandon_uploads(self, before: dt.datetime) -> Reply[Sequence[str]]:
-        """Abort uploads that began before then and were never finished."""
-        return await self._change("", lambda family: family.abandon_uploads(before))
+    async def abandon_uploads(
+        self, before: dt.datetime, *, dry_run: bool = False
+    ) -> Reply[Sequence[str]]:
+        """Abort uploads that began before then and were never finished; in a dry run only say."""
+        return await self._change(
+            "", lambda family: family.abandon_uploads(before, dry_run=dry_run)
+        )
 
     async def sign(self, key: str, expiration: int) -> Reply[str]:
         """Make a signed URL."""

@@ -149,8 +149,11 @@ class Family(Protocol):
     async def sign(self, key: str, expiration: int) -> str:
         """Return a URL that lets anybody read the object for `expiration` seconds."""
 
-    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
-        """Abort uploads that began before then and were never finished; return their keys."""
+    async def abandon_uploads(self, before: dt.datetime, *, dry_run: bool = False) -> Sequence[str]:
+        """Abort uploads that began before then and were never finished; return their keys.
+
+        In a dry run abort nothing.
+        """
 
     async def close(self) -> None:
         """Give back threads and connections."""

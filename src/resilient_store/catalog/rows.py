@@ -20,6 +20,8 @@ from resilient_store.catalog.schema import bucket, folded
 from resilient_store.catalog.statements import ENTRY, INTENT, Statements
 from resilient_store.model.amount import Amount
 from resilient_store.model.info import Headers
+from resilient_store.model.key_range import KeyRange
+from resilient_store.model.round import Lease, Round
 from resilient_store.model.state import (
     BackendRow,
     Content,
@@ -194,7 +196,13 @@ def state_of(settings: list[Row], backends: list[Row]) -> StoreState | None:
         backends={row[0]: _backend_of(row) for row in backends},
         maintained_s=float(said.get("maintained", 0.0)),
         scan=Scan(**json.loads(said["scan"])) if "scan" in said else None,
+        rounds={job: _round_of(one) for job, one in json.loads(said.get("rounds", "{}")).items()},
     )
+
+
+def _round_of(plain: dict[str, Any]) -> Round:
+    leases = [Lease(**{**one, "part": KeyRange(**one["part"])}) for one in plain["leases"]]
+    return Round(**{**plain, "leases": tuple(leases)})
 
 
 def _backend_of(row: Row) -> BackendRow:
@@ -346,6 +354,9 @@ def _settings_of(state: StoreState | None) -> dict[str, str]:
         said["maintained"] = repr(state.maintained_s)
     if state.scan is not None:
         said["scan"] = json.dumps(attrs.asdict(state.scan))
+    if state.rounds:
+        plain = {job: attrs.asdict(one) for job, one in state.rounds.items()}
+        said["rounds"] = json.dumps(plain)
     if state.restoring:
         said["restoring"] = state.restoring
     if state.restored_s:

@@ -13,7 +13,7 @@ import typer
 import resilient_store as rs
 from resilient_store import runtime
 from resilient_store.cli.endings import DONE, LEFT, end, say, told
-from resilient_store.cli.output import show
+from resilient_store.cli.output import plain, show
 from resilient_store.cli.progress import progress
 from resilient_store.model.checksum import ChunkedChecksum
 
@@ -113,10 +113,14 @@ def damage_report(
     csv: Annotated[Path | None, typer.Option(help="Write a table.")] = None,
     save: Annotated[Path | None, typer.Option(help="Write JSON, to compare with later.")] = None,
     since: Annotated[Path | None, typer.Option(help="Compare with what --save wrote.")] = None,
+    *,
+    quarantine: Annotated[
+        bool, typer.Option(help="List what was kept aside on each backend.")
+    ] = True,
 ) -> None:
     """Say which objects are lost, unreachable, at risk or somebody else's."""
     with opened() as fs, progress("looked through") as callback:
-        report = rs.damage_report(fs, group_by=group_by, callback=callback)
+        report = rs.damage_report(fs, group_by=group_by, quarantine=quarantine, callback=callback)
         forms = ((html, report.to_html), (csv, report.to_csv), (save, report.to_json))
         for path, write in forms:
             if path is not None:
@@ -182,10 +186,12 @@ def scrub(
 @app.command()
 def sweep(
     older_than_hours: Annotated[float, typer.Option(help="Longer than any write takes.")] = 1.0,
+    *,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove what killed processes left in staging."""
     with opened() as fs:
-        report = rs.sweep(fs, older_than=older_than_hours * 3600)
+        report = rs.sweep(fs, older_than=older_than_hours * 3600, dry_run=dry_run)
     finish(report, well=not report.failed)
 
 
@@ -250,11 +256,12 @@ def drain(
     backend: str,
     *,
     force: Annotated[bool, typer.Option("--force", help="Though writes will be refused.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Neither read from a backend nor write to it, until it rejoins."""
     with opened() as fs:
-        rs.drain(fs, backend, force=force)
-    finish({"drained": backend}, well=True)
+        rs.drain(fs, backend, force=force, dry_run=dry_run)
+    finish({"would_be_drained" if dry_run else "drained": backend}, well=True)
 
 
 @app.command()
@@ -319,35 +326,34 @@ def maintain(
     max_age_days: Annotated[float, typer.Option(help="Verify each replica so often.")] = 30.0,
     requests: Requests = None,
     size: Bytes = None,
+    lease: Annotated[
+        float, typer.Option(help="Seconds without a word after which a machine counts as dead.")
+    ] = 60.0,
     *,
     once: Annotated[bool, typer.Option("--once", help="One round, and no more.")] = False,
 ) -> None:
     """Repair, scrub, snapshot and sweep, round after round; on as many machines as you like."""
-    limits: Any = {"requests_per_s": requests, "bytes_per_s": size}
+    every_s = every_hours * 3600
+    options: Any = {
+        "every": 0.0 if once else every_s,
+        "max_age": max_age_days * 86400,
+        "requests_per_s": requests,
+        "bytes_per_s": size,
+        "lease": lease,
+    }
     with opened() as fs:
         while True:
-            began_s = runtime.steady_s()
             try:
-                is_well = _one_round(fs, max_age_days * 86400, limits)
+                report = rs.maintain(fs, **options)
             except rs.ObjectError as error:
                 if once:
                     raise
                 say(f"this round ended early, the next one tries again: {error}")
+                rest_s = every_s
             else:
+                at = runtime.wall().astimezone(dt.UTC).isoformat(timespec="seconds")
+                show({"at": at, **plain(report)}, as_json=_settings.as_json)
                 if once:
-                    end(DONE if is_well else LEFT)
-            runtime.rest(max(0.0, began_s + every_hours * 3600 - runtime.steady_s()))
-
-
-def _one_round(fs: rs.ResilientFileSystem, max_age_s: float, limits: Any) -> bool:
-    repaired = rs.repair(fs, **limits)
-    scrubbed = rs.scrub(fs, max_age=max_age_s, unknown=False, **limits)
-    said = {
-        "at": runtime.wall().astimezone(dt.UTC).isoformat(timespec="seconds"),
-        "repaired": repaired,
-        "scrubbed": scrubbed,
-        "snapshot": rs.snapshot(fs),
-        "swept": rs.sweep(fs),
-    }
-    show(said, as_json=_settings.as_json)
-    return repaired.done and scrubbed.clean
+                    end(DONE if report.done else LEFT)
+                rest_s = report.next_in_s
+            runtime.rest(rest_s)

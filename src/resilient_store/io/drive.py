@@ -11,7 +11,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from fsspec.asyn import sync
 
@@ -132,6 +132,16 @@ async def all_of(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         return [task.result() for task in tasks]
     finally:
         await end_tasks(tasks, _GRACE_S)
+
+
+async def alongside(call: Coroutine[Any, Any, T], other: Coroutine[Any, Any, NoReturn]) -> T:
+    """Return what a call returns; `other` goes on meanwhile, and its error ends the call."""
+    task, beside = asyncio.create_task(call), asyncio.create_task(other)
+    try:
+        await asyncio.wait([task, beside], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else beside.result()
+    finally:
+        await end_tasks([task, beside], _GRACE_S)
 
 
 async def each(

@@ -88,6 +88,46 @@ class DamagedObject:
         return next(iter(self.derivatives), None)
 
 
+@attrs.frozen(kw_only=True)
+class QuarantinedFile:
+    """Bytes that this store never wrote, and that were kept aside for a person to look at.
+
+    Attributes
+    ----------
+    path
+        Of the object in whose place they lay.
+    key
+        Where they lie now, on this backend.
+    kept_at
+        When they were put there, as the backend says; None where it does not say.
+    """
+
+    backend: str
+    path: str
+    key: str
+    size: int | None = None
+    kept_at: dt.datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Quarantine:
+    """What lies in the quarantine of all backends.
+
+    Attributes
+    ----------
+    files
+        By path and backend; the first 10,000 of them.
+    unnamed
+        How many more there are.
+    unlisted
+        Backends that did not say what lies there.
+    """
+
+    files: tuple[QuarantinedFile, ...] = ()
+    unnamed: int = 0
+    unlisted: tuple[str, ...] = ()
+
+
 def moment(seconds: float | None) -> dt.datetime | None:
     """Return a time on the catalog's clock in UTC; None where there is none."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC) if seconds else None

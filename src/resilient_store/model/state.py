@@ -23,6 +23,7 @@ from typing import Literal
 import attrs
 
 from resilient_store.model.info import Headers
+from resilient_store.model.round import Round
 
 OWN = "own"  # the place of a replica that lies at the object's own key
 PAST_KEPT = 16  # earlier contents of a path that are still recognised as this store's own
@@ -362,6 +363,8 @@ class StoreState:
         The restore that has begun and not ended: what the catalog says is not to be believed.
     restored_s
         When it was last restored: until Z after that every own key is busy (R18).
+    rounds
+        The last round of each job that machines share.
     """
 
     identity: str
@@ -372,6 +375,7 @@ class StoreState:
     backends: Mapping[str, BackendRow] = attrs.field(factory=dict)
     maintained_s: float = 0.0
     scan: Scan | None = None
+    rounds: Mapping[str, Round] = attrs.field(factory=dict)
 
     def backend(self, name: str) -> BackendRow:
         """Return a backend's row."""

@@ -16,7 +16,7 @@ from resilient_store.model.state import StoreState
 from resilient_store.store import Store, StoreOwner
 
 
-def drain(fs: StoreOwner, name: str, *, force: bool = False) -> None:
+def drain(fs: StoreOwner, name: str, *, force: bool = False, dry_run: bool = False) -> None:
     """Neither read from a backend nor write to it any more, until `rejoin`.
 
     What it holds counts as a copy all the same, and nothing is copied from it any more: `evacuate`
@@ -31,6 +31,8 @@ def drain(fs: StoreOwner, name: str, *, force: bool = False) -> None:
         The backend.
     force
         Whether to drain it though writes cannot reach their `min_copies` without it.
+    dry_run
+        Only see whether it would be refused; `what_if` says what could not be read.
 
     Raises
     ------
@@ -45,10 +47,10 @@ def drain(fs: StoreOwner, name: str, *, force: bool = False) -> None:
     """
     if fs.store.catalog is None:
         raise ConfigurationError("drain needs a catalog, by which every process hears")
-    to_end(fs.loop, drain_one, fs.store, name, force=force)
+    to_end(fs.loop, drain_one, fs.store, name, force=force, dry_run=dry_run)
 
 
-async def drain_one(store: Store, name: str, *, force: bool = False) -> None:
+async def drain_one(store: Store, name: str, *, force: bool = False, dry_run: bool = False) -> None:
     """Drain one backend, as `drain` says."""
     if name not in store.clients:
         known = ", ".join(store.clients)
@@ -59,7 +61,8 @@ async def drain_one(store: Store, name: str, *, force: bool = False) -> None:
         assert state is not None, "a store that was prepared has an identity"
         if not force:
             _check_others(store, state, name)
-        await store.known.change_state(functools.partial(_drained, name=name))
+        if not dry_run:
+            await store.known.change_state(functools.partial(_drained, name=name))
     except CatalogDownError as error:
         raise unavailable("", error) from None
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 import attrs
+from fsspec.callbacks import DEFAULT_CALLBACK
 
 from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
@@ -21,6 +22,7 @@ from resilient_store.errors import (
     StoreIdentityError,
 )
 from resilient_store.io.catalogued import snapshots
+from resilient_store.io.catalogued.answers import doubt_all
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.numbers import MARGIN, go_on_above, mark
 from resilient_store.io.catalogued.reconcile import Reconciled, reconcile_all, survey
@@ -30,12 +32,9 @@ from resilient_store.io.drive import to_end
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.identity import WAYS_ON
 from resilient_store.model.outcome import Reply
-from resilient_store.model.state import BackendRow, Frozen, Record, StoreState
-from resilient_store.protocol.findings import doubt
-from resilient_store.protocol.moment import Moment
+from resilient_store.model.state import BackendRow, Frozen, StoreState
 from resilient_store.store import Store, StoreOwner
 
-PAGE = 500
 WHY_FROZEN = "its catalog is being restored"
 
 
@@ -78,6 +77,8 @@ class RestoreReport:
         Path to reason.
     complete
         Whether the catalog knows all paths of its store.
+    replaces
+        In a dry run: what is in the catalog now, in a sentence; empty where that is nothing.
     """
 
     key: str
@@ -93,6 +94,7 @@ class RestoreReport:
     unclear: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
     failed: dict[str, str] = attrs.field(factory=dict)
     complete: bool = False
+    replaces: str = ""
 
     def add(self, one: Reconciled) -> None:
         """Count what became of one path."""
@@ -109,7 +111,9 @@ class RestoreReport:
             self.failed[one.path] = one.why
 
 
-def restore(fs: StoreOwner, *, callback: Any = None, dry_run: bool = False) -> RestoreReport:
+def restore(
+    fs: StoreOwner, *, callback: Any = DEFAULT_CALLBACK, dry_run: bool = False
+) -> RestoreReport:
     """Fill a new catalog from the newest snapshot that verifies, then from what is newer.
 
     End every process of the store first. Until it has ended, the catalog refuses every call; it
@@ -122,7 +126,8 @@ def restore(fs: StoreOwner, *, callback: Any = None, dry_run: bool = False) -> R
     callback
         An fsspec callback; counts rows of the snapshot, then paths that were looked at.
     dry_run
-        Find the snapshot and verify it; change nothing, and do not look at any object.
+        Find the snapshot, verify it, and say what is in the catalog now; change nothing, and look
+        at no object. May be tried on a store in use.
 
     Returns
     -------
@@ -153,7 +158,7 @@ def restore(fs: StoreOwner, *, callback: Any = None, dry_run: bool = False) -> R
 
 
 async def restore_all(
-    store: Store, callback: Any = None, *, dry_run: bool = False
+    store: Store, callback: Any = DEFAULT_CALLBACK, *, dry_run: bool = False
 ) -> RestoreReport:
     """Restore, as `restore` says."""
     try:
@@ -162,7 +167,9 @@ async def restore_all(
             _refuse_used(await store.known.state())
         with tempfile.TemporaryFile(prefix="resilient-") as file:
             whole, report = await _newest(store, file)
-            if not dry_run:
+            if dry_run:
+                report.replaces = await _replaced(store)
+            else:
                 mine = await _fill(store, whole, file, callback)
                 await _catch_up(store, whole, report, callback)
                 await _open(store, report, mine)
@@ -181,6 +188,16 @@ def _refuse_used(state: StoreState | None) -> None:
             "well there is nothing to restore; else give a new one: another file or an empty "
             "database, or move this one away"
         )
+
+
+async def _replaced(store: Store) -> str:
+    try:
+        state = await store.known.state()
+    except CatalogDownError as error:
+        return f"nothing that could be read: {error}"
+    if state is None or state.restoring:
+        return "" if state is None else "what a restore that has not ended brought so far"
+    return "a catalog that is in use: a restore would be refused"
 
 
 def _refuse_other(state: StoreState | None, mine: str) -> None:
@@ -282,8 +299,7 @@ async def _fill(store: Store, whole: Whole, file: BinaryIO, callback: Any) -> st
     await catalog.change_state(begin)
     await catalog.wipe()
     await catalog.raise_counter(max(head.counter, head.number) + MARGIN)
-    if callback is not None:
-        callback.set_size(whole.dumped.rows)
+    callback.set_size(whole.dumped.rows)
     settings: list[dump.Row] = []
     await run_local(lambda: file.seek(0))
     blocks = dump.read(file)
@@ -294,7 +310,7 @@ async def _fill(store: Store, whole: Whole, file: BinaryIO, callback: Any) -> st
         elif table != dump.HEAD and rows:
             _refuse_other(await catalog.state(), mine)
             await catalog.load(table, rows)
-        if callback is not None and table != dump.HEAD:
+        if table != dump.HEAD:
             callback.relative_update(len(rows))
     await catalog.load("settings", settings)
     return mine
@@ -308,28 +324,15 @@ async def _catch_up(store: Store, whole: Whole, report: RestoreReport, callback:
     _refuse_alone(store, failed)
     report.away = tuple(reply.backend for reply in failed)
     for name in report.away:
-        await _doubt(store, name)
+        await doubt_all(store, name)
     head = whole.head
     highest = max(head.counter, head.number)
     await go_on_above(store, max(highest, found.highest))
-    if callback is not None:
-        callback.set_size(whole.dumped.rows + len(found.suspects))
+    callback.set_size(whole.dumped.rows + len(found.suspects))
     async for one in reconcile_all(store, found, head.number, callback):
         report.add(one)
     await go_on_above(store, max(highest, found.highest))
     await mark(store)
-
-
-async def _doubt(store: Store, name: str) -> None:
-    """Believe nothing of a backend that could not be asked."""
-
-    def change(records: tuple[Record, ...], moment: Moment) -> tuple[tuple[Record, ...], None]:
-        return tuple(doubt(record, moment, name) for record in records), None
-
-    after = ""
-    while page := await store.known.held_by(name, after, runtime.page(PAGE)):
-        await store.known.change(page, change)
-        after = page[-1]
 
 
 async def _open(store: Store, report: RestoreReport, mine: str) -> None:
@@ -366,6 +369,7 @@ def _opened(
         frozen=None if ours else state.frozen,
         restoring="",
         restored_s=now_s,
+        rounds={},  # as of the snapshot: nobody is at work in them
     )
 
 

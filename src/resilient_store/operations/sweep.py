@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from resilient_store import runtime
+from resilient_store.backends.client import BackendClient
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.holder import unavailable
@@ -16,9 +18,11 @@ from resilient_store.io.drive import to_end
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.prepare import prepare
 from resilient_store.model.info import ObjectInfo
-from resilient_store.model.outcome import Reply
+from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.path import PRIVATE, RESERVED
 from resilient_store.store import Store, StoreOwner
+
+OLDER_THAN_S = 3600.0  # longer than any write may take
 
 
 @attrs.frozen(kw_only=True)
@@ -28,7 +32,8 @@ class SweepReport:
     Attributes
     ----------
     removed
-        Backend name to the keys removed there, those of unfinished uploads among them.
+        Backend name to the keys removed there, those of unfinished uploads among them. In a dry
+        run: those that would be.
     failed
         Replies of backends that could not be listed, or where a removal failed.
     """
@@ -37,7 +42,9 @@ class SweepReport:
     failed: tuple[Reply[Any], ...]
 
 
-def sweep(fs: StoreOwner, *, older_than: float = 3600.0) -> SweepReport:
+def sweep(
+    fs: StoreOwner, *, older_than: float = OLDER_THAN_S, dry_run: bool = False
+) -> SweepReport:
     """Remove what killed processes left: staged and temporary files, uploads never finished.
 
     Parameters
@@ -46,6 +53,8 @@ def sweep(fs: StoreOwner, *, older_than: float = 3600.0) -> SweepReport:
         The store.
     older_than
         Seconds since a file was last touched; longer than any write may take.
+    dry_run
+        Say what would be removed; remove nothing.
 
     Returns
     -------
@@ -54,31 +63,40 @@ def sweep(fs: StoreOwner, *, older_than: float = 3600.0) -> SweepReport:
     """
     if not older_than >= 0:
         raise ConfigurationError(f"sweep: older_than={older_than!r} must be at least 0 seconds")
-    report: SweepReport = to_end(fs.loop, sweep_all, fs.store, older_than)
+    report: SweepReport = to_end(fs.loop, sweep_all, fs.store, older_than, dry_run=dry_run)
     return report
 
 
-async def sweep_all(store: Store, older_than: float) -> SweepReport:
+async def sweep_all(store: Store, older_than: float, *, dry_run: bool = False) -> SweepReport:
     """Sweep every backend that is written to."""
     if store.catalog is not None:
         await prepare(store)
     before = runtime.wall() - dt.timedelta(seconds=older_than)
-    listed = await fan_out(store, store.writable, lambda c: c.list("", recursive=True))
+    listed = await fan_out(store, store.writable, _listed)
     removed: dict[str, tuple[str, ...]] = {}
     failed: list[Reply[Any]] = []
     for name, reply in listed.items():
         if not reply.ok:
             failed.append(reply.bare())
             continue
-        keys = []
+        client, keys = store.clients[name], []
         left = [info for info in reply.value or () if _is_left_over(info, before)]
         for info in await _dead(store, left):
-            answer = await store.clients[name].delete(info.key)
-            (keys.append(info.key) if answer.ok else failed.append(answer))
-        abandoned = await store.clients[name].abandon_uploads(before)
+            answer = None if dry_run else await client.delete(info.key)
+            (keys.append(info.key) if answer is None or answer.ok else failed.append(answer))
+        abandoned = await client.abandon_uploads(before, dry_run=dry_run)
         (keys.extend(abandoned.value or ()) if abandoned.ok else failed.append(abandoned))
         removed[name] = tuple(keys)
     return SweepReport(removed=removed, failed=tuple(failed))
+
+
+async def _listed(client: BackendClient) -> Reply[Sequence[ObjectInfo]]:
+    """List what may be left over; only where there are directories does it lie beside objects."""
+    await client.open()  # so that its traits are known
+    if client.traits is None or client.traits.directories:
+        return await client.list("", recursive=True)
+    reply = await client.list(RESERVED, recursive=True)
+    return Reply(client.name, Outcome.OK, ()) if reply.outcome is Outcome.NOT_FOUND else reply
 
 
 def _is_left_over(info: ObjectInfo, before: dt.datetime) -> bool:

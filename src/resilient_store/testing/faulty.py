@@ -330,9 +330,11 @@ class FaultyFamily:
         """Sign a URL."""
         return await self._meet("sign", key, lambda family: family.sign(key, expiration))
 
-    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+    async def abandon_uploads(self, before: dt.datetime, *, dry_run: bool = False) -> Sequence[str]:
         """Abort uploads that were never finished."""
-        return await self._meet("abort", "", lambda family: family.abandon_uploads(before))
+        return await self._meet(
+            "abort", "", lambda family: family.abandon_uploads(before, dry_run=dry_run)
+        )
 
     async def close(self) -> None:
         """Close what is wrapped."""

@@ -305,7 +305,7 @@ class AzureFamily(FlatFamily):
         """Make a URL that reads the object for so many seconds."""
         return self._account.sign(self.blob(key), expiration)
 
-    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+    async def abandon_uploads(self, before: dt.datetime, *, dry_run: bool = False) -> Sequence[str]:
         """Do nothing: blocks that nobody commits vanish by themselves, after a week."""
         return []
 

@@ -355,7 +355,7 @@ class GcsFamily(FlatFamily):
             lambda: self._requests.signed(self.at(key), expiration)
         )
 
-    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+    async def abandon_uploads(self, before: dt.datetime, *, dry_run: bool = False) -> Sequence[str]:
         """Do nothing: an upload that nobody finishes ends by itself, after a week."""
         return []
 

@@ -214,7 +214,7 @@ class GenericFamily:
         """Ask the filesystem for a signed URL."""
         return str(await self._call("sign", self._path(key), expiration))
 
-    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+    async def abandon_uploads(self, before: dt.datetime, *, dry_run: bool = False) -> Sequence[str]:
         """Do nothing: an upload lies on the local disk until it is finished."""
         return ()
 

@@ -95,7 +95,7 @@ class LocalFamily:
         """Refuse: a file has no URL that a stranger could use."""
         raise RefusedError("a disk cannot sign URLs")
 
-    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+    async def abandon_uploads(self, before: dt.datetime, *, dry_run: bool = False) -> Sequence[str]:
         """Do nothing: a listing shows what uploads left."""
         return ()
 

@@ -148,7 +148,7 @@ class MemoryFamily:
         """Refuse: nobody else can see this process's memory."""
         raise RefusedError("memory cannot sign URLs")
 
-    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+    async def abandon_uploads(self, before: dt.datetime, *, dry_run: bool = False) -> Sequence[str]:
         """Do nothing: an upload lies in memory until it is finished."""
         return ()
 

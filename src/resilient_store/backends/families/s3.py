@@ -308,7 +308,7 @@ class S3Family(FlatFamily):
         )
         return url
 
-    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+    async def abandon_uploads(self, before: dt.datetime, *, dry_run: bool = False) -> Sequence[str]:
         """Abort multipart uploads below the prefix that began before then."""
         keys: list[str] = []
         marker: dict[str, Any] = {}
@@ -316,7 +316,8 @@ class S3Family(FlatFamily):
             found = await self.ask("list_multipart_uploads", Prefix=self._below, **marker)
             for one in found.get("Uploads", ()):
                 if one["Initiated"] < before:
-                    await self._abandon(one["Key"], one["UploadId"])
+                    if not dry_run:
+                        await self._abandon(one["Key"], one["UploadId"])
                     keys.append(one["Key"].removeprefix(self._below))
             following = {
                 "KeyMarker": found.get("NextKeyMarker"),

@@ -1,4 +1,4 @@
-"""What the catalog is told of backends: that they answer, and that too much is missing there."""
+"""What the catalog is told of backends: that they answer, and what is not to be believed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.io.fanout import fan_out
 from resilient_store.io.identity import KEY
 from resilient_store.model.outcome import Outcome, Reply
-from resilient_store.model.state import BackendRow, StoreState
+from resilient_store.model.state import BackendRow, Record, StoreState
+from resilient_store.protocol.findings import doubt
+from resilient_store.protocol.moment import Moment
 from resilient_store.protocol.quiet import NOTED_SHARE, answered, failed
 from resilient_store.store import Store
 
 logger = logging.getLogger("resilient_store")
 
+PAGE = 500
 _SILENCE = (Outcome.TIMED_OUT, Outcome.UNAVAILABLE)
 LOSSES = 100
 LOSSES_WITHIN_S = 600.0
@@ -96,3 +99,15 @@ async def missed(store: Store, name: str) -> None:
         "the backend, then call rejoin",
         name,
     )
+
+
+async def doubt_all(store: Store, name: str) -> None:
+    """Believe nothing more of what is known of a backend that could not be asked."""
+
+    def change(records: tuple[Record, ...], moment: Moment) -> tuple[tuple[Record, ...], None]:
+        return tuple(doubt(record, moment, name) for record in records), None
+
+    after = ""
+    while page := await store.known.held_by(name, after, runtime.page(PAGE)):
+        await store.known.change(page, change)
+        after = page[-1]

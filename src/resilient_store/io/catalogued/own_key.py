@@ -27,6 +27,8 @@ from resilient_store.protocol.account import Verdict, verdict, verdict_of_bytes
 
 Notes = dict[str, Any]
 
+QUARANTINE = f"{RESERVED}/quarantine"
+
 
 @attrs.frozen
 class Look:
@@ -104,7 +106,7 @@ async def quarantine(holder: Holder, client: BackendClient, info: ObjectInfo) ->
     """Keep somebody else's bytes under the store's own prefix; say whether that is confirmed."""
     if info.directory or info.size is None:
         return False
-    kept = join(RESERVED, "quarantine", runtime.new_id(), holder.path)
+    kept = join(QUARANTINE, runtime.new_id(), holder.path)
     headers = info.headers or Headers()
     size = info.size
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import heapq
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK
@@ -16,12 +16,16 @@ from resilient_store.io.catalogued.answers import hear
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.drive import let_finish, to_end
 from resilient_store.io.prepare import prepare
-from resilient_store.model.damage import Kind, moment
+from resilient_store.io.sharded import on_workers
+from resilient_store.model.damage import KINDS, Kind, moment
 from resilient_store.model.grouping import Grouping
+from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.outcome import Outcome
 from resilient_store.model.pattern import PatternError
 from resilient_store.model.state import Record, StoreState
+from resilient_store.operations.damage.aside import quarantine_of
 from resilient_store.operations.damage.report import DamageReport
+from resilient_store.operations.damage.spool import Spool
 from resilient_store.protocol.damage import Circumstances, described, kinds_of, stands_in
 from resilient_store.store import Store, StoreOwner
 
@@ -34,12 +38,17 @@ Damaged = tuple[Record, tuple[str, ...], tuple[Kind, ...]]
 
 
 def damage_report(
-    fs: StoreOwner, *, group_by: str | None = None, callback: Any = None
+    fs: StoreOwner,
+    *,
+    group_by: str | None = None,
+    quarantine: bool = True,
+    client: Any = None,
+    callback: Any = None,
 ) -> DamageReport:
     """Say which objects are lost, unreachable, at risk, or mixed up with somebody else's.
 
-    It is made from the catalog. Each backend is asked one small thing, whether it answers; no
-    object is read, and what nobody has noticed yet is not in the report.
+    It is made from the catalog. Each backend is asked whether it answers, and what lies in its
+    quarantine; no object is read, and what nobody has noticed yet is not in the report.
 
     Parameters
     ----------
@@ -50,8 +59,13 @@ def damage_report(
         fields make each object's group, but a ``{path...}`` that ends it does not, nor does
         ``...``. A derivative that nothing else groups is in its original's group, where its
         writer said ``derived_from``.
+    quarantine
+        Whether to list what was kept aside of others' bytes: a listing on each backend.
+    client
+        A Dask client, on whose workers parts of the store are looked through; what they find is
+        put together here. None: all of it here.
     callback
-        An fsspec callback: counts the objects that were looked at.
+        An fsspec callback: counts the objects that were looked at. Not told of what workers do.
 
     Raises
     ------
@@ -69,10 +83,29 @@ def damage_report(
             "damage_report needs a catalog, which remembers what there was: add "
             "catalog='sqlite:///photos.db' to the store, and adopt the objects"
         )
-    report: DamageReport = to_end(
-        fs.loop, damage_report_all, fs.store, group_by, callback or DEFAULT_CALLBACK, fs
-    )
+    options: Any = {"group_by": group_by, "quarantine": quarantine, "owner": fs}
+    if client is None:
+        callback = callback or DEFAULT_CALLBACK
+        return to_end(fs.loop, damage_report_all, fs.store, callback=callback, **options)
+    report, now = to_end(fs.loop, _begin, fs.store, **options)
+    parts: dict[str, dict[Kind, Spool]] = {}
+    for after, found in on_workers(client, fs, _find_part, {"group_by": group_by, "now": now}):
+        parts[after] = {kind: Spool() for kind in KINDS}
+        for kind, lines in found.items():
+            parts[after][kind].add_lines(lines)
+    for after in sorted(parts):
+        for kind, spool in parts[after].items():
+            report.found[kind].add_lines(spool.lines())
     return report
+
+
+def _find_part(
+    fs: StoreOwner, part: KeyRange, options: dict[str, Any]
+) -> tuple[str, dict[Kind, list[bytes]]]:
+    found: dict[Kind, Spool] = {kind: Spool() for kind in KINDS}
+    group_of = _grouping(options["group_by"])
+    to_end(fs.loop, _find, fs.store, options["now"], group_of, found, part=part)
+    return part.after, {kind: list(spool.lines()) for kind, spool in found.items()}
 
 
 async def damage_report_all(
@@ -80,12 +113,27 @@ async def damage_report_all(
     group_by: str | None = None,
     callback: Any = DEFAULT_CALLBACK,
     owner: StoreOwner | None = None,
+    *,
+    quarantine: bool = True,
 ) -> DamageReport:
     """Make the report, as `damage_report` says; without an owner it shows no pictures."""
+    report, now = await _begin(store, group_by, owner, quarantine=quarantine)
+    await _find(store, now, _grouping(group_by), report.found, callback=callback)
+    return report
+
+
+def _grouping(group_by: str | None) -> Callable[[str], str]:
     try:
-        group_of = (lambda _: "") if group_by is None else Grouping(group_by).of
+        return (lambda _: "") if group_by is None else Grouping(group_by).of
     except (PatternError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"damage_report: group_by: {error}") from None
+
+
+async def _begin(
+    store: Store, group_by: str | None, owner: StoreOwner | None, *, quarantine: bool
+) -> tuple[DamageReport, Circumstances]:
+    """Ask the backends, and make a report that has no objects yet."""
+    _grouping(group_by)
     await prepare(store)
     try:
         # What this process has just read tells its catalog a moment later.
@@ -100,14 +148,30 @@ async def damage_report_all(
             complete=store.knows_all(state),
             away={name: moment(at_s) for name, at_s in now.away.items()},
             group_by=group_by,
+            quarantine=await quarantine_of(store, deaf) if quarantine else None,
             owner=owner,
         )
-        async for paths in _suspects(store, now):
-            await _look_at(store, now, paths, group_of, report)
+    except CatalogDownError as error:
+        raise unavailable("", error) from None
+    return report, now
+
+
+async def _find(
+    store: Store,
+    now: Circumstances,
+    group_of: Callable[[str], str],
+    found: Mapping[Kind, Spool],
+    *,
+    part: KeyRange = EVERYTHING,
+    callback: Any = DEFAULT_CALLBACK,
+) -> None:
+    await prepare(store)
+    try:
+        async for paths in _suspects(store, now, part):
+            await _look_at(store, now, paths, group_of, found)
             callback.relative_update(len(paths))
     except CatalogDownError as error:
         raise unavailable("", error) from None
-    return report
 
 
 def _can_be_read(outcome: Outcome) -> bool:
@@ -132,17 +196,17 @@ def _circumstances(store: Store, state: StoreState, deaf: list[str]) -> Circumst
     )
 
 
-async def _suspects(store: Store, now: Circumstances) -> AsyncIterator[list[str]]:
+async def _suspects(store: Store, now: Circumstances, part: KeyRange) -> AsyncIterator[list[str]]:
     """Yield pages of paths, in order, at which something may be wrong, each once.
 
     What is good on every backend that it is placed on, and none of them is away, is never
     looked at.
     """
     known = store.known
-    sources = [_paths(known.owed)]
-    sources += [_lacked(store, name) for name in store.writable]
+    sources = [_paths(known.owed, part)]
+    sources += [_lacked(store, name, part) for name in store.writable]
     sources += [
-        _paths(functools.partial(known.held_by, name))
+        _paths(functools.partial(known.held_by, name), part)
         for name in store.clients
         if name in now.away or name in now.drained
     ]
@@ -156,17 +220,18 @@ async def _suspects(store: Store, now: Circumstances) -> AsyncIterator[list[str]
         yield page
 
 
-async def _paths(ask: Ask) -> AsyncIterator[str]:
-    after = ""
-    while page := await ask(after, runtime.page(PAGE)):
+async def _paths(ask: Ask, part: KeyRange) -> AsyncIterator[str]:
+    after, ended = part.after, False
+    while not ended and (page := await ask(after, runtime.page(PAGE))):
+        page, after = part.within(page, str)
+        ended = not after
         for path in page:
             yield path
-        after = page[-1]
 
 
-async def _lacked(store: Store, name: str) -> AsyncIterator[str]:
+async def _lacked(store: Store, name: str, part: KeyRange) -> AsyncIterator[str]:
     """Yield what a backend should hold and was never sent."""
-    async for path in _paths(functools.partial(store.known.without, name)):
+    async for path in _paths(functools.partial(store.known.without, name), part):
         if name in store.placed(path):
             yield path
 
@@ -196,7 +261,7 @@ async def _look_at(
     now: Circumstances,
     paths: list[str],
     group_of: Callable[[str], str],
-    report: DamageReport,
+    found: Mapping[Kind, Spool],
 ) -> None:
     damaged: list[Damaged] = []
     for record in await store.known.records(paths):
@@ -217,7 +282,7 @@ async def _look_at(
                 group=group,
                 derivatives=left.get(record.path, ()) if kind in ("lost", "unreachable") else (),
             )
-            report.found[kind].add(said)
+            found[kind].add(said)
 
 
 async def _derivatives(

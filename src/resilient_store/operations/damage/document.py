@@ -14,6 +14,7 @@ from resilient_store.model.damage import (
     as_text,
     from_plain,
 )
+from resilient_store.operations.damage import aside
 from resilient_store.operations.damage.facts import Facts
 
 FORMAT = "resilient_store damage report"
@@ -31,6 +32,7 @@ def write(facts: Facts, file: TextIO) -> None:
         "complete": facts.complete,
         "away": {name: as_text(facts.away[name]) for name in sorted(facts.away)},
         "group_by": facts.group_by,
+        "quarantine": aside.as_plain(facts.quarantine),
     }
     file.write(json.dumps(head)[:-1] + _ITEMS)
     between = ""
@@ -87,6 +89,7 @@ def _read(file: TextIO) -> Facts:
         complete=head["complete"],
         away={name: as_moment(at) for name, at in head["away"].items()},
         group_by=head["group_by"],
+        quarantine=aside.from_plain(head.get("quarantine")),
     )
     _fill(facts, rest)
     return facts

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 import attrs
 
-from resilient_store.model.damage import KINDS, DamagedObject, Kind
+from resilient_store.model.damage import KINDS, DamagedObject, Kind, Quarantine
 from resilient_store.operations.damage.spool import Spool, in_order
 
 Groups = Iterator[tuple[str, Iterator[DamagedObject]]]
@@ -25,6 +25,7 @@ class Facts:
     complete: bool = True
     away: Mapping[str, dt.datetime | None] = attrs.field(factory=dict)
     group_by: str | None = None
+    quarantine: Quarantine | None = None
     found: Mapping[Kind, Spool] = attrs.field(factory=lambda: {kind: Spool() for kind in KINDS})
 
     def groups(self, items: Iterable[DamagedObject]) -> Groups:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TextIO
 
-from resilient_store.model.damage import KINDS, DamagedObject, Kind
+from resilient_store.model.damage import KINDS, DamagedObject, Kind, Quarantine
 from resilient_store.operations.damage.facts import Facts
 from resilient_store.operations.damage.pictures import AT_ONCE, Pictures
 from resilient_store.operations.damage.spool import in_batches
@@ -14,11 +14,15 @@ from resilient_store.operations.damage.words import (
     MEANINGS,
     ORIGINAL_AWAY,
     ORIGINAL_MISSING,
+    QUARANTINE,
+    QUARANTINE_MEANS,
     TITLES,
     away,
     condition,
+    kept,
     minute,
     not_before,
+    not_told,
     printable,
 )
 
@@ -63,6 +67,8 @@ def write(facts: Facts, pictures: Pictures, file: TextIO) -> None:
     for kind in KINDS:
         if facts.found[kind]:
             _write_kind(facts, kind, pictures, file)
+    if (quarantine := facts.quarantine) and (quarantine.files or quarantine.unlisted):
+        _write_quarantine(quarantine, file)
     file.writelines(f"<p>{one}</p>\n" for one in pictures.not_shown())
     file.write("</body>\n</html>\n")
 
@@ -96,6 +102,16 @@ def _write_item(item: DamagedObject, uri: str, file: TextIO) -> None:
     file.write("<ul>\n")
     file.writelines(f"<li>{escaped(condition(one))}</li>\n" for one in item.replicas)
     file.write("</ul>\n</article>\n")
+
+
+def _write_quarantine(quarantine: Quarantine, file: TextIO) -> None:
+    number = len(quarantine.files) + quarantine.unnamed
+    file.write(f"<section>\n<h2>{QUARANTINE} ({number})</h2>\n<p>{QUARANTINE_MEANS}</p>\n")
+    for one in quarantine.files:
+        file.write(f"<article>\n<h4>{escaped(one.path)}</h4>\n")
+        file.write(f"<p>{escaped(kept(one))}</p>\n</article>\n")
+    file.writelines(f"<p>{escaped(line)}</p>\n" for line in not_told(quarantine))
+    file.write("</section>\n")
 
 
 def escaped(text: str) -> str:

@@ -34,6 +34,8 @@ class DamageReport(Facts):
         Backends that could not be asked, and since when, where that is known.
     group_by
         The pattern that the objects were grouped by; None where they were not.
+    quarantine
+        What was found in other objects' places and kept aside; None: nobody looked.
     found
         The objects by kind, as the five sequences below.
     """

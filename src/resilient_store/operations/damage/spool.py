@@ -39,7 +39,15 @@ class Spool(Sequence[DamagedObject]):
 
     def add(self, item: DamagedObject) -> None:
         """Append an item."""
-        line = f"{as_line(item)}\n".encode("ascii")
+        self._add(as_line(item).encode("ascii"))
+
+    def add_lines(self, lines: Iterable[bytes]) -> None:
+        """Append items as `lines` of another spool yields them."""
+        for line in lines:
+            self._add(line)
+
+    def _add(self, line: bytes) -> None:
+        line += b"\n"
         with self._lock:
             if self._count % BLOCK == 0:
                 self._begins.append(self._end)

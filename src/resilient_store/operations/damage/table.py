@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from typing import TextIO
 
-from resilient_store.model.damage import KINDS, DamagedObject, as_text
+from resilient_store.model.damage import KINDS, DamagedObject, Quarantine, as_text
 from resilient_store.operations.damage.facts import Facts
+from resilient_store.operations.damage.words import not_told
 
 COLUMNS = (
     "kind",
@@ -24,12 +26,17 @@ _BEGINS_A_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
 
 
 def write(facts: Facts, file: TextIO) -> None:
-    """Write a row for each object and kind of damage: kinds in order, then by group and path."""
+    """Write a row for each object and kind of damage: kinds in order, then by group and path.
+
+    What lies in quarantine comes last.
+    """
     rows = csv.writer(file)
     rows.writerow(COLUMNS)
     for kind in KINDS:
         for _, members in facts.groups(facts.found[kind]):
             rows.writerows([cell(value) for value in _row(item)] for item in members)
+    if facts.quarantine is not None:
+        rows.writerows([cell(value) for value in row] for row in _quarantined(facts.quarantine))
 
 
 def _row(item: DamagedObject) -> list[str]:
@@ -49,6 +56,15 @@ def _row(item: DamagedObject) -> list[str]:
         ", ".join(item.platforms),
         "; ".join(replicas),
     ]
+
+
+def _quarantined(quarantine: Quarantine) -> Iterator[list[str]]:
+    for one in quarantine.files:
+        size = "" if one.size is None else str(one.size)
+        lies = f"{one.backend}: {one.key}"
+        yield ["quarantine", "", one.path, as_text(one.kept_at) or "", "", "", size, "", lies]
+    for line in not_told(quarantine):
+        yield ["quarantine", *[""] * 7, line]
 
 
 def cell(text: str) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from resilient_store.model.damage import KINDS, DamagedObject
+from resilient_store.model.damage import KINDS, DamagedObject, Quarantine
 from resilient_store.operations.damage.facts import Facts
 from resilient_store.operations.damage.words import (
     INCOMPLETE,
     MEANINGS,
+    QUARANTINE,
+    QUARANTINE_MEANS,
     TITLES,
     away,
     condition,
+    kept,
     minute,
     not_before,
+    not_told,
     printable,
 )
 
@@ -37,6 +41,17 @@ def write(facts: Facts, file: TextIO) -> None:
                 file.write(f"{printable(group) or '(no group)'}:\n")
             for item in members:
                 file.writelines(f"  {printable(line)}\n" for line in _lines(item))
+    if (quarantine := facts.quarantine) and (quarantine.files or quarantine.unlisted):
+        _write_quarantine(quarantine, file)
+
+
+def _write_quarantine(quarantine: Quarantine, file: TextIO) -> None:
+    number = len(quarantine.files) + quarantine.unnamed
+    file.write(f"\n{QUARANTINE} ({number}). {QUARANTINE_MEANS}\n")
+    file.writelines(
+        f"  {printable(one.path)}\n    {printable(kept(one))}\n" for one in quarantine.files
+    )
+    file.writelines(f"  {printable(line)}\n" for line in not_told(quarantine))
 
 
 def _lines(item: DamagedObject) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from resilient_store.model.damage import Kind, ReplicaCondition
+from resilient_store.model.damage import Kind, Quarantine, QuarantinedFile, ReplicaCondition
 
 TITLES: dict[Kind, str] = {
     "lost": "Lost",
@@ -36,6 +36,12 @@ MEANINGS: dict[Kind, str] = {
         "They may be what is missed, or not: ask whoever runs the store to look."
     ),
 }
+QUARANTINE = "Kept aside"
+QUARANTINE_MEANS = (
+    "These files lay in the places of ours, and we did not put them there. They were moved away, "
+    "and nothing of them was thrown away. If a customer misses something, ask whoever runs the "
+    "store whether it is among them."
+)
 ORIGINAL_MISSING = "Original missing. This is a smaller copy."
 ORIGINAL_AWAY = "Original not to be had at the moment. This is a smaller copy."
 INCOMPLETE = (
@@ -73,6 +79,20 @@ def condition(replica: ReplicaCondition) -> str:
     state = STATES.get(replica.state, replica.state)
     said = f"away ({state} before)" if replica.away else state
     return f"{replica.backend}: {said}" + (f" [{replica.error}]" if replica.error else "")
+
+
+def kept(file: QuarantinedFile) -> str:
+    """Say where a file of somebody else's lies now."""
+    size = "" if file.size is None else f", {file.size:,} bytes"
+    since = "" if file.kept_at is None else f" since {minute(file.kept_at)}"
+    return f"on {file.backend}{since}{size}: {file.key}"
+
+
+def not_told(quarantine: Quarantine) -> list[str]:
+    """Say what of the quarantine is not in the report."""
+    more = [f"And {quarantine.unnamed:,} more."] if quarantine.unnamed else []
+    blind = [f"Nobody could look on {name}: there may be more." for name in quarantine.unlisted]
+    return [*more, *blind]
 
 
 def printable(text: str) -> str:

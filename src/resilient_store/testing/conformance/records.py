@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from resilient_store.model import path as paths_of
 from resilient_store.model.info import Headers
+from resilient_store.model.key_range import KeyRange
+from resilient_store.model.round import Lease, Round
 from resilient_store.model.state import (
     OWN,
     PAST_KEPT,
@@ -186,6 +188,15 @@ def states() -> st.SearchStrategy[StoreState]:
         checked=st.integers(0, 9),
         bad=st.integers(0, 9),
     )
+    parts = st.builds(KeyRange, after=texts(), until=st.none() | paths())
+    leases = st.lists(st.builds(Lease, part=parts, owner=texts(), until_s=times()), max_size=2)
+    rounds = st.builds(
+        Round,
+        began_s=times(),
+        at=st.none() | paths(),
+        leases=leases.map(tuple),
+        ended_s=times(),
+    )
     return st.builds(
         StoreState,
         identity=texts(min_size=1),
@@ -196,4 +207,5 @@ def states() -> st.SearchStrategy[StoreState]:
         backends=st.fixed_dictionaries({}, optional=rows),
         maintained_s=times(),
         scan=st.none() | scans,
+        rounds=st.dictionaries(st.sampled_from(["repair", "leases"]), rounds),
     )

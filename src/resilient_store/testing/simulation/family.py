@@ -210,7 +210,7 @@ class SimulatedFamily:
         """Refuse."""
         raise RefusedError("a simulated disk signs nothing")
 
-    async def abandon_uploads(self, before: dt.datetime) -> Sequence[str]:
+    async def abandon_uploads(self, before: dt.datetime, *, dry_run: bool = False) -> Sequence[str]:
         """Do nothing: nobody sweeps a simulated disk."""
         return ()
 
