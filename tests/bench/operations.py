@@ -17,7 +17,7 @@ from resilient_store.operations.scrub import scrub_all
 from tests.bench.measure import Ratio, ratio
 
 AT_ONCE = 16
-OBJECTS = 200  # in each round
+OBJECTS = 1000  # in each round: what it takes to get up to speed is in it
 LEAST = 0.9  # of the pipeline's objects a second
 NEVER_VERIFIED_S = 1e9  # by its age
 # Objects of 100 KB a second, from S3 to S3 on another machine, when peers were measured: programs
@@ -47,12 +47,14 @@ async def of_operations(bench: Any, data: bytes, rounds: int) -> list[Ratio]:
         both = store(backends, catalog)
         await both._exists("anything")
         await both._close()
+        await asyncio.gather(first._ls(source), second._ls(target))  # both sides are open, then
         for number in range(rounds):
             keys = [f"round-{number}/{one:04}" for one in range(OBJECTS)]
             alone = store(backends[:1], catalog)
             await pipeline(lambda key, fs=alone: fs._pipe_file(key, data), keys)
             await alone._close()
             fs = store(backends, catalog)
+            await asyncio.gather(*(client.open() for client in fs.store.clients.values()))
 
             async def plain(key: str) -> None:
                 body = await first._cat_file(f"{source}/{key}")

@@ -228,6 +228,13 @@ _READ = (
         500,
     ),
     Bug(
+        "mark_taken_back",
+        "P3",
+        "a repair calls a key quiet to which it has just sent a copy",
+        "fleet",
+        2000,
+    ),
+    Bug(
         "pinned_to_nothing",
         "P4",
         "an open file goes on when the object has another tag",

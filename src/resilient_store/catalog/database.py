@@ -174,7 +174,8 @@ class SqlDatabase:
         return self._paths(self._sql.held_by, backend=backend, after=after, limit=limit)
 
     def records(self, paths: Sequence[str]) -> list[Record]:
-        return [rows.record_of(path, self.driver.ask(self._load(path))) for path in paths]
+        asked = json.dumps([(path, schema.bucket(path)) for path in dict.fromkeys(paths)])
+        return rows.records_of(paths, self.driver.ask((self._sql.load_all, {"asked": asked})))
 
     def holdings(self, prefix: str, after: str, limit: int) -> list[Holding]:
         statement = self._sql.holdings if _goes_on(prefix, after) else self._sql.holdings_on

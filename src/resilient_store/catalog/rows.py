@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -39,7 +39,7 @@ from resilient_store.model.state import (
 
 ESCAPE = "\x1b"
 
-_ENTRY_AT = 2  # after the purge count and the voids
+_ENTRY_AT = 3  # after the path, the purge count and the voids
 _INTENT_AT = _ENTRY_AT + len(ENTRY)
 _REPLICA_AT = _INTENT_AT + len(INTENT)
 _STATES = {state.value: state for state in State}
@@ -70,7 +70,7 @@ def decode(text: str | None) -> Any:
 
 
 def record_of(path: str, rows: list[Row]) -> Record:
-    """Make a record of what `load` returned."""
+    """Make a record of what `load` returned of one path."""
     first = rows[0]
     held = sorted(row[_REPLICA_AT:] for row in rows if row[_REPLICA_AT] is not None)
     return Record(
@@ -78,9 +78,17 @@ def record_of(path: str, rows: list[Row]) -> Record:
         entry=_entry_of(path, first[_ENTRY_AT:_INTENT_AT]),
         replicas={columns[0]: _replica_of(columns) for columns in held},
         intent=_intent_of(first[_INTENT_AT:_REPLICA_AT]),
-        voids=_voids_of(first[1]) if first[1] else (),
-        purges=first[0] or 0,
+        voids=_voids_of(first[2]) if first[2] else (),
+        purges=first[1] or 0,
     )
+
+
+def records_of(paths: Sequence[str], rows: list[Row]) -> list[Record]:
+    """Make the records of some paths, in the caller's order, of the rows of all of them."""
+    rows_of: dict[str, list[Row]] = {}
+    for row in rows:
+        rows_of.setdefault(row[0], []).append(row)
+    return [record_of(path, rows_of[path]) for path in paths]
 
 
 def _entry_of(path: str, columns: Row) -> Entry | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 from sqlalchemy import (
+    JSON,
     BigInteger,
     ColumnElement,
     Double,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    column,
     delete,
     exists,
     func,
@@ -57,6 +59,8 @@ from resilient_store.catalog.schema import (
 )
 
 # Where a page goes on: after the path that it ended with, or on the first that has a prefix.
+# From what is asked for, its paths and their purge counters.
+_Asked = tuple[Any, Any, Any]
 _Above = Callable[[Any, Any], Any]
 
 # The columns of `load`, by table: rows.py takes a row apart by their numbers.
@@ -71,6 +75,7 @@ class Statements:
     """The text of each statement in one dialect; parameters carry their columns' names."""
 
     load: str
+    load_all: str
     settings: str
     backends: str
     page: str
@@ -153,7 +158,8 @@ def _now() -> Any:
 
 def _reading(name: str) -> dict[str, ClauseElement]:
     return {
-        "load": _load(name),
+        "load": _load(name, _one()),
+        "load_all": _load(name, _each(name)),
         "settings": select(settings.c.name, settings.c.value),
         "backends": select(*backends.c),
         "page": _page(schema.LISTED, gt),
@@ -194,18 +200,39 @@ def _reading(name: str) -> dict[str, ClauseElement]:
     }
 
 
-def _load(name: str) -> Select[Any]:
-    """Return all that is known of one path: as many rows as it has replicas, or one."""
-    path = _given("path")
+def _one() -> _Asked:
+    """Ask for one path, given with its purge counter."""
     one = select(literal_column("1").label("one")).subquery("one")
-    known = one.outerjoin(entries, entries.c.path == path)
+    return one, _given("path"), _given("bucket", SmallInteger)
+
+
+def _each(name: str) -> _Asked:
+    """Ask for all paths that were given, as JSON: a list of such pairs."""
+    if name == "sqlite":
+        pairs = func.json_each(_given("asked")).table_valued("value", name="asked")
+        path, bucket = (func.json_extract(pairs.c.value, _literal(at)) for at in ("$[0]", "$[1]"))
+        return pairs, path, bucket
+    listed = func.json_array_elements(cast(_given("asked"), JSON))
+    pairs = listed.table_valued(column("value", JSON), name="asked")
+    path, bucket = (func.json_extract_path_text(pairs.c.value, _literal(at)) for at in "01")
+    return pairs, path.collate("C"), cast(bucket, SmallInteger)
+
+
+def _literal(text: str) -> ColumnElement[Any]:
+    return literal_column(f"'{text}'")
+
+
+def _load(name: str, asked: _Asked) -> Select[Any]:
+    """Return all that is known of paths: of each as many rows as it has replicas, or one."""
+    paths, path, bucket = asked
+    known = paths.outerjoin(entries, entries.c.path == path)
     known = known.outerjoin(intents, intents.c.path == path)
-    known = known.outerjoin(purges, purges.c.bucket == _given("bucket", SmallInteger))
+    known = known.outerjoin(purges, purges.c.bucket == bucket)
     known = known.outerjoin(replicas, replicas.c.path == path)
     columns = [*_picked(entries, ENTRY), *_picked(intents, INTENT), *_picked(replicas, REPLICA)]
     gathered = _gathered(name, voids.c.id, voids.c.checksum, voids.c.backends)
     failed = select(gathered).where(voids.c.path == path).scalar_subquery()
-    return select(purges.c.count, failed, *columns).select_from(known)
+    return select(path, purges.c.count, failed, *columns).select_from(known)
 
 
 def _picked(table: Table, names: tuple[str, ...]) -> list[ColumnElement[Any]]:
