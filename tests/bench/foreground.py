@@ -58,9 +58,7 @@ async def beside_repair(bench: Any, data: bytes, turns: int) -> list[Ratio]:
         ratio(f"{what}: medians", medians, most=MEDIAN_MOST),
         ratio(f"{what}: the slowest hundredth", slowest, most=SLOWEST_MOST),
     ]
-    note = (
-        f"client and servers share {os.cpu_count()} cores, which is more than a network would ask"
-    )
+    note = f"client and servers share {os.cpu_count()} cores: worse than with a network between"
     return [attrs.evolve(one, note=note) for one in both]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from resilient_store.catalog import rows
 from resilient_store.catalog.driver import Asked, Driver
@@ -34,9 +34,21 @@ def name_of(number: int) -> str:
 
 
 def fill(
-    url: str, names: tuple[str, ...], count: int = OBJECTS, at_once: int = IN_A_TRANSACTION
+    url: str,
+    names: tuple[str, ...],
+    count: int = OBJECTS,
+    *,
+    at_once: int = IN_A_TRANSACTION,
+    content_of: Callable[[int], Content] | None = None,
+    lacking: tuple[str, ...] = (),
 ) -> None:
-    """Make a complete catalog in which each of these backends holds every object."""
+    """Make a complete catalog in which each backend holds every object, but for some that lack all.
+
+    Parameters
+    ----------
+    content_of
+        What an object is; None: a photograph that nobody ever reads.
+    """
     database = database_at(locate(url))
     database.prepare()
     met = {name: BackendRow(name=name, domain=name, met=True, known=True) for name in names}
@@ -45,7 +57,7 @@ def fill(
     sql = statements(database.driver.dialect)
     for begin in range(0, count, at_once):
         numbers = range(begin, min(count, begin + at_once))
-        records = _records(numbers, names)
+        records = _records(numbers, names, content_of or _photograph, lacking)
         made = [a for old, new in records for a in rows.differences(sql, old, new)]
         _write(database.driver, made)
     database.raise_counter(count + 1)
@@ -56,11 +68,19 @@ def _write(driver: Driver, made: list[Asked]) -> None:
     driver.transact((), (), lambda _, __, ___: made)
 
 
-def _records(numbers: Iterable[int], names: tuple[str, ...]) -> Iterator[tuple[Record, Record]]:
+def _photograph(number: int) -> Content:
+    checksum = f"blake3-1MiB:{hashlib.sha256(name_of(number).encode()).hexdigest()}"
+    return Content(size=4_000_000 + number, checksum=checksum, chunk_bytes=1 << 20)
+
+
+def _records(
+    numbers: Iterable[int],
+    names: tuple[str, ...],
+    content_of: Callable[[int], Content],
+    lacking: tuple[str, ...],
+) -> Iterator[tuple[Record, Record]]:
     for number in numbers:
-        path = name_of(number)
-        checksum = f"blake3-1MiB:{hashlib.sha256(path.encode()).hexdigest()}"
-        content = Content(size=4_000_000 + number, checksum=checksum, chunk_bytes=1 << 20)
+        path, content = name_of(number), content_of(number)
         entry = Entry(
             path=path,
             version=number + 1,
@@ -73,10 +93,10 @@ def _records(numbers: Iterable[int], names: tuple[str, ...]) -> Iterator[tuple[R
             name: Replica(
                 backend=name,
                 version=number + 1,
-                state=State.GOOD,
+                state=State.MISSING if name in lacking else State.GOOD,
                 place=OWN,
                 looked=True,
-                tag=checksum[-32:],
+                tag=content.checksum[-32:],
             )
             for name in names
         }

@@ -134,7 +134,8 @@ def scrub(
         Whether to read the bytes. False: where a platform's tag is still the one that these
         bytes got when they were written, that stands in; a disk's tag never does.
     unknown
-        Whether to list the backends, too, for keys that the catalog does not know.
+        Whether to list the backends, too, for keys that the catalog does not know; the listings
+        are held in memory.
     backends
         Only what these hold, drained ones too; None: all that are not drained.
     at_once
