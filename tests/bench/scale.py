@@ -48,7 +48,7 @@ def of_catalog(kind: str, url: str, size: Callable[[Database], int], objects: in
     """Fill a catalog, and walk through it as repair, scrub and reports do."""
     clock = time.process_time if kind == "sqlite" else time.perf_counter
     began_s = clock()
-    fill(url, NAMES, objects, IN_A_TRANSACTION)
+    fill(url, NAMES, objects, at_once=IN_A_TRANSACTION)
     told(f"{kind}: filled", objects / (clock() - began_s), "objects/s")
     database = database_at(locate(url))
     if kind == "postgresql":  # as its autovacuum does a minute after such a change

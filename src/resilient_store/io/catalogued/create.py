@@ -14,7 +14,7 @@ from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.io.taken import tries_exclusive_create
 from resilient_store.model.info import Body
 from resilient_store.model.outcome import Outcome, Reply
-from resilient_store.model.state import OWN, Entry, Replica, State
+from resilient_store.model.state import Entry, Replica, State
 from resilient_store.model.step import Step
 from resilient_store.protocol.account import Verdict
 from resilient_store.runtime import reach
@@ -22,17 +22,14 @@ from resilient_store.runtime import reach
 _UNKNOWN = (Outcome.TIMED_OUT, Outcome.CORRUPT)
 
 
-def may_create(holder: Holder, name: str, entry: Entry) -> bool:
-    """Say whether nothing is expected at an own key, so that a copy may go there at once."""
-    row = holder.record.replicas.get(name)
-    is_short = entry.content is not None and entry.content.size <= BLOCK_BYTES
-    return is_short and name in holder.quiet and (row is None or _expects_none(row))
-
-
-def _expects_none(row: Replica) -> bool:
+def expects_nothing(row: Replica, entry: Entry) -> bool:
+    """Say whether nothing should lie at an own key, so that a short object may go there at once."""
+    if entry.content is None or entry.content.size > BLOCK_BYTES:
+        return False
     if row.state is State.STALE:  # it was away when the path was new
         return row.version == 0 and row.tag is None
-    return row.state in (State.MISSING, State.GONE)
+    never_sent = row == Replica(backend=row.backend)  # it was added later
+    return never_sent or row.state in (State.MISSING, State.GONE)
 
 
 async def create(
@@ -88,12 +85,4 @@ async def _confirmed(
         if info is None or entry.content is None or info.size != entry.content.size:
             return looked, {"state": State.UNKNOWN, "error": looked.words()}
         tag = info.tag
-    notes: own_key.Notes = {
-        "version": entry.version,
-        "state": State.GOOD,
-        "place": OWN,
-        "looked": True,
-        "tag": tag,
-        "error": "",
-    }
-    return Reply(client.name, Outcome.OK), notes
+    return Reply(client.name, Outcome.OK), own_key.in_place(entry, tag)

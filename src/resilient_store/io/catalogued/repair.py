@@ -15,7 +15,7 @@ from resilient_store.errors import ConcurrentWriteError, ObjectError
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.begin import begin
-from resilient_store.io.catalogued.create import create, may_create
+from resilient_store.io.catalogued.create import create, expects_nothing
 from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.catalogued.settle import settle
@@ -23,6 +23,7 @@ from resilient_store.io.drive import protected
 from resilient_store.io.identity import owe_epoch
 from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.checksum import ChunkedChecksum
+from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import OWN, Entry, Replica, State
 from resilient_store.model.step import Step
@@ -120,30 +121,40 @@ async def _repair_object(
             continue
         if name not in placed:
             await _repair_elsewhere(holder, client, row, report)
-            continue
-        if row.state is State.GOOD and row.version == entry.version:
-            if row.place == OWN:
-                continue
-        elif created := await _create(holder, client, entry):
-            reply, notes[name] = created
-            if not reply.ok:
-                report.failed(reply)
-            continue
-        else:
-            copied = await _copy(holder, client, row, report)
-            if copied is None:
-                continue
-            row = copied
-        if row.place != OWN:
-            await _publish(holder, client, row, report)
+        elif created := await _bring(holder, client, row, report):
+            notes[name] = created
     return notes
 
 
+async def _bring(
+    holder: Holder, client: BackendClient, row: Replica, report: Repaired
+) -> own_key.Notes | None:
+    """Bring the current version to a backend; return what is to be noted when the intent ends."""
+    entry = holder.record.present
+    assert entry is not None
+    was_sent = row.busy_until_s > 0 or row.version > 0
+    if row.state is State.UNKNOWN and was_sent and client.name in holder.quiet:
+        row = await _found_out(holder, client, row, entry)
+    if row.state is not State.GOOD or row.version != entry.version:
+        if created := await _create(holder, client, row, entry):
+            reply, notes = created
+            if not reply.ok:
+                report.failed(reply)
+            return notes
+        copied = await _copy(holder, client, row, report)
+        if copied is None:
+            return None
+        row = copied
+    if row.place != OWN:
+        await _publish(holder, client, row, report)
+    return None
+
+
 async def _create(
-    holder: Holder, client: BackendClient, entry: Entry
+    holder: Holder, client: BackendClient, row: Replica, entry: Entry
 ) -> tuple[Reply[Any], own_key.Notes] | None:
     """Copy verified bytes to an own key where nothing is expected; None where that cannot be."""
-    if not may_create(holder, client.name, entry):
+    if client.name not in holder.quiet or not expects_nothing(row, entry):
         return None
     had, _ = await versions.read_version(holder.store, holder.record, None, None)
     if had is None or had.reply.value is None:
@@ -173,23 +184,21 @@ async def _find_out(holder: Holder, client: BackendClient, row: Replica, report:
     found = await own_key.look(holder, client)
     if found.verdict is None:
         report.failed(found.reply)
-    elif found.verdict is not Verdict.EMPTY:
-        if await _verified_in_place(holder, client, row, entry) is None:
-            report.left("failed", f"{client.name}: other bytes lie there than the current ones")
-    elif holder.store.believes_absence(client.name):
-        await holder.note(client.name, entry.version, NOTHING)
+    elif found.verdict is Verdict.EMPTY:
+        if holder.store.believes_absence(client.name):
+            await holder.note(client.name, entry.version, NOTHING)
+    elif found.info is not None and await _is_current(holder, client, found.info, entry):
+        await _note_learnt(holder, row, own_key.in_place(entry, found.tag))
+    else:
+        report.left("failed", f"{client.name}: other bytes lie there than the current ones")
 
 
 async def _copy(
     holder: Holder, client: BackendClient, row: Replica, report: Repaired
 ) -> Replica | None:
-    """Make a backend hold the current version: where it does already, or from staging on."""
+    """Make a backend hold the current version, in staging for now."""
     entry = holder.record.present
     assert entry is not None
-    if row.state is State.UNKNOWN and client.name in holder.quiet:
-        kept = await _verified_in_place(holder, client, row, entry)
-        if kept is not None:
-            return kept
     reply = await _stage(holder, client, entry)
     if not reply.ok:
         report.failed(reply)
@@ -210,30 +219,36 @@ async def _copy(
     return attrs.evolve(row, **changes)
 
 
-async def _verified_in_place(
-    holder: Holder, client: BackendClient, row: Replica, entry: Entry
-) -> Replica | None:
-    """Take what lies at a quiet own key for a copy, if it is one."""
-    assert entry.content is not None
+async def _found_out(holder: Holder, client: BackendClient, row: Replica, entry: Entry) -> Replica:
+    """Look at a quiet own key: what lies there is a copy, or nothing does; else nobody knows."""
     looked = await client.info(holder.path, kind="write")
-    info = looked.value
-    if info is None or info.directory or info.size != entry.content.size:
-        return None
-    summed = await own_key.checksum_of(client, holder.path, info)
-    if summed.value is None or summed.value != entry.content.checksum:
-        return None
-    changes: own_key.Notes = {
-        "version": entry.version,
-        "state": State.GOOD,
-        "place": OWN,
-        "looked": True,
-        "tag": info.tag,
-        "error": "",
-    }
-    if not await holder.note(client.name, entry.version, changes):
+    is_nowhere = looked.outcome is Outcome.NOT_FOUND and row.place in (None, OWN)
+    if is_nowhere and holder.store.believes_absence(client.name):
+        changes = {**NOTHING, "version": entry.version, "state": State.MISSING, "error": ""}
+    elif looked.value is not None and await _is_current(holder, client, looked.value, entry):
+        changes = own_key.in_place(entry, looked.value.tag)
+    else:
+        return row
+    return await _note_learnt(holder, row, changes)
+
+
+async def _note_learnt(holder: Holder, row: Replica, changes: own_key.Notes) -> Replica:
+    entry = holder.record.present
+    assert entry is not None
+    if not await holder.note(row.backend, entry.version, changes):
         raise holder.taken()
     reach(Step.REPAIR_TRUSTED)
     return attrs.evolve(row, **changes)
+
+
+async def _is_current(
+    holder: Holder, client: BackendClient, info: ObjectInfo, entry: Entry
+) -> bool:
+    assert entry.content is not None
+    if info.directory or info.size != entry.content.size:
+        return False
+    summed = await own_key.checksum_of(client, holder.path, info)
+    return summed.value is not None and summed.value == entry.content.checksum
 
 
 async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[Any]:
