@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from resilient_store.model.info import MD5
 from resilient_store.model.state import Content
-
-MD5 = "md5:"
 
 
 def verifies_natively(content: Content, data: bytes) -> bool:
