@@ -72,7 +72,8 @@ class PageConformance:
         assert [info.key for info in first.infos] == ["a"]
         assert subject.ask("delete", "b/1")[0] is Outcome.OK
         subject.write("d", b"x")
-        found, listed = [], first
+        found: list[str] = []
+        listed = first
         while listed.cursor is not None:
             listed = subject.ask("page", (["a", *found])[-1], listed.cursor, 1)[1]
             found += [info.key for info in listed.infos]
