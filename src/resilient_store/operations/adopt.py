@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, Literal
@@ -287,12 +288,13 @@ async def _listed(store: Store, names: tuple[str, ...], part: KeyRange) -> Async
     """List the backends: a hint of what to look at, never a fact (R14)."""
     failed: dict[str, Reply[Any]] = {}
     clients: dict[str, BackendClient] = {name: store.clients[name] for name in names}
-    async for found in merged(clients, failed, part):
-        if failed:
-            break
-        size = runtime.page(GROUP)
-        for start in range(0, len(found), size):
-            yield dict(found[start : start + size])
+    async with contextlib.aclosing(merged(clients, failed, part)) as pages:
+        async for found in pages:
+            if failed:
+                break
+            size = runtime.page(GROUP)
+            for start in range(0, len(found), size):
+                yield dict(found[start : start + size])
     if failed:
         raise BackendsUnavailableError("", failed.values(), "The listing is not whole; call again")
 
