@@ -297,7 +297,7 @@ class FlatFamily(ABC):
             for info, key in zip(page.objects, keys, strict=True)
             if key > after and not key.endswith("/")
         ]
-        following = None if page.token is None else (since, page.token, max(last, *keys[-1:]))
+        following = None if page.token is None else (since, page.token, (keys or [last])[-1])
         return Listed(infos, following)
 
     async def _whole(self, after: str, moves: Moves) -> Whole:
