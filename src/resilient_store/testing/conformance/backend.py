@@ -263,13 +263,6 @@ class BackendConformance(PageConformance):
             inside = {k: s for k, s in everything.items() if not key or k.startswith(f"{key}/")}
             assert _sizes(subject.ask("list", key, recursive=True)[1]) == inside
 
-    def test_a_listing_says_what_info_says(self, subject: Subject) -> None:
-        """Size and tag, so that one can stand in for the other; also of an object alone."""
-        subject.put("d/key", DATA)
-        for (one,) in (subject.ask("list", key, recursive=False)[1] for key in ("d", "d/key")):
-            assert (one.key, one.size, one.directory) == ("d/key", len(DATA), False)
-            assert one.tag in (None, subject.tag("d/key"))
-
     def test_an_absent_directory_is_not_found(self, subject: Subject) -> None:
         """And no empty listing."""
         subject.write("d/key", DATA)

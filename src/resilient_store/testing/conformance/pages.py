@@ -1,4 +1,4 @@
-"""What every family must do that lists its objects page by page."""
+"""What every family must do that lists its objects, at once or page by page."""
 
 from __future__ import annotations
 
@@ -56,6 +56,13 @@ class PageConformance:
             expected = sorted(key for key in NAMES if key > after)
             assert paged(subject, after) == expected, after
             assert paged(subject, after, 3) == expected, after
+
+    def test_a_listing_says_what_info_says(self, subject: Subject) -> None:
+        """Size and tag, so that one can stand in for the other; also of an object alone."""
+        subject.put("d/key", b"some bytes")
+        for (one,) in (subject.ask("list", key, recursive=False)[1] for key in ("d", "d/key")):
+            assert (one.key, one.size, one.directory) == ("d/key", 10, False)
+            assert one.tag in (None, subject.tag("d/key"))
 
     def test_a_page_says_what_info_says(self, subject: Subject) -> None:
         """Size and tag, so that what is remembered need not be looked at again."""
