@@ -359,6 +359,10 @@ def test_p4_what_a_listing_did_not_come_to_is_not_believed(fs, shop, short_pages
     for path in paths:
         fs.write(path, ONE)
     settled(fs)
+    for path in (paths[0], paths[-1]):
+        (shop.disk("aws") / path).unlink()
+    assert len(rs.scrub(fs).missing) == 2
+    assert rs.rejoin(fs, "aws", dry_run=True) == 0
     client = fs.store.clients["aws"]
     page = client.page
 
@@ -370,5 +374,5 @@ def test_p4_what_a_listing_did_not_come_to_is_not_believed(fs, shop, short_pages
     monkeypatch.setattr(client, "page", breaks_off)
     unknown = rs.rejoin(fs, "aws")
     assert 0 < unknown < 12
-    assert states(fs, paths[0])["aws"] == "good"
-    assert states(fs, paths[-1])["aws"] == "unknown"
+    assert (states(fs, paths[0])["aws"], states(fs, paths[1])["aws"]) == ("missing", "good")
+    assert states(fs, paths[-2])["aws"] == states(fs, paths[-1])["aws"] == "unknown"
