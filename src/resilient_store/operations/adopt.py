@@ -320,6 +320,7 @@ async def _conclude(
     except CatalogDownError as error:
         raise unavailable("", error) from None
     report.complete = state is not None and state.complete
+    report.adopted.sort()  # whichever group ended first
 
 
 def _adopted(
