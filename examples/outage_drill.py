@@ -232,7 +232,7 @@ class CatalogedShop:
             expect(lying is not None, f"{path} was adopted, and is not on west")
             self.current[path] = lying or b""
         expect(UPLOAD in self.current, "the customer's upload was not adopted")
-        return f"{len(report.adopted)} objects adopted, no byte moved"
+        return f"{report.new} objects adopted, no byte moved"
 
     def works_without_north(self) -> str:
         """Write, overwrite and delete while a platform is away."""

@@ -241,6 +241,12 @@ class BlockingPool(Protocol):
         """Begin a call in a thread."""
 
 
+def is_cancelled() -> bool:
+    """Whether it is the running task that was cancelled, and not what it awaits."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 async def run_blocking(
     pool: BlockingPool, call: Callable[[], T], timeout_s: float, glance_s: float = 0.0
 ) -> T:

@@ -124,6 +124,19 @@ def test_adopt_reports_conflicts(shop, run):
     assert run("adopt", "--on-conflict", "newest", "--path", CAT, "--incomplete").exit_code == DONE
 
 
+def test_a_dry_run_of_adopt_or_rejoin_says_what_would_be_and_does_nothing(shop, run):
+    shop.put_behind("aws", CAT, ONE)
+    said = json.loads(run("adopt", "--dry-run", as_json=True).stdout)
+    assert (said["new"], said["adopted"], said["complete"]) == (1, [CAT], False)
+    assert run("adopt").exit_code == DONE
+    (shop.disk("aws") / CAT).unlink()
+    assert run("drain", "aws").exit_code == DONE
+    back = json.loads(run("rejoin", "aws", "--dry-run", as_json=True).stdout)
+    assert (back["rejoined"], back["to_be_verified"]) == (None, 1)
+    back = json.loads(run("rejoin", "aws", as_json=True).stdout)
+    assert (back["rejoined"], back["to_be_verified"]) == ("aws", 1)
+
+
 def test_status_is_one_screen_and_its_code_says_whether_it_is_well(fs, shop, run):
     fs.write(CAT, ONE)
     converge(fs)

@@ -15,6 +15,7 @@ from resilient_store.protocol.account import (
     Verdict,
     described_checksum,
     described_version,
+    is_all_remembered,
     verdict,
     verdict_of_bytes,
 )
@@ -154,3 +155,17 @@ def test_an_object_without_metadata_says_nothing():
 
 def test_a_version_as_large_as_a_database_can_hold_is_read():
     assert described_version(described(None, str(2**63 - 1))) == 2**63 - 1
+
+
+@given(records(), st.dictionaries(names, infos, max_size=3))
+def test_a_known_object_is_passed_over_exactly_where_nothing_else_is_listed(record, listed):
+    """By tag, wherever it is listed; and by size, where the current version lies."""
+    holders = {row.backend for row in record.holders()}
+    expected = all(
+        (row := record.replica(name)).looked
+        and row.tag is not None
+        and row.tag == info.tag
+        and (name not in holders or info.size == record.present.content.size)
+        for name, info in listed.items()
+    )
+    assert is_all_remembered(record, listed) is expected

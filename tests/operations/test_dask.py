@@ -98,3 +98,21 @@ def test_a_worker_that_is_killed_costs_only_its_part(shop, client, small_parts):
     held = {path for path in paths if states(fs, path)["aws"] != "good"}
     assert len(held) <= 8
     assert held <= set(left)
+
+
+def test_the_listings_are_shared_where_the_catalog_knows_nothing_yet(shop, client):
+    paths = [f"p/{number:03}" for number in range(60)]
+    for path in paths:
+        for name in NAMES:
+            shop.put_behind(name, path, path.encode())
+    shop.put_behind("azure", "q", b"elsewhere")
+    shop.put_behind("gcp", paths[7], b"theirs")
+    fs = shop.open()
+    report = rs.adopt(fs, client=client)
+    assert (report.new, report.conflicts) == (60, {paths[7]: NAMES})
+    assert sorted(report.adopted) == sorted([*paths, "q"])[:7] + sorted([*paths, "q"])[8:]
+    assert not report.complete
+    again = rs.adopt(fs, client=client, on_conflict="newest")
+    assert (again.new, again.known, again.complete) == (1, 60, True)
+    with pytest.raises(rs.ConfigurationError, match="no paths"):
+        rs.adopt(fs, client=client, paths=["a"])

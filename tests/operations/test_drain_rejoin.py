@@ -9,8 +9,22 @@ import time
 import pytest
 
 import resilient_store as rs
+from resilient_store.io import pages
 from resilient_store.io.catalogued.write import CataloguedWrite
-from tests.catalogued.stage import CAT, DOG, NAMES, ONE, PAUSE_S, THREE, TWO, converge, states
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.operations import rejoin as module
+from tests.catalogued.stage import (
+    CAT,
+    DOG,
+    NAMES,
+    ONE,
+    PAUSE_S,
+    THREE,
+    TWO,
+    converge,
+    states,
+    store_state,
+)
 
 LEFT = ("gcp", "azure")
 
@@ -292,3 +306,74 @@ def test_p7_a_doubted_copy_where_the_path_is_not_placed_any_more_is_found_out(sh
     )
     expected = {"the object": "good", "nothing": "gone", "other bytes": "unknown"}
     assert states(fs, CAT)["aws"] == expected[lies_there]
+
+
+# Page by page
+
+
+@pytest.fixture
+def short_pages(monkeypatch):
+    monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(pages, "PAGE", 3)
+
+
+def test_a_large_backend_is_compared_in_pieces(fs, shop, short_pages):
+    paths = [f"p/{number:02}" for number in range(20)]
+    for path in paths:
+        fs.write(path, ONE)
+    for number in range(5):
+        shop.put_behind("aws", f"p/0{number}-others", TWO)
+    settled(fs)
+    (shop.disk("aws") / paths[5]).unlink()
+    shop.put_behind("aws", paths[11], b"theirs")
+    assert rs.rejoin(fs, "aws", dry_run=True) == 2
+    assert rs.rejoin(fs, "aws") == 2
+    assert states(fs, paths[5])["aws"] == states(fs, paths[11])["aws"] == "unknown"
+    assert states(fs, paths[10])["aws"] == states(fs, paths[12])["aws"] == "good"
+
+
+@pytest.mark.parametrize("target", [None, "elsewhere"])
+def test_a_dry_run_says_what_would_be_doubted_and_the_backend_stays_out(fs, shop, target):
+    fs.write(CAT, ONE)
+    fs.write(DOG, TWO)
+    settled(fs)
+    rs.drain(fs, "aws")
+    if target is not None:
+        shop.disk("aws").rename(shop.folder / target)
+        target = str(shop.folder / target)
+    place = shop.disk("aws") if target is None else shop.folder / "elsewhere"
+    (place / CAT).unlink()
+    identity = (place / ".resilient/store.json").read_bytes()
+    before = store_state(fs)
+    assert rs.rejoin(fs, "aws", target, dry_run=True) == 1
+    assert store_state(fs) == before
+    assert (place / ".resilient/store.json").read_bytes() == identity
+    assert states(fs, CAT)["aws"] == "good"
+    assert fs.read(DOG).backend == "gcp"
+    assert rs.rejoin(fs, "aws", target) == 1
+    assert fs.read(DOG).backend == "aws"
+
+
+def test_p4_what_a_listing_did_not_come_to_is_not_believed(fs, shop, short_pages, monkeypatch):
+    monkeypatch.setattr(pages, "ASKED_AGAIN", 0)
+    paths = [f"p/{number:02}" for number in range(12)]
+    for path in paths:
+        fs.write(path, ONE)
+    settled(fs)
+    for path in (paths[0], paths[-1]):
+        (shop.disk("aws") / path).unlink()
+    assert len(rs.scrub(fs).missing) == 2
+    assert rs.rejoin(fs, "aws", dry_run=True) == 0
+    client = fs.store.clients["aws"]
+    page = client.page
+
+    async def breaks_off(after, cursor, limit):
+        if after >= "p/05":
+            return Reply("aws", Outcome.TIMED_OUT)
+        return await page(after, cursor, limit)
+
+    monkeypatch.setattr(client, "page", breaks_off)
+    unknown = rs.rejoin(fs, "aws")
+    assert 0 < unknown < 12
+    assert (states(fs, paths[0])["aws"], states(fs, paths[1])["aws"]) == ("missing", "good")
+    assert states(fs, paths[-2])["aws"] == states(fs, paths[-1])["aws"] == "unknown"

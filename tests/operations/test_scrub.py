@@ -11,6 +11,7 @@ from fsspec.callbacks import Callback
 
 import resilient_store as rs
 from resilient_store.errors import ConfigurationError
+from resilient_store.io import pages
 from resilient_store.io.catalogued import answers
 from resilient_store.operations import scrub as module
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, PAUSE_S, TWO, converge, states, store_state
@@ -180,3 +181,16 @@ def test_a_report_names_so_many_and_counts_the_rest(fs, shop, monkeypatch):
 def test_wrong_arguments_are_refused(fs, wrong):
     with pytest.raises(ConfigurationError, match=f"{next(iter(wrong))}|backend"):
         rs.scrub(fs, **wrong)
+
+
+def test_unknown_keys_are_looked_for_page_by_page(fs, shop, monkeypatch):
+    monkeypatch.setattr(pages, "PAGE", 2)
+    for number in range(5):
+        fs.write(f"p/{number}", ONE)
+        shop.put_behind("aws", f"p/{number}-theirs", TWO)
+    shop.put_behind("gcp", "p/3-theirs", TWO)
+    expected = {f"p/{number}-theirs": ("aws",) for number in range(5)}
+    assert rs.scrub(fs).unknown == expected | {"p/3-theirs": ("aws", "gcp")}
+    monkeypatch.setattr(module, "NAMED", 2)
+    report = rs.scrub(fs)
+    assert (len(report.unknown), report.unnamed) == (2, 3)

@@ -12,7 +12,7 @@ import datetime as dt
 import math
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -22,6 +22,7 @@ from resilient_store.backends.classify import classify
 from resilient_store.backends.closing import close_with, was_closed
 from resilient_store.backends.contract import (
     Family,
+    Listed,
     Moves,
     Stored,
     Traits,
@@ -224,6 +225,12 @@ class BackendClient:
             kind, key, lambda family, moves: family.list(key, recursive=recursive, moves=moves)
         )
 
+    async def page(self, after: str, cursor: Any, limit: int) -> Reply[Listed]:
+        """List the next objects after a key, in the order of their keys."""
+        return await self._call(
+            "read", "", lambda family, moves: family.page(after, cursor, limit, moves)
+        )
+
     async def mkdir(self, key: str) -> Reply[None]:
         """Make a directory."""
         return await self._change(key, lambda family: family.mkdir(key))
@@ -330,7 +337,7 @@ class BackendClient:
             detail = f"no answer in {runtime.now_s() - started_s:.3g} s"
             reply = Reply(self.name, outcome, detail=detail)
         except asyncio.CancelledError:
-            if _is_cancelled():
+            if runtime.is_cancelled():
                 raise
             outcome = Outcome.TIMED_OUT if changing and sent else Outcome.UNAVAILABLE
             reply = Reply(self.name, outcome, detail="it cancelled the call itself")
@@ -396,8 +403,3 @@ def _for_who_configured(name: str, error: Exception) -> ConfigurationError:
     if isinstance(error, StoreIdentityError):
         return error
     return ConfigurationError(f"backend {name}: {error}")
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0

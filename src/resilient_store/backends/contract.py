@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -57,12 +57,15 @@ class Traits:
         Whether directories exist by themselves, and a file and something below it cannot both.
     creates_whole
         Whether an exclusive creation appears whole, so that it is the way for every new path.
+    begins_anywhere
+        Whether a listing that begins in the middle spares what comes before.
     """
 
     exclusive_create: bool | None
     conditional_delete: bool
     directories: bool
     creates_whole: bool = True
+    begins_anywhere: bool = True
 
 
 @attrs.frozen
@@ -71,6 +74,22 @@ class Stored:
 
     tag: str | None = None
     headers_kept: bool = False
+
+
+@attrs.frozen
+class Listed:
+    """The next objects of a listing, in the order of their keys.
+
+    Attributes
+    ----------
+    infos
+        Perhaps none, though others follow.
+    cursor
+        What asks for those that follow, once; None: there are none.
+    """
+
+    infos: Sequence[ObjectInfo]
+    cursor: Any = None
 
 
 # Told that a long call moves on, and how many bytes it has still to bring, so that its
@@ -139,6 +158,13 @@ class Family(Protocol):
 
     async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
         """List what lies under the key: one level, or everything, directories included."""
+
+    async def page(self, after: str, cursor: Any, limit: int, moves: Moves) -> Listed:
+        """List the next objects after a key, about so many; directories are none.
+
+        All families have one order of keys: that of Python's strings, and of UTF-8's bytes. With
+        a cursor the listing that handed it out goes on; after a failure another one is begun.
+        """
 
     async def mkdir(self, key: str) -> None:
         """Make a directory, and those above it, where directories exist by themselves."""

@@ -270,13 +270,19 @@ def rejoin(
     target: Annotated[
         str | None, typer.Option(help="Where it is found now, if not where it was.")
     ] = None,
+    *,
+    dry_run: DryRun = False,
 ) -> None:
     """Take a backend back; what is not as it was remembered is verified before it is read."""
     with opened() as fs:
-        unknown = rs.rejoin(fs, backend, target)
-        report = None if target is None else rs.repair(fs)
+        unknown = rs.rejoin(fs, backend, target, dry_run=dry_run)
+        report = None if target is None or dry_run else rs.repair(fs)
     finish(
-        {"rejoined": backend, "to_be_verified": unknown, "repaired": report},
+        {
+            "rejoined": None if dry_run else backend,
+            "to_be_verified": unknown,
+            "repaired": report,
+        },
         well=report is None or report.done,
     )
 
@@ -289,14 +295,17 @@ def adopt(
     incomplete: Annotated[
         bool, typer.Option("--incomplete", help="Others still write to a backend.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Bring into the catalog what lies in the backends already."""
-    with opened() as fs:
+    with opened() as fs, progress("gone through") as callback:
         report = rs.adopt(
             fs,
             paths=path or None,
             on_conflict=on_conflict,  # type: ignore[arg-type]
             complete=not incomplete,
+            dry_run=dry_run,
+            callback=callback,
         )
     finish(report, well=not (report.conflicts or report.failed))
 

@@ -6,7 +6,7 @@ holder. So a part whose worker died is simply begun again by another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from resilient_store import runtime
@@ -26,8 +26,28 @@ PARTS_PER_THREAD = 4  # so that one slow part does not keep the others waiting
 BEGUN_AGAIN = 3
 
 
+Divide = Callable[[Store, int], Coroutine[Any, Any, list[KeyRange]]]
+
+
+async def known_parts(store: Store, count: int) -> list[KeyRange]:
+    """Divide the paths that the catalog knows."""
+    borders, after = [], ""
+    try:
+        while page := await store.known.names("", after, runtime.page(PAGE)):
+            after = page[-1]
+            borders.append(page[len(page) // 2])
+    except CatalogDownError as error:
+        raise unavailable("", error) from None
+    step = max(1, len(borders) // count)
+    return ranges(borders[::step])
+
+
 def on_workers(
-    client: Any, fs: StoreOwner, work: Callable[..., T], options: dict[str, Any]
+    client: Any,
+    fs: StoreOwner,
+    work: Callable[..., T],
+    options: dict[str, Any],
+    divide: Divide = known_parts,
 ) -> Iterator[T]:
     """Call ``work(fs, part, options)`` for each part of a store, on workers; yield what it returns.
 
@@ -38,6 +58,8 @@ def on_workers(
         catalog by the same names.
     work
         A function of a module.
+    divide
+        Returns about so many parts of a store.
 
     Raises
     ------
@@ -51,7 +73,7 @@ def on_workers(
             'a Dask client needs the package distributed; run: pip install "resilient_store[dask]"'
         ) from None
     threads = sum(client.nthreads().values()) or 1
-    parts = to_end(fs.loop, _parts, fs.store, PARTS_PER_THREAD * threads)
+    parts = to_end(fs.loop, _parts, fs.store, PARTS_PER_THREAD * threads, divide)
     futures = [
         client.submit(_begun, work, fs, part, options, pure=False, retries=BEGUN_AGAIN)
         for part in parts
@@ -68,14 +90,6 @@ def _begun(work: Callable[..., T], fs: Any, part: KeyRange, options: dict[str, A
         return work(fs, part, options)
 
 
-async def _parts(store: Store, count: int) -> list[KeyRange]:
+async def _parts(store: Store, count: int, divide: Divide) -> list[KeyRange]:
     await prepare(store)
-    borders, after = [], ""
-    try:
-        while page := await store.known.names("", after, runtime.page(PAGE)):
-            after = page[-1]
-            borders.append(page[len(page) // 2])
-    except CatalogDownError as error:
-        raise unavailable("", error) from None
-    step = max(1, len(borders) // count)
-    return ranges(borders[::step])
+    return await divide(store, count)

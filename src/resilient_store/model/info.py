@@ -10,6 +10,8 @@ from typing import Any
 
 import attrs
 
+MD5, CRC32C = "md5:", "crc32c:"  # how checksums begin that platforms state
+
 # Python's own table only: the host's mime.types would make two machines disagree.
 _BY_NAME = mimetypes.MimeTypes(filenames=())
 
@@ -91,6 +93,9 @@ class ObjectInfo:
         None where the backend has none.
     headers
         None where the backend cannot hold any.
+    native
+        Checksums that the platform states of the whole object: ``md5:`` or ``crc32c:``, and
+        hexadecimal digits. A listing may leave them out.
     """
 
     key: str
@@ -100,6 +105,7 @@ class ObjectInfo:
     created: dt.datetime | None = None
     modified: dt.datetime | None = None
     headers: Headers | None = None
+    native: tuple[str, ...] = ()
 
     @property
     def blank(self) -> bool:

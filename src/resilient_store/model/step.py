@@ -39,7 +39,7 @@ class Step(enum.Enum):
     EPOCH_CHOSEN = "a higher epoch is to be sent to backends"
     EPOCH_SENT = "they carry it"
     QUARANTINED = "somebody else's bytes are kept aside, and still lie at the own key"
-    ADOPT_RECORDED = "an object that lay in a backend is known"
+    ADOPT_RECORDED = "objects that lay in backends are known"
     SETTLE_BEGUN = "a dead holder's intent was taken over"
     SETTLE_UNDONE = "what it had written is gone"
     SETTLE_ENDED = "its intent has ended"

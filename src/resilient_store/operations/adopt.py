@@ -2,66 +2,109 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from typing import Any, Literal
 
 import attrs
+from fsspec.callbacks import DEFAULT_CALLBACK
 
+from resilient_store import runtime
+from resilient_store.backends.client import BackendClient
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import BackendsUnavailableError, ConfigurationError
-from resilient_store.io.catalogued.adopt import Adopted, adopt_path
+from resilient_store.io.catalogued.adopt import Adopted, adopt_some
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.numbers import STAGING, go_on_above, highest_in
-from resilient_store.io.drive import each, to_end
-from resilient_store.io.fanout import fan_out
+from resilient_store.io.drive import to_end
+from resilient_store.io.paced import work_through
+from resilient_store.io.pages import divided, merged
 from resilient_store.io.prepare import prepare
+from resilient_store.io.sharded import on_workers
+from resilient_store.model.info import ObjectInfo
+from resilient_store.model.key_range import EVERYTHING, KeyRange
+from resilient_store.model.outcome import Reply
 from resilient_store.model.path import is_hidden, problem
 from resilient_store.model.state import StoreState
 from resilient_store.store import Store, StoreOwner
 
 Choice = Literal["report", "newest"]
+Listing = dict[str, Mapping[str, ObjectInfo] | None]
 
-AT_ONCE = 8
+GROUP = 200  # paths whose records are read, and written, together
+# While one group is recorded and the next is listed, two are looked at; of the 32 calls that a
+# backend takes by default some are left for others.
+GROUPS_AT_ONCE, LOOKS_AT_ONCE = 3, 8
+NAMED = 10_000  # so many paths of each kind are named in a report
 
 
 @attrs.define(kw_only=True)
 class AdoptReport:
-    """What was adopted, and what was not.
+    """What was adopted, and what was not; after a dry run, what would be.
 
     Attributes
     ----------
-    adopted
-        Paths that the catalog knows now.
+    new
+        How many objects the catalog knows now, and did not know before.
     known
         How many it knew already.
+    adopted
+        The paths of the new ones. The first 10,000 are named.
     conflicts
-        Path to the backends whose bytes differ; nothing was changed there.
+        Path to the backends whose bytes differ; nothing was changed there. The first 10,000 are
+        named.
     failed
-        Path to reason: a backend did not answer, or somebody was at work there.
+        Path to reason: a backend did not answer, or somebody was at work there. The first 10,000
+        are named.
     refused
-        Keys that no object of a store may have, with the reason.
+        Keys that no object of a store may have, with the reason. The first 10,000 are named.
+    unnamed
+        How many more conflicts, failures and refused keys there are.
     complete
         Whether the catalog knows all paths of its store now.
     """
 
-    adopted: list[str] = attrs.field(factory=list)
+    new: int = 0
     known: int = 0
+    adopted: list[str] = attrs.field(factory=list)
     conflicts: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
     failed: dict[str, str] = attrs.field(factory=dict)
     refused: dict[str, str] = attrs.field(factory=dict)
+    unnamed: int = 0
     complete: bool = False
 
     def add(self, one: Adopted) -> None:
         """Count what became of one path."""
         if one.conflict:
-            self.conflicts[one.path] = one.conflict
+            self._name(self.conflicts, one.path, one.conflict)
         elif one.why:
-            self.failed[one.path] = one.why
+            self._name(self.failed, one.path, one.why)
         elif one.new:
-            self.adopted.append(one.path)
+            self.new += 1
+            self.adopted += [one.path][: NAMED - len(self.adopted)]
         else:
             self.known += 1
+
+    def add_refused(self, key: str, why: str) -> None:
+        """Note a key that no object may have."""
+        self._name(self.refused, key, why)
+
+    def absorb(self, other: AdoptReport) -> None:
+        """Add what became of another part of the store."""
+        self.new += other.new
+        self.known += other.known
+        self.unnamed += other.unnamed
+        self.adopted += other.adopted[: NAMED - len(self.adopted)]
+        for name in ("conflicts", "failed", "refused"):
+            for path, what in getattr(other, name).items():
+                self._name(getattr(self, name), path, what)
+
+    def _name(self, where: dict[str, Any], path: str, what: object) -> None:
+        if len(where) < NAMED:
+            where[path] = what
+        else:
+            self.unnamed += 1
 
 
 def adopt(
@@ -71,11 +114,16 @@ def adopt(
     backends: Iterable[str] | None = None,
     on_conflict: Choice = "report",
     complete: bool = True,
+    dry_run: bool = False,
+    client: Any = None,
+    callback: Any = DEFAULT_CALLBACK,
 ) -> AdoptReport:
     """Record what lies in the backends and is not in the catalog; no object is moved or copied.
 
     Where several backends hold the same bytes they become replicas of one object; `repair`
-    brings it to the others. May be killed and called again.
+    brings it to the others. Bytes are read only where neither their sizes nor the checksums that
+    the platforms state tell whether they are the same. May be killed and called again: what the
+    catalog knows by then is passed over, unless a listing shows another tag or size.
 
     Parameters
     ----------
@@ -92,32 +140,52 @@ def adopt(
     complete
         Whether the catalog knows all paths afterwards; only with neither `paths` nor `backends`,
         and only if nothing failed. While others write to a backend, say False.
+    dry_run
+        Only say what would be adopted, and what would be a conflict.
+    client
+        A Dask client, on whose workers parts of the listings are gone through. None: all of it
+        here.
+    callback
+        An fsspec callback, told of keys that were gone through. Not told of what workers do.
 
     Raises
     ------
     ConfigurationError
         There is no catalog, or an argument is wrong.
     BackendsUnavailableError
-        A backend could not be listed, or the catalog cannot be had.
+        A backend could not be listed to its end, or the catalog cannot be had. What was adopted
+        until then stays; call again.
 
     Notes
     -----
-    Promises: P7, P9. Rules: R14.
+    Promises: P6, P7, P9. Rules: R14.
     """
     if fs.store.catalog is None:
         raise ConfigurationError("adopt needs a catalog to bring the objects into")
     if on_conflict not in ("report", "newest"):
         raise ConfigurationError(f"on_conflict={on_conflict!r} must be 'report' or 'newest'")
-    report: AdoptReport = to_end(
-        fs.loop,
-        adopt_all,
-        fs.store,
-        None if paths is None else list(paths),
-        None if backends is None else tuple(backends),
-        on_conflict,
-        complete=complete,
-    )
+    if client is not None and paths is not None:
+        raise ConfigurationError("adopt: a Dask client shares out listings; give no paths with it")
+    chosen = None if backends is None else tuple(backends)
+    how: Any = {"backends": chosen, "on_conflict": on_conflict, "dry_run": dry_run}
+    if client is None:
+        listed = None if paths is None else list(paths)
+        more: Any = {"paths": listed, "complete": complete, "callback": callback}
+        return to_end(fs.loop, adopt_all, fs.store, **how, **more)
+    report = AdoptReport()
+    divide = functools.partial(_divided, names=_asked(fs.store, chosen))
+    for one in on_workers(client, fs, _adopt_part, how, divide):
+        report.absorb(one)
+    to_end(fs.loop, _conclude, fs.store, report, chosen, complete=complete, dry_run=dry_run)
     return report
+
+
+async def _divided(store: Store, count: int, *, names: tuple[str, ...]) -> list[KeyRange]:
+    return await divided({name: store.clients[name] for name in names}, count)
+
+
+def _adopt_part(fs: StoreOwner, part: KeyRange, options: dict[str, Any]) -> AdoptReport:
+    return to_end(fs.loop, _gone_through, fs.store, **options, part=part)
 
 
 async def adopt_all(
@@ -127,61 +195,132 @@ async def adopt_all(
     on_conflict: Choice = "report",
     *,
     complete: bool = True,
+    dry_run: bool = False,
+    callback: Any = DEFAULT_CALLBACK,
 ) -> AdoptReport:
     """Adopt, as `adopt` says."""
-    await prepare(store)
-    report = AdoptReport()
-    names = tuple(store.clients) if backends is None else backends
-    for name in names:
-        if name not in store.clients:
-            raise ConfigurationError(f"there is no backend {name!r}")
-    found, highest = (paths, 0) if paths is not None else await _listed(store, names, report)
-    calls = [functools.partial(adopt_path, store, p, newest=on_conflict == "newest") for p in found]
-    for path, one in zip(found, await each(calls, AT_ONCE), strict=True):
-        if isinstance(one, Adopted):
-            report.add(one)
-            highest = max(highest, one.highest)
-        elif isinstance(one, OSError):
-            report.failed[path] = str(one)
-        else:
-            raise one
-    knows_all = complete and backends is None and not report.conflicts
-    state: StoreState | None
-    try:
-        await go_on_above(store, highest)  # a catalog that was lost had drawn it
-        if paths is None and not report.failed:
-            state = await store.known.change_state(
-                functools.partial(_adopted, names=names, knows_all=knows_all)
-            )
-        else:
-            state = await store.known.state()
-    except CatalogDownError as error:
-        raise unavailable("", error) from None
-    report.complete = state is not None and state.complete
+    report = await _gone_through(
+        store, backends, on_conflict, dry_run=dry_run, paths=paths, callback=callback
+    )
+    whole = paths is None
+    await _conclude(store, report, backends, complete=complete, dry_run=dry_run or not whole)
     return report
 
 
-async def _listed(
-    store: Store, names: tuple[str, ...], report: AdoptReport
-) -> tuple[list[str], int]:
-    """List the backends: a hint of what to look at, never a fact (R14).
+def _asked(store: Store, backends: tuple[str, ...] | None) -> tuple[str, ...]:
+    names = tuple(store.clients) if backends is None else backends
+    for name in names:
+        if name not in store.clients:
+            known = ", ".join(store.clients)
+            raise ConfigurationError(f"adopt: there is no backend {name!r}; there are {known}")
+    return names
 
-    Returns
-    -------
-    tuple
-        The paths, and the highest number that names in staging say.
-    """
-    replies = await fan_out(store, names, lambda client: client.list("", recursive=True))
-    failed = [reply for reply in replies.values() if not reply.ok]
+
+async def _gone_through(
+    store: Store,
+    backends: tuple[str, ...] | None = None,
+    on_conflict: Choice = "report",
+    *,
+    dry_run: bool = False,
+    paths: list[str] | None = None,
+    part: KeyRange = EVERYTHING,
+    callback: Any = DEFAULT_CALLBACK,
+) -> AdoptReport:
+    names = _asked(store, backends)
+    await prepare(store)
+    report, numbers = AdoptReport(), _Numbers(store, dry_run=dry_run)
+
+    async def work(listed: Listing) -> None:
+        await numbers.go_on_above(max(map(_number_of, listed), default=0))
+        mine = {}
+        for key, words in listed.items():
+            if (why := problem(key)) is None:
+                mine[key] = words
+            elif words is None or not is_hidden(key):
+                report.add_refused(key, why)
+        for one in await adopt_some(
+            store,
+            mine,
+            newest=on_conflict == "newest",
+            dry_run=dry_run,
+            at_once=LOOKS_AT_ONCE,
+            above=numbers.go_on_above,
+        ):
+            report.add(one)
+        callback.relative_update(len(listed))
+
+    pieces = _given(paths) if paths is not None else _listed(store, names, part)
+    await work_through(pieces, work, GROUPS_AT_ONCE)
+    return report
+
+
+def _number_of(key: str) -> int:
+    """Return the number in the name of something staged, else 0."""
+    if not key.startswith(STAGING):
+        return 0
+    return highest_in(key.removeprefix(STAGING).partition("/")[0])
+
+
+class _Numbers:
+    """Lets the counter go on above what a catalog that was lost had drawn (R7)."""
+
+    def __init__(self, store: Store, *, dry_run: bool) -> None:
+        self._store, self._dry_run = store, dry_run
+        self._above = 0
+
+    async def go_on_above(self, highest: int) -> None:
+        """See to it before anything is recorded: whoever goes on after us may not see this one."""
+        if highest > self._above and not self._dry_run:
+            try:
+                await go_on_above(self._store, highest)
+            except CatalogDownError as error:
+                raise unavailable("", error) from None
+            self._above = max(self._above, highest)
+
+
+async def _given(paths: list[str]) -> AsyncGenerator[Listing]:
+    size = runtime.page(GROUP)
+    for start in range(0, len(paths), size):
+        yield dict.fromkeys(paths[start : start + size])
+
+
+async def _listed(store: Store, names: tuple[str, ...], part: KeyRange) -> AsyncGenerator[Listing]:
+    """List the backends: a hint of what to look at, never a fact (R14)."""
+    failed: dict[str, Reply[Any]] = {}
+    clients: dict[str, BackendClient] = {name: store.clients[name] for name in names}
+    async with contextlib.aclosing(merged(clients, failed, part)) as pages:
+        async for found in pages:
+            if failed:
+                break
+            size = runtime.page(GROUP)
+            for start in range(0, len(found), size):
+                yield dict(found[start : start + size])
     if failed:
-        raise BackendsUnavailableError("", failed, "Nothing was adopted")
-    keys = {i.key for r in replies.values() for i in r.value or () if not i.directory}
-    mine = sorted(key for key in keys if not is_hidden(key))
-    wrong = {key: why for key in mine if (why := problem(key))}
-    report.refused.update(wrong)
-    staged = (key.removeprefix(STAGING) for key in keys if key.startswith(STAGING))
-    highest = max((highest_in(key.partition("/")[0]) for key in staged), default=0)
-    return [key for key in mine if key not in wrong], highest
+        raise BackendsUnavailableError("", failed.values(), "The listing is not whole; call again")
+
+
+async def _conclude(
+    store: Store,
+    report: AdoptReport,
+    backends: tuple[str, ...] | None,
+    *,
+    complete: bool,
+    dry_run: bool,
+) -> None:
+    names = _asked(store, backends)
+    knows_all = complete and backends is None and not report.conflicts
+    state: StoreState | None
+    try:
+        if dry_run or report.failed:
+            state = await store.known.state()
+        else:
+            state = await store.known.change_state(
+                functools.partial(_adopted, names=names, knows_all=knows_all)
+            )
+    except CatalogDownError as error:
+        raise unavailable("", error) from None
+    report.complete = state is not None and state.complete
+    report.adopted.sort()  # whichever group ended first
 
 
 def _adopted(

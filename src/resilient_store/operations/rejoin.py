@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 from fsspec import AbstractFileSystem
@@ -21,11 +22,13 @@ from resilient_store.errors import (
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.drive import to_end
 from resilient_store.io.identity import KEY, WAYS_ON, Identity, met
+from resilient_store.io.pages import merged
 from resilient_store.io.prepare import prepare
 from resilient_store.model.info import Headers, ObjectInfo
-from resilient_store.model.outcome import Outcome
-from resilient_store.model.state import OWN, Record, Replica, State, StoreState
+from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.state import OWN, Record, State, StoreState
 from resilient_store.policies import Backend
+from resilient_store.protocol.account import is_remembered
 from resilient_store.protocol.findings import doubt
 from resilient_store.protocol.moment import Moment
 from resilient_store.store import Store, StoreOwner, overlap
@@ -35,7 +38,9 @@ Target: TypeAlias = str | AbstractFileSystem | Backend
 PAGE = 500
 
 
-def rejoin(fs: StoreOwner, name: str, target: Target | None = None) -> int:
+def rejoin(
+    fs: StoreOwner, name: str, target: Target | None = None, *, dry_run: bool = False
+) -> int:
     """Say that a backend may serve again, whatever became of what it held.
 
     It is compared first: a replica that a listing shows with the size and the tag that the
@@ -54,6 +59,8 @@ def rejoin(fs: StoreOwner, name: str, target: Target | None = None) -> int:
         where that needs a root or options. None: where it always was. This store uses it from
         now on; configure it for the others, which leave the old place alone: it carries an older
         epoch.
+    dry_run
+        Only compare, and say how many would be unknown: it does not serve afterwards.
 
     Returns
     -------
@@ -79,27 +86,33 @@ def rejoin(fs: StoreOwner, name: str, target: Target | None = None) -> int:
         raise ConfigurationError(
             f"there is no backend {name!r}; there are {', '.join(fs.store.clients)}"
         )
-    count: int = to_end(fs.loop, rejoin_one, fs.store, name, target)
+    count: int = to_end(fs.loop, rejoin_one, fs.store, name, target, dry_run=dry_run)
     return count
 
 
-async def rejoin_one(store: Store, name: str, target: Target | None = None) -> int:
+async def rejoin_one(
+    store: Store, name: str, target: Target | None = None, *, dry_run: bool = False
+) -> int:
     """Take one backend back, as `rejoin` says."""
     await prepare(store)
     before = client = store.clients[name]
+    backend = client.backend
     if target is not None:
-        moved = _found_at(client.backend, target)
-        _check_apart(store, moved, name)
-        client = store.make_client(moved, name)
+        backend = _found_at(backend, target)
+        _check_apart(store, backend, name)
+    if target is not None or dry_run:
+        client = store.make_client(backend, name)
     client.trust()
     try:
-        count = await _taken_back(store, client)
+        count = await _taken_back(store, client, dry_run=dry_run)
     except BaseException:
         client.doubt()
         if client is not before:
             await client.close()
         raise
-    if client is not before:
+    if dry_run:
+        await client.close()
+    elif client is not before:
         store.clients[name] = client
         await before.close()
     return count
@@ -122,7 +135,7 @@ def _check_apart(store: Store, moved: Backend, name: str) -> None:
             )
 
 
-async def _taken_back(store: Store, client: BackendClient) -> int:
+async def _taken_back(store: Store, client: BackendClient, *, dry_run: bool) -> int:
     name = client.name
     try:
         state = await store.known.state()
@@ -133,12 +146,9 @@ async def _taken_back(store: Store, client: BackendClient) -> int:
         if read_only:  # it may never have had an identity
             found = max(found, 0)
         epoch = found if read_only else max(known, found) + 1
-        listed = await _listed(client) if found >= known else {}
-        count, after = 0, ""
-        while page := await store.known.held_by(name, after, runtime.page(PAGE)):
-            change = functools.partial(_doubt_others, name=name, listed=listed)
-            count += await store.known.change(page, change)
-            after = page[-1]
+        count = await _compared(store, client, dry_run=dry_run, is_believed=found >= known)
+        if dry_run:
+            return count
         if not read_only:
             await _put_identity(client, Identity(state.identity, epoch))
         await store.known.change_state(
@@ -153,6 +163,52 @@ async def _taken_back(store: Store, client: BackendClient) -> int:
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return count
+
+
+async def _compared(
+    store: Store, client: BackendClient, *, dry_run: bool, is_believed: bool
+) -> int:
+    """Doubt what is not as it is remembered; return how many replicas that are."""
+    name, count, after = client.name, 0, ""
+    async with contextlib.aclosing(_Listing(client)) as listing:
+        while page := await store.known.held_by(name, after, runtime.page(PAGE)):
+            listed = await listing.up_to(page[-1]) if is_believed else None
+            if dry_run:
+                records = await store.known.records(page)
+                count += sum(not _is_as_remembered(one, name, listed) for one in records)
+            else:
+                change = functools.partial(_doubt_others, name=name, listed=listed)
+                count += await store.known.change(page, change)
+            after = page[-1]
+    return count
+
+
+class _Listing:
+    """What lies on a backend, asked for in the order in which the catalog goes through paths."""
+
+    def __init__(self, client: BackendClient) -> None:
+        self._failed: dict[str, Reply[Any]] = {}
+        self._pages = merged({client.name: client}, self._failed)
+        self._waiting: dict[str, ObjectInfo] = {}
+        self._reach: str | None = ""
+        self._is_blank = True
+
+    async def up_to(self, path: str) -> dict[str, ObjectInfo] | None:
+        """Return what was listed since the last path; None: it cannot be had, or is blank."""
+        while self._reach is not None and self._reach < path:
+            self._reach = None
+            async for page in self._pages:
+                self._waiting |= {key: info for key, words in page for info in words.values()}
+                self._reach, self._is_blank = page[-1][0], False
+                break
+        found = {key: info for key, info in self._waiting.items() if key <= path}
+        for key in found:
+            del self._waiting[key]
+        return None if self._failed or self._is_blank else found
+
+    async def aclose(self) -> None:
+        """Ask for no more."""
+        await self._pages.aclose()
 
 
 async def _put_identity(client: BackendClient, mine: Identity) -> None:
@@ -176,17 +232,15 @@ async def _check(client: BackendClient, state: StoreState) -> int:
     return found.epoch
 
 
-async def _listed(client: BackendClient) -> dict[str, ObjectInfo]:
-    """List what lies there; where that cannot be had, nothing is believed."""
-    reply = await client.list("", recursive=True)
-    return {info.key: info for info in reply.value or () if not info.directory}
-
-
 def _doubt_others(
-    records: tuple[Record, ...], moment: Moment, *, name: str, listed: Mapping[str, ObjectInfo]
+    records: tuple[Record, ...],
+    moment: Moment,
+    *,
+    name: str,
+    listed: Mapping[str, ObjectInfo] | None,
 ) -> tuple[tuple[Record, ...], int]:
     """Doubt what a backend holds, but for what a listing shows as it is remembered."""
-    doubted = [not _is_as_remembered(record, record.replica(name), listed) for record in records]
+    doubted = [not _is_as_remembered(record, name, listed) for record in records]
     after = tuple(
         doubt(record, moment, name) if doubtful else record
         for record, doubtful in zip(records, doubted, strict=True)
@@ -194,16 +248,18 @@ def _doubt_others(
     return after, sum(doubted)
 
 
-def _is_as_remembered(record: Record, row: Replica, listed: Mapping[str, ObjectInfo]) -> bool:
-    entry, info = record.present, listed.get(record.path)
-    if entry is None or entry.content is None:
+def _is_as_remembered(record: Record, name: str, listed: Mapping[str, ObjectInfo] | None) -> bool:
+    """Say so; where no listing can be had, nothing is believed."""
+    entry, row = record.present, record.replica(name)
+    if listed is None or entry is None or entry.content is None:
         return False
+    info = listed.get(record.path)
     if row not in record.holders():  # not read from, and in the queue; but it may be back
         is_missing = row.state is State.MISSING and info is None
-        return bool(listed) and (is_missing or row.state in (State.STALE, State.GOOD))
+        return is_missing or row.state in (State.STALE, State.GOOD)
     if row.place != OWN or info is None:
         return False
-    return info.size == entry.content.size and row.tag is not None and info.tag == row.tag
+    return info.size == entry.content.size and is_remembered(row, info)
 
 
 def _rejoined(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -16,8 +17,8 @@ from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.read import record_seen
 from resilient_store.io.catalogued.scrub import Scrubbed, scrub_path
 from resilient_store.io.drive import to_end
-from resilient_store.io.fanout import fan_out
 from resilient_store.io.paced import Paces, check_limits, work_through
+from resilient_store.io.pages import merged
 from resilient_store.io.prepare import prepare
 from resilient_store.io.sharded import on_workers
 from resilient_store.model.key_range import EVERYTHING, KeyRange
@@ -51,9 +52,11 @@ class ScrubReport:
     silent
         Path to a reason: a replica that could not be asked for.
     unknown
-        Keys that some backend shows and the catalog does not know; `adopt` brings them in.
+        Keys that the catalog does not know, to the backends that show them; `adopt` brings them
+        in. The first 10,000 are named.
     unlisted
-        Replies of backends that could not be listed, so that unknown keys may lie there.
+        Replies of backends that could not be listed to the end, so that unknown keys may lie
+        there.
     unnamed
         How many more there are of those that are named.
     """
@@ -83,9 +86,9 @@ class ScrubReport:
         for where, state in ((self.missing, State.MISSING), (self.corrupt, State.CORRUPT)):
             self._name(where, path, tuple(s.by.backend for s in recorded if s.state is state))
 
-    def add_unknown(self, backend: str, key: str) -> None:
+    def add_unknown(self, key: str, backends: tuple[str, ...]) -> None:
         """Note a key that the catalog does not know."""
-        self._name(self.unknown, key, (*self.unknown.get(key, ()), backend))
+        self._name(self.unknown, key, backends)
 
     def absorb(self, other: ScrubReport) -> None:
         """Add what was seen of another part of the store."""
@@ -337,14 +340,14 @@ async def _due(
 
 async def _find_unknown(store: Store, names: tuple[str, ...], report: ScrubReport) -> None:
     """Look for keys that the catalog knows nothing of: a listing is a hint, and only that."""
-    replies = await fan_out(store, names, lambda client: client.list("", recursive=True))
-    report.unlisted = tuple(reply.bare() for reply in replies.values() if not reply.ok)
-    for name, reply in replies.items():
-        keys = [one.key for one in reply.value or () if not one.directory]
-        mine = sorted(key for key in keys if not is_hidden(key))
-        for start in range(0, len(mine), PAGE):
-            some = mine[start : start + PAGE]
-            present = set(await store.known.present(some))
-            for record in await store.known.records([key for key in some if key not in present]):
+    failed: dict[str, Reply[Any]] = {}
+    async with contextlib.aclosing(
+        merged({name: store.clients[name] for name in names}, failed)
+    ) as pages:
+        async for found in pages:
+            listed = {key: tuple(words) for key, words in found if not is_hidden(key)}
+            present = set(await store.known.present(list(listed)))
+            for record in await store.known.records([key for key in listed if key not in present]):
                 if record.is_empty:
-                    report.add_unknown(name, record.path)
+                    report.add_unknown(record.path, listed[record.path])
+    report.unlisted = tuple(failed[name] for name in names if name in failed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.state import Record, Replica
@@ -38,14 +39,25 @@ def verdict(record: Record, row: Replica, info: ObjectInfo | None) -> Verdict:
         return Verdict.EMPTY
     if info.directory:
         return Verdict.FOREIGN
-    if _is_remembered(row, info) or _describes_ours(record, info):
+    if is_remembered(row, info) or _describes_ours(record, info):
         return Verdict.OURS
     known = record.checksums or (record.intent is not None and record.intent.checksum)
     return Verdict.UNSURE if known else Verdict.FOREIGN
 
 
-def _is_remembered(row: Replica, info: ObjectInfo) -> bool:
+def is_remembered(row: Replica, info: ObjectInfo) -> bool:
+    """Say whether what lies at an own key is what was last known there, by the backend's tag."""
     return row.looked and row.tag is not None and row.tag == info.tag
+
+
+def is_all_remembered(record: Record, listed: Mapping[str, ObjectInfo]) -> bool:
+    """Say whether all that a listing shows of an object is as the catalog remembers it."""
+    content = None if record.present is None else record.present.content
+    sizes = {row.backend: content.size for row in record.holders() if content is not None}
+    return all(
+        is_remembered(record.replica(name), info) and sizes.get(name, info.size) == info.size
+        for name, info in listed.items()
+    )
 
 
 def _describes_ours(record: Record, info: ObjectInfo) -> bool:

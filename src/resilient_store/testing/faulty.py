@@ -15,7 +15,7 @@ from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractBufferedFile
 
-from resilient_store.backends.contract import Family, Moves, Stored, Upload
+from resilient_store.backends.contract import Family, Listed, Moves, Stored, Upload
 from resilient_store.backends.families.calling import ask
 from resilient_store.backends.families.memory import MemoryFamily
 from resilient_store.backends.opening import opener
@@ -317,6 +317,10 @@ class FaultyFamily:
         return await self._meet(
             "list", key, lambda family: family.list(key, recursive=recursive, moves=moves)
         )
+
+    async def page(self, after: str, cursor: Any, limit: int, moves: Moves) -> Listed:
+        """List the next objects after a key."""
+        return await self._meet("list", "", lambda family: family.page(after, cursor, limit, moves))
 
     async def mkdir(self, key: str) -> None:
         """Make a directory."""

@@ -56,6 +56,8 @@ from resilient_store.policies import Backend
 # Source: "Get Blob", the header x-ms-range-get-content-md5.
 LARGEST_CHECKED_RANGE_BYTES = 4 * 1024**2
 
+LAST_OF_ONE_UNIT = "\uffff"  # of UTF-16
+
 FIRST_LOOK_S, LONGEST_PAUSE_S = 0.05, 1.0  # between two looks at a copy
 
 
@@ -82,7 +84,9 @@ def open_family(
 class AzureFamily(FlatFamily):
     """A container of an Azure storage account."""
 
-    traits = Traits(exclusive_create=None, conditional_delete=True, directories=False)
+    traits = Traits(
+        exclusive_create=None, conditional_delete=True, directories=False, begins_anywhere=False
+    )
     takes_suffixes = False
     least_part_bytes = 4 * 1024**2
 
@@ -178,7 +182,13 @@ class AzureFamily(FlatFamily):
         )
 
     async def _page(
-        self, prefix: str, *, delimiter: str = "", token: str | None = None, limit: int
+        self,
+        prefix: str,
+        *,
+        delimiter: str = "",
+        token: str | None = None,
+        after: str = "",
+        limit: int,
     ) -> Page:
         # Metadata tells a directory of a hierarchical account from an empty object.
         wanted: dict[str, Any] = {"name_starts_with": prefix or None, "include": ["metadata"]}
@@ -196,6 +206,10 @@ class AzureFamily(FlatFamily):
         objects = tuple(info_of(o.name, o) for o in found if not isinstance(o, BlobPrefix))
         self._has_folders |= any(info.directory for info in objects)
         return Page(objects, prefixes, pages.continuation_token or None)
+
+    def _warns_of_disorder(self, info: ObjectInfo) -> bool:
+        """Say so of a hierarchical account's folder, and of what UTF-16 sorts in its own way."""
+        return info.directory or max(info.key) > LAST_OF_ONE_UNIT
 
     # Writing
 

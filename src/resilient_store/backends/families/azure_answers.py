@@ -23,7 +23,7 @@ from resilient_store.backends.families.fields import (
     type_or_none,
     unpack,
 )
-from resilient_store.model.info import Headers, ObjectInfo
+from resilient_store.model.info import MD5, Headers, ObjectInfo
 
 # What Azure says of itself in every answer, and of what went wrong in every refusal.
 PLATFORM_HEADERS = ("x-ms-request-id", "x-ms-version")
@@ -117,6 +117,7 @@ def info_of(key: str, found: Any) -> ObjectInfo:
             content_encoding=settings.content_encoding or None,
             metadata=unpack(metadata),
         ),
+        native=(f"{MD5}{bytes(settings.content_md5).hex()}",) if settings.content_md5 else (),
     )
 
 

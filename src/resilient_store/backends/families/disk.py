@@ -178,7 +178,7 @@ class Disk:
             above, directory = waiting.pop()
             try:
                 with os.scandir(directory) as entries:
-                    listed = [(self._listed(join(above, e.name), e), e) for e in entries]
+                    listed = [(self.listed(join(above, e.name), e.path), e) for e in entries]
             except FileNotFoundError:
                 if above == key:
                     raise
@@ -192,11 +192,13 @@ class Disk:
                     if info is not None and info.directory
                 ]
 
-    def _listed(self, key: str, entry: os.DirEntry[str]) -> ObjectInfo | None:
+    def listed(self, key: str, path: str) -> ObjectInfo | None:
+        """Say what a listing shows of a name; None: no object."""
         try:
-            if entry.is_symlink():
-                return _describe(key, os.stat(self.place(key)))
-            return _describe(key, entry.stat())
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                status = os.stat(self.place(key))
+            return _describe(key, status)
         except (FileNotFoundError, RefusedError):
             return None  # deleted meanwhile, dangling, or leading elsewhere: no object
         except OSError as error:

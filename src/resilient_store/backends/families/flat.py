@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import attrs
@@ -17,7 +18,9 @@ from resilient_store.backends.classify import classify
 from resilient_store.backends.contract import (
     ChangedError,
     CorruptBodyError,
+    Listed,
     Moves,
+    RefusedError,
     Stored,
     StrangerError,
     Traits,
@@ -25,6 +28,7 @@ from resilient_store.backends.contract import (
 )
 from resilient_store.backends.families.bodies import BeyondTheEndError, Span
 from resilient_store.backends.families.gathered import GatheredUpload, Parts
+from resilient_store.backends.families.whole import Whole
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome
 from resilient_store.model.part import Part
@@ -126,6 +130,7 @@ class FlatFamily(ABC):
         self.write_options = dict(write_options)
         self._below = f"{place.prefix}/" if place.prefix else ""
         self._is_there = False
+        self._lists_in_order = True
         self._absent = 0
         self._hashing = DaemonPool(f"{place.name}-hash", _HASH_THREADS)
 
@@ -141,9 +146,22 @@ class FlatFamily(ABC):
 
     @abstractmethod
     async def _page(
-        self, prefix: str, *, delimiter: str = "", token: str | None = None, limit: int
+        self,
+        prefix: str,
+        *,
+        delimiter: str = "",
+        token: str | None = None,
+        after: str = "",
+        limit: int,
     ) -> Page:
-        """List names that begin so; RootMissingError where the bucket is not there."""
+        """List names that begin so; RootMissingError where the bucket is not there.
+
+        Those that do not come after `after` may be left out, where the platform can.
+        """
+
+    def _warns_of_disorder(self, info: ObjectInfo) -> bool:
+        """Say whether what follows in a listing may be out of order, though nothing has been."""
+        return False
 
     @abstractmethod
     async def _begin(self, key: str, *, exclusive: bool, headers: Headers) -> Parts:
@@ -255,6 +273,36 @@ class FlatFamily(ABC):
         info = await self._head(key)
         return [] if info.directory else [info]
 
+    async def page(self, after: str, cursor: Any, limit: int, moves: Moves) -> Listed:
+        """List a page as the platform does, where that is in order; else all of it at once."""
+        if isinstance(cursor, Whole):
+            return cursor.page(limit)
+        if cursor is None and not self._lists_in_order:
+            return (await self._whole(after, moves)).page(limit)
+        since, token, last = cursor or (after, None, "")
+        start = self.at(since) if since else ""
+        limit = PAGE_KEYS if since and not self.traits.begins_anywhere else limit
+        page = await self._page(self._below, token=token, after=start, limit=limit)
+        keys = [info.key.removeprefix(self._below) for info in page.objects]
+        is_warned = any(map(self._warns_of_disorder, page.objects))
+        if is_warned or any(one >= two for one, two in pairwise([last, *keys])):
+            self._lists_in_order = False
+            if cursor is not None and not is_warned:
+                raise RefusedError("its keys come in an order of its own; call again")
+            return (await self._whole(max(after, last), moves)).page(limit)
+        if page.token is not None and page.token == token:
+            raise StrangerError("a listing that never ends")
+        infos = [
+            attrs.evolve(info, key=key)
+            for info, key in zip(page.objects, keys, strict=True)
+            if key > after and not key.endswith("/")
+        ]
+        following = None if page.token is None else (since, page.token, (keys or [last])[-1])
+        return Listed(infos, following)
+
+    async def _whole(self, after: str, moves: Moves) -> Whole:
+        return Whole.of(await self.list("", recursive=True, moves=moves), after)
+
     async def mkdir(self, key: str) -> None:  # noqa: B027 - there is nothing to add
         """Do nothing: directories do not exist by themselves."""
 
@@ -309,7 +357,7 @@ class FlatFamily(ABC):
     def _add(self, found: dict[str, ObjectInfo], listed: str, info: ObjectInfo) -> None:
         key = info.key.removeprefix(self._below)
         self._add_directories(found, listed, info.key)
-        if not key.endswith("/"):  # else the marker of a directory, which some tools leave
+        if key and not key.endswith("/"):  # else the marker of a directory, which some tools leave
             found[key] = attrs.evolve(info, key=key)
 
     def _add_directories(self, found: dict[str, ObjectInfo], listed: str, name: str) -> None:

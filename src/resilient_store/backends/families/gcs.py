@@ -175,9 +175,16 @@ class GcsFamily(FlatFamily):
         await self._page(self._below, limit=1)
 
     async def _page(
-        self, prefix: str, *, delimiter: str = "", token: str | None = None, limit: int
+        self,
+        prefix: str,
+        *,
+        delimiter: str = "",
+        token: str | None = None,
+        after: str = "",
+        limit: int,
     ) -> Page:
         params = {"prefix": prefix, "delimiter": delimiter, "pageToken": token or ""}
+        params["startOffset"] = after
         given = {name: value for name, value in params.items() if value}
         given |= {"maxResults": str(limit), "fields": PAGE}
         try:

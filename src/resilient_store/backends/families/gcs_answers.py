@@ -26,7 +26,7 @@ from resilient_store.backends.families.fields import (
     unpack,
 )
 from resilient_store.backends.tables.http import clean_code
-from resilient_store.model.info import Headers, ObjectInfo
+from resilient_store.model.info import CRC32C, MD5, Headers, ObjectInfo
 
 try:
     import google_crc32c
@@ -38,7 +38,7 @@ except ImportError:
 OBJECT, LISTING, REWRITE = "storage#object", "storage#objects", "storage#rewriteResponse"
 _BRIEF = "name,size,generation,timeCreated,updated"
 _HEADERS = "contentType,cacheControl,contentDisposition,contentEncoding,metadata"
-INFO = f"kind,{_BRIEF},{_HEADERS}"
+INFO = f"kind,{_BRIEF},md5Hash,crc32c,{_HEADERS}"
 PAGE = f"kind,nextPageToken,prefixes,items({_BRIEF})"
 WRITTEN = "kind,size,generation,md5Hash,crc32c"
 REWRITTEN = f"kind,done,rewriteToken,resource({WRITTEN})"
@@ -151,7 +151,12 @@ def info_of(key: str, found: Mapping[str, Any]) -> ObjectInfo:
     fields = {field: found.get(name) for name, field in FIELDS.items()}
     fields["content_type"] = type_or_none(fields["content_type"])
     headers = Headers(**fields, metadata=unpack(found.get("metadata")))
-    return attrs.evolve(brief_of(key, found), headers=headers)
+    native = tuple(
+        f"{kind}{base64.b64decode(text).hex()}"
+        for kind, name in ((MD5, "md5Hash"), (CRC32C, "crc32c"))
+        if (text := found.get(name))
+    )
+    return attrs.evolve(brief_of(key, found), headers=headers, native=native)
 
 
 def brief_of(key: str, found: Mapping[str, Any]) -> ObjectInfo:

@@ -20,6 +20,7 @@ from resilient_store import runtime
 from resilient_store.backends.contract import (
     ChangedError,
     CorruptBodyError,
+    Listed,
     Moves,
     RefusedError,
     RootMissingError,
@@ -28,6 +29,7 @@ from resilient_store.backends.contract import (
     Upload,
 )
 from resilient_store.backends.families.calling import ask, works_asynchronously
+from resilient_store.backends.families.whole import Whole
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.path import RESERVED, join, parent
 from resilient_store.threads import Abandonment, DaemonPool
@@ -51,7 +53,11 @@ class GenericFamily:
     """
 
     traits = Traits(
-        exclusive_create=None, conditional_delete=False, directories=True, creates_whole=False
+        exclusive_create=None,
+        conditional_delete=False,
+        directories=True,
+        creates_whole=False,
+        begins_anywhere=False,
     )
 
     def __init__(
@@ -199,6 +205,13 @@ class GenericFamily:
                 if recursive and info.directory:
                     waiting.append(below)
         return found
+
+    async def page(self, after: str, cursor: Any, limit: int, moves: Moves) -> Listed:
+        """List everything at once and hold it: nothing is known that would list in order."""
+        if cursor is None:
+            cursor = Whole.of(await self.list("", recursive=True, moves=moves), after)
+        listed: Listed = cursor.page(limit)
+        return listed
 
     async def mkdir(self, key: str) -> None:
         """Make a directory and those above it."""

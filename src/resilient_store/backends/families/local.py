@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from resilient_store.backends.contract import Moves, RefusedError, Stored, Traits, Upload
+from resilient_store.backends.contract import (
+    Listed,
+    Moves,
+    RefusedError,
+    Stored,
+    Traits,
+    Upload,
+)
 from resilient_store.backends.families.disk import Disk, NewFile
+from resilient_store.backends.families.walk import OrderedWalk
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.threads import Abandonment, DaemonPool
 
@@ -80,6 +88,21 @@ class LocalFamily:
                 moves(0)
                 found += level
             return found
+
+        return await self._run(walk)
+
+    async def page(self, after: str, cursor: Any, limit: int, moves: Moves) -> Listed:
+        """List the next files of a walk that goes on where the last page ended."""
+
+        def walk(abandonment: Abandonment) -> Listed:
+            going = cursor or OrderedWalk(self._disk, after)
+
+            def goes_on() -> None:
+                abandonment.check()
+                moves(0)
+
+            infos = going.next(limit, goes_on)
+            return Listed(infos, going if len(infos) == limit else None)
 
         return await self._run(walk)
 

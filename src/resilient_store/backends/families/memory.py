@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import heapq
 import os
 import threading
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import attrs
 
 from resilient_store.backends.contract import (
     ChangedError,
+    Listed,
     Moves,
     RefusedError,
     Stored,
@@ -132,6 +134,15 @@ class MemoryFamily:
                     if recursive and info.directory:
                         waiting.append(below)
             return found
+
+    async def page(self, after: str, cursor: Any, limit: int, moves: Moves) -> Listed:
+        """List the next objects of the dictionary."""
+        with _lock:
+            below = f"{self._root}/"
+            names = (name.removeprefix(below) for name in self._fs.store if name.startswith(below))
+            keys = heapq.nsmallest(limit, (key for key in names if key > after))
+            infos = [self._info(key) for key in keys]
+            return Listed(infos, True if len(infos) == limit else None)
 
     async def mkdir(self, key: str) -> None:
         """Make a directory."""

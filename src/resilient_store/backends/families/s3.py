@@ -50,7 +50,7 @@ from resilient_store.backends.families.s3_answers import (
 from resilient_store.backends.families.s3_parts import S3Parts, body_of
 from resilient_store.backends.families.s3_session import OneTrySession
 from resilient_store.backends.families.sessions import drop_session
-from resilient_store.model.info import Body, Headers, ObjectInfo
+from resilient_store.model.info import MD5, Body, Headers, ObjectInfo
 from resilient_store.policies import Backend
 
 logger = logging.getLogger("resilient_store")
@@ -130,10 +130,12 @@ class S3Family(FlatFamily):
                 raise StrangerError("a HEAD and a GET that differ") from None
             raise FileNotFoundError(2, "no such object", key) from None
         require_s3s(found)
+        tag = tag_of(found)
         return ObjectInfo(
             key=key,
             size=found["ContentLength"],
-            tag=tag_of(found),
+            tag=tag,
+            native=(f"{MD5}{tag}",) if is_md5(found, tag) else (),
             modified=found.get("LastModified"),
             headers=headers_of(found),
         )
@@ -160,9 +162,16 @@ class S3Family(FlatFamily):
         return Body(data=data, size=size, tag=tag, content_type=headers_of(found).content_type)
 
     async def _page(
-        self, prefix: str, *, delimiter: str = "", token: str | None = None, limit: int
+        self,
+        prefix: str,
+        *,
+        delimiter: str = "",
+        token: str | None = None,
+        after: str = "",
+        limit: int,
     ) -> Page:
-        more = {"ContinuationToken": token} if token else {}
+        more = {"StartAfter": after} if after else {}
+        more |= {"ContinuationToken": token} if token else {}
         more |= {"Delimiter": delimiter} if delimiter else {}
         try:
             found = await self.ask("list_objects_v2", Prefix=prefix, MaxKeys=limit, **more)

@@ -1,33 +1,37 @@
-"""One path: what lies in the backends, compared, and recorded if nothing changed meanwhile."""
+"""Some paths: what lies in the backends, compared, and recorded if nothing changed meanwhile."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from resilient_store.backends.client import BackendClient
+from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import BackendsUnavailableError, ConcurrentWriteError
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.discover import unexplained
-from resilient_store.io.catalogued.holder import Holder, find, run
+from resilient_store.io.catalogued.holder import Holder, find, unavailable
 from resilient_store.io.catalogued.labels import unlabelled
 from resilient_store.io.catalogued.numbers import number_in
 from resilient_store.io.catalogued.write import CataloguedWrite
 from resilient_store.io.copy import send_all
-from resilient_store.io.drive import protected
+from resilient_store.io.drive import each, protected
 from resilient_store.io.fanout import fan_out
 from resilient_store.model.info import Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import Content, Record, State
 from resilient_store.model.step import Step
 from resilient_store.protocol import findings
-from resilient_store.protocol.account import Verdict, described_version
-from resilient_store.protocol.moment import Wish
+from resilient_store.protocol.account import Verdict, described_version, is_all_remembered
+from resilient_store.protocol.moment import Moment, Wish
+from resilient_store.protocol.native import stated_content, told_apart
 from resilient_store.runtime import reach
 from resilient_store.store import Store
+
+CHANGED = "it changed meanwhile"
 
 
 @attrs.frozen
@@ -55,25 +59,125 @@ class Adopted:
 
 @attrs.frozen
 class _Lying:
-    """What lies at one own key."""
+    """What lies at one own key; `mark` is the same where the same bytes lie."""
 
     info: ObjectInfo
     content: Content
+    mark: str
+
+
+@attrs.frozen
+class _Found:
+    """An object to record, and what became of its path when that is done."""
+
+    said: Adopted
+    discovered: findings.Discovered
 
 
 async def adopt_path(store: Store, path: str, *, newest: bool) -> Adopted:
-    """Adopt one path; a listing that named it is no more than a hint (R14)."""
-    record, _ = await find(store, path)
+    """Adopt one path."""
+    (adopted,) = await adopt_some(store, {path: None}, newest=newest)
+    return adopted
+
+
+async def adopt_some(
+    store: Store,
+    listed: Mapping[str, Mapping[str, ObjectInfo] | None],
+    *,
+    newest: bool,
+    dry_run: bool = False,
+    at_once: int = 1,
+    above: Callable[[int], Awaitable[None]] | None = None,
+) -> list[Adopted]:
+    """Adopt some paths; what is found is recorded in one transaction.
+
+    Parameters
+    ----------
+    listed
+        Path to what backends list there, which is no more than a hint (R14): where all of it is
+        as the catalog remembers it, nothing is looked at. None: nobody has listed it.
+    dry_run
+        Whether only to say what would become of them.
+    at_once
+        How many are looked at at one time.
+    above
+        Called with the highest version that labels say, before anything is recorded.
+
+    Raises
+    ------
+    CatalogUnavailableError
+        The catalog cannot be had.
+
+    Notes
+    -----
+    Rules: R14.
+    """
+    if not listed:
+        return []
+    try:
+        records = await store.known.records(list(listed))
+    except CatalogDownError as error:
+        raise unavailable("", error) from None
+    looks = [
+        functools.partial(_look, store, record, listed[record.path], newest=newest, dry_run=dry_run)
+        for record in records
+    ]
+    looked: list[Adopted | _Found] = []
+    for record, one in zip(records, await each(looks, at_once), strict=True):
+        if isinstance(one, Exception) and not isinstance(one, OSError):
+            raise one
+        looked.append(Adopted(record.path, why=str(one)) if isinstance(one, Exception) else one)
+    said = [one.said if isinstance(one, _Found) else one for one in looked]
+    if above is not None:
+        await above(max((one.highest for one in said), default=0))
+    found = [one.discovered for one in looked if isinstance(one, _Found)]
+    if dry_run or not found:
+        return said
+    done = dict(zip((one.by.path for one in found), await _record(store, found), strict=True))
+    return [
+        one if done.get(one.path, True) else attrs.evolve(one, new=False, why=CHANGED)
+        for one in said
+    ]
+
+
+async def _record(store: Store, found: Sequence[findings.Discovered]) -> list[bool]:
+    def change(
+        records: tuple[Record, ...], moment: Moment
+    ) -> tuple[tuple[Record, ...], list[bool]]:
+        pairs = [
+            findings.discover(record, moment, one)
+            for record, one in zip(records, found, strict=True)
+        ]
+        return tuple(after for after, _ in pairs), [done for _, done in pairs]
+
+    try:
+        done = await store.known.change([one.by.path for one in found], change)
+    except CatalogDownError as error:
+        raise unavailable("", error) from None
+    reach(Step.ADOPT_RECORDED)
+    return done
+
+
+async def _look(
+    store: Store,
+    record: Record,
+    listed: Mapping[str, ObjectInfo] | None,
+    *,
+    newest: bool,
+    dry_run: bool,
+) -> Adopted | _Found:
     if record.present is not None:
-        return await _adopt_over(store, record, newest=newest)
+        if listed is not None and is_all_remembered(record, listed):
+            return Adopted(record.path)
+        return await _adopt_over(store, record, newest=newest, dry_run=dry_run)
     if record.intent is not None:
-        return Adopted(path, why="somebody is at work on it")
+        return Adopted(record.path, why="somebody is at work on it")
     if record.entry is not None:
-        return Adopted(path)  # it was deleted
+        return Adopted(record.path)  # it was deleted
     return await _adopt_unknown(store, record, newest=newest)
 
 
-async def _adopt_unknown(store: Store, record: Record, *, newest: bool) -> Adopted:
+async def _adopt_unknown(store: Store, record: Record, *, newest: bool) -> Adopted | _Found:
     path = record.path
     infos: dict[str, ObjectInfo | None] = {}
 
@@ -90,33 +194,32 @@ async def _adopt_unknown(store: Store, record: Record, *, newest: bool) -> Adopt
     if not lying:
         silent = [reply.words() for name, reply in replies.items() if name not in infos]
         return Adopted(path, why="; ".join(silent))
-    groups: dict[Content, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name, one in lying.items():
-        groups.setdefault(one.content, []).append(name)
+        groups.setdefault(one.mark, []).append(name)
     chosen = next(iter(groups.values()))
     if len(groups) > 1:
         if not newest:
             return Adopted(path, conflict=tuple(lying))
-        chosen = groups[lying[_newest(lying)].content]
-    return await _record(store, record, infos, lying, chosen)
+        chosen = groups[lying[_newest(lying)].mark]
+    return _found(record, infos, lying, chosen)
 
 
 async def _compared(
     store: Store, path: str, infos: dict[str, ObjectInfo | None]
 ) -> dict[str, _Lying] | Reply[Content]:
-    """Return what lies where; bytes are read only where sizes do not tell already."""
+    """Return what lies where; bytes are read only where platforms do not tell already."""
     asked = ((name, infos.get(name)) for name in store.clients)  # in order, whoever was quicker
     there = {name: info for name, info in asked if info is not None and not info.directory}
+    marks = told_apart(there)
+    if marks is not None:
+        return {name: _Lying(one, stated_content(one), marks[name]) for name, one in there.items()}
     lying: dict[str, _Lying] = {}
-    tell = len(there) == len({info.size for info in there.values()})
     for name, info in there.items():
-        content = Content(size=info.size or 0, kind="none")
-        if not tell:
-            read = await own_key.content_of(store.clients[name], path, info)
-            if read.value is None:
-                return read
-            content = read.value
-        lying[name] = _Lying(info, content)
+        read = await own_key.content_of(store.clients[name], path, info)
+        if read.value is None:
+            return read
+        lying[name] = _Lying(info, read.value, read.value.checksum)
     return lying
 
 
@@ -128,32 +231,27 @@ def _age_key(info: ObjectInfo) -> float:
     return 0.0 if info.modified is None else info.modified.timestamp()
 
 
-async def _record(
-    store: Store,
+def _found(
     record: Record,
     infos: dict[str, ObjectInfo | None],
     lying: dict[str, _Lying],
     chosen: list[str],
-) -> Adopted:
-    first = lying[chosen[0]].info
-    content = lying[chosen[0]].content
+) -> _Found:
+    first = lying[chosen[0]]
     found = findings.Discovered(
-        content=content,
-        headers=unlabelled(first.headers),
+        content=first.content,
+        headers=unlabelled(first.info.headers),
         holders={name: lying[name].info.tag for name in chosen},
         others={name: one.info.tag for name, one in lying.items() if name not in chosen},
         nowhere=tuple(name for name, info in infos.items() if info is None),
         by=record,
-        created_s=_age_key(first),
+        created_s=_age_key(first.info),
     )
-    done = await run(store, record.path, functools.partial(findings.discover, found=found))
-    reach(Step.ADOPT_RECORDED)
     highest = _highest(one.info for one in lying.values())
-    why = "" if done else "it changed meanwhile"
-    return Adopted(record.path, new=done, why=why, highest=highest)
+    return _Found(Adopted(record.path, new=True, highest=highest), found)
 
 
-async def _adopt_over(store: Store, record: Record, *, newest: bool) -> Adopted:
+async def _adopt_over(store: Store, record: Record, *, newest: bool, dry_run: bool) -> Adopted:
     """Make somebody else's bytes the next version of a known path, where that was asked for."""
     looks: dict[str, own_key.Look] = {}
 
@@ -173,9 +271,11 @@ async def _adopt_over(store: Store, record: Record, *, newest: bool) -> Adopted:
     if not foreign:
         return known
     if (await find(store, record.path))[0] != record:
-        return attrs.evolve(known, why="it changed meanwhile")
+        return attrs.evolve(known, why=CHANGED)
     if not newest:
         return attrs.evolve(known, conflict=tuple(foreign))
+    if dry_run:
+        return attrs.evolve(known, new=True)
     name = max(foreign, key=lambda n: _age_key(foreign[n]))
     await _copy_over(store, record, store.clients[name], foreign[name])
     return attrs.evolve(known, new=True)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 
 from resilient_store.backends.client import BackendClient
-from resilient_store.io.catalogued.holder import find, run
+from resilient_store.catalog.contract import CatalogDownError
+from resilient_store.io.catalogued.holder import find, run, unavailable
 from resilient_store.io.catalogued.labels import unlabelled
+from resilient_store.io.catalogued.numbers import go_on_above, number_in
 from resilient_store.io.catalogued.own_key import checksum_of
 from resilient_store.io.read import ask, without_original
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import Content, Record
 from resilient_store.protocol import findings
+from resilient_store.protocol.account import described_version
 from resilient_store.store import Store
 
 
@@ -68,6 +71,11 @@ async def discover(store: Store, record: Record) -> Record | None:
     )
     if at_work:
         return findings.unrecorded(discovered)
+    if number := number_in(str(described_version(info))):  # a catalog that was lost had drawn it
+        try:
+            await go_on_above(store, number)
+        except CatalogDownError as error:
+            raise unavailable(path, error) from None
     await run(store, path, functools.partial(findings.discover, found=discovered))
     return None
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-for _suite in ("backend", "catalog", "catalog_listings", "catalog_races", "store", "tables"):
+for _suite in (
+    "backend",
+    "catalog",
+    "catalog_listings",
+    "catalog_races",
+    "pages",
+    "store",
+    "tables",
+):
     pytest.register_assert_rewrite(f"{__name__}.{_suite}")
 
 from resilient_store.testing.conformance.backend import (  # noqa: E402 - rewritten first

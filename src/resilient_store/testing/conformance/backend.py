@@ -25,6 +25,7 @@ from resilient_store.io.drive import each
 from resilient_store.model import path as paths
 from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome
+from resilient_store.testing.conformance.pages import PageConformance
 from resilient_store.testing.conformance.subject import Subject
 
 T = TypeVar("T", bound=Callable[..., object])
@@ -65,7 +66,7 @@ def keys() -> st.SearchStrategy[str]:
     return joined.filter(lambda key: key == key.strip("/") and paths.problem(key) is None)
 
 
-class BackendConformance:
+class BackendConformance(PageConformance):
     """Subclass it and give it a fixture `subject`."""
 
     @pytest.fixture(autouse=True)
@@ -261,13 +262,6 @@ class BackendConformance:
             assert _sizes(subject.ask("list", key, recursive=False)[1]) == below
             inside = {k: s for k, s in everything.items() if not key or k.startswith(f"{key}/")}
             assert _sizes(subject.ask("list", key, recursive=True)[1]) == inside
-
-    def test_a_listing_says_what_info_says(self, subject: Subject) -> None:
-        """Size and tag, so that one can stand in for the other; also of an object alone."""
-        subject.put("d/key", DATA)
-        for (one,) in (subject.ask("list", key, recursive=False)[1] for key in ("d", "d/key")):
-            assert (one.key, one.size, one.directory) == ("d/key", len(DATA), False)
-            assert one.tag in (None, subject.tag("d/key"))
 
     def test_an_absent_directory_is_not_found(self, subject: Subject) -> None:
         """And no empty listing."""

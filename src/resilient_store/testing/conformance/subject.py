@@ -42,13 +42,13 @@ class Subject:
 
     def ask(self, verb: str, *arguments: Any, **options: Any) -> tuple[Outcome, Any]:
         """Make a call; return its outcome, and what it brought or raised."""
-        if verb in ("get", "list"):
+        if verb in ("get", "list", "page"):
             options["moves"] = lambda _: None
         return self.outcome(getattr(self.family, verb)(*arguments, **options), verb)
 
     def outcome(self, call: Coroutine[Any, Any, Any], verb: str = "finish") -> tuple[Outcome, Any]:
         """Run a coroutine as `ask` does."""
-        changing = verb not in ("info", "get", "list", "sign")
+        changing = verb not in ("info", "get", "list", "page", "sign")
         try:
             return Outcome.OK, self.run(call)
         except Exception as error:  # noqa: BLE001 - a family raises what its storage raises

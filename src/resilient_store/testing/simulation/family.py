@@ -7,13 +7,14 @@ import datetime as dt
 import errno
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
 from resilient_store.backends.contract import (
     ChangedError,
     CorruptBodyError,
+    Listed,
     Moves,
     RefusedError,
     RootMissingError,
@@ -178,6 +179,16 @@ class SimulatedFamily:
     async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
         """List one level, or everything below."""
         return await self.request("list", key, lambda: list(self._listed(key, recursive=recursive)))
+
+    async def page(self, after: str, cursor: Any, limit: int, moves: Moves) -> Listed:
+        """List the next objects."""
+
+        def work() -> Listed:
+            keys = sorted(key for key in self._disk.objects if key > after)
+            more = True if len(keys) > limit else None
+            return Listed([self._info(key) for key in keys[:limit]], more)
+
+        return await self.request("list", "", work)
 
     async def mkdir(self, key: str) -> None:
         """Make a directory, where there are any."""
