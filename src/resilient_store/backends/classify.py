@@ -12,6 +12,7 @@ import threading
 
 from resilient_store.backends import contract
 from resilient_store.backends.tables import azure, builtin, gcs, http, s3
+from resilient_store.errors import ConfigurationError, StoreIdentityError
 from resilient_store.model.outcome import Outcome
 
 logger = logging.getLogger("resilient_store")
@@ -70,3 +71,10 @@ def _report_once(error: BaseException) -> None:
             return
         _reported.add(kind)
     logger.warning("no table knows the error %s; the backend counts as unavailable", kind)
+
+
+def for_who_configured(name: str, error: Exception) -> ConfigurationError:
+    """Make the error for a wrong option or a wrong identity: it is for who configured it."""
+    if isinstance(error, StoreIdentityError):
+        return error
+    return ConfigurationError(f"backend {name}: {error}")

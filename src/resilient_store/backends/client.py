@@ -18,7 +18,7 @@ import attrs
 
 from resilient_store import runtime
 from resilient_store.backends.bodies import wrong_with
-from resilient_store.backends.classify import classify
+from resilient_store.backends.classify import classify, for_who_configured
 from resilient_store.backends.closing import close_with, was_closed
 from resilient_store.backends.contract import (
     Family,
@@ -30,7 +30,7 @@ from resilient_store.backends.contract import (
 )
 from resilient_store.backends.health import Health, Kind
 from resilient_store.backends.upload import UploadClient, seconds_for
-from resilient_store.errors import ConfigurationError, StoreIdentityError
+from resilient_store.errors import StoreIdentityError
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.policies import Backend
@@ -342,7 +342,7 @@ class BackendClient:
             outcome = Outcome.TIMED_OUT if changing and sent else Outcome.UNAVAILABLE
             reply = Reply(self.name, outcome, detail="it cancelled the call itself")
         except (WrongOptionError, StoreIdentityError) as error:
-            raise _for_who_configured(self.name, error) from None
+            raise for_who_configured(self.name, error) from None
         except Exception as error:
             outcome, detail = classify(error, changing=changing and sent)
             reply = Reply(self.name, outcome, detail=detail)
@@ -397,9 +397,3 @@ class BackendClient:
             self._admit = None
             self._admitted_epoch = epoch
             self._answered_s = runtime.now_s()
-
-
-def _for_who_configured(name: str, error: Exception) -> ConfigurationError:
-    if isinstance(error, StoreIdentityError):
-        return error
-    return ConfigurationError(f"backend {name}: {error}")

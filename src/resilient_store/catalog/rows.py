@@ -16,8 +16,9 @@ import attrs
 
 from resilient_store.catalog.contract import Alike, Holding, Stretch, Summary
 from resilient_store.catalog.driver import Asked, Row
+from resilient_store.catalog.loading import ENTRY, INTENT
 from resilient_store.catalog.schema import bucket, folded
-from resilient_store.catalog.statements import ENTRY, INTENT, Statements
+from resilient_store.catalog.statements import Statements
 from resilient_store.model.amount import Amount
 from resilient_store.model.info import Headers
 from resilient_store.model.key_range import KeyRange

@@ -14,12 +14,10 @@ from typing import Any
 
 import attrs
 from sqlalchemy import (
-    JSON,
     BigInteger,
     ColumnElement,
     Double,
     Select,
-    SmallInteger,
     String,
     Subquery,
     Table,
@@ -27,8 +25,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    cast,
-    column,
     delete,
     exists,
     func,
@@ -40,6 +36,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
 
 from resilient_store.catalog import schema
+from resilient_store.catalog.loading import each, given, load, one, picked
 from resilient_store.catalog.schema import (
     IS_GOOD,
     IS_OBJECT,
@@ -59,15 +56,7 @@ from resilient_store.catalog.schema import (
 )
 
 # Where a page goes on: after the path that it ended with, or on the first that has a prefix.
-# From what is asked for, its paths and their purge counters.
-_Asked = tuple[Any, Any, Any]
 _Above = Callable[[Any, Any], Any]
-
-# The columns of `load`, by table: rows.py takes a row apart by their numbers.
-_NOT_LOADED = ("path", "deleted", "folded", "owed")
-ENTRY = tuple(column.name for column in entries.c if column.name not in _NOT_LOADED)
-INTENT = tuple(column.name for column in intents.c if column.name not in _NOT_LOADED)
-REPLICA = tuple(column.name for column in replicas.c if column.name not in _NOT_LOADED)
 
 
 @attrs.frozen(kw_only=True)
@@ -144,10 +133,6 @@ def compiled(statement: ClauseElement, name: str) -> str:
     return " ".join(_NO_OFFSET.sub("", text).split())
 
 
-def _given(name: str, kind: Any = String) -> Any:
-    return bindparam(name, type_=kind)
-
-
 def _limit() -> Any:
     return bindparam("limit", type_=BigInteger)
 
@@ -158,8 +143,8 @@ def _now() -> Any:
 
 def _reading(name: str) -> dict[str, ClauseElement]:
     return {
-        "load": _load(name, _one()),
-        "load_all": _load(name, _each(name)),
+        "load": load(name, one()),
+        "load_all": load(name, each(name)),
         "settings": select(settings.c.name, settings.c.value),
         "backends": select(*backends.c),
         "page": _page(schema.LISTED, gt),
@@ -167,11 +152,11 @@ def _reading(name: str) -> dict[str, ClauseElement]:
         "names": _page(("path",), gt),
         "names_on": _page(("path",), ge),
         "has_below": select(entries.c.path)
-        .where(IS_OBJECT, entries.c.path >= _given("low"), entries.c.path < _given("high"))
+        .where(IS_OBJECT, entries.c.path >= given("low"), entries.c.path < given("high"))
         .limit(_limit()),
         "present": select(entries.c.path).where(IS_OBJECT, _among(entries.c.path, "paths", name)),
         "folded": select(entries.c.path)
-        .where(IS_OBJECT, entries.c.folded == _given("folded", BigInteger))
+        .where(IS_OBJECT, entries.c.folded == given("folded", BigInteger))
         .order_by(entries.c.path),
         "owed": _owed(),
         "queue": _queue(),
@@ -189,7 +174,7 @@ def _reading(name: str) -> dict[str, ClauseElement]:
         "without": _without(),
         "reach": _reach(),
         "held_by": select(replicas.c.path)
-        .where(replicas.c.backend == _given("backend"), replicas.c.path > _given("after"))
+        .where(replicas.c.backend == given("backend"), replicas.c.path > given("after"))
         .order_by(replicas.c.path)
         .limit(_limit()),
         "tokens": union(
@@ -200,64 +185,18 @@ def _reading(name: str) -> dict[str, ClauseElement]:
     }
 
 
-def _one() -> _Asked:
-    """Ask for one path, given with its purge counter."""
-    one = select(literal_column("1").label("one")).subquery("one")
-    return one, _given("path"), _given("bucket", SmallInteger)
-
-
-def _each(name: str) -> _Asked:
-    """Ask for all paths that were given, as JSON: a list of such pairs."""
-    if name == "sqlite":
-        pairs = func.json_each(_given("asked")).table_valued("value", name="asked")
-        path, bucket = (func.json_extract(pairs.c.value, _literal(at)) for at in ("$[0]", "$[1]"))
-        return pairs, path, bucket
-    listed = func.json_array_elements(cast(_given("asked"), JSON))
-    pairs = listed.table_valued(column("value", JSON), name="asked")
-    path, bucket = (func.json_extract_path_text(pairs.c.value, _literal(at)) for at in "01")
-    return pairs, path.collate("C"), cast(bucket, SmallInteger)
-
-
-def _literal(text: str) -> ColumnElement[Any]:
-    return literal_column(f"'{text}'")
-
-
-def _load(name: str, asked: _Asked) -> Select[Any]:
-    """Return all that is known of paths: of each as many rows as it has replicas, or one."""
-    paths, path, bucket = asked
-    known = paths.outerjoin(entries, entries.c.path == path)
-    known = known.outerjoin(intents, intents.c.path == path)
-    known = known.outerjoin(purges, purges.c.bucket == bucket)
-    known = known.outerjoin(replicas, replicas.c.path == path)
-    columns = [*_picked(entries, ENTRY), *_picked(intents, INTENT), *_picked(replicas, REPLICA)]
-    gathered = _gathered(name, voids.c.id, voids.c.checksum, voids.c.backends)
-    failed = select(gathered).where(voids.c.path == path).scalar_subquery()
-    return select(path, purges.c.count, failed, *columns).select_from(known)
-
-
-def _picked(table: Table, names: tuple[str, ...]) -> list[ColumnElement[Any]]:
-    return [table.c[name] for name in names]
-
-
-def _gathered(name: str, *columns: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return rows as JSON, a list of lists; what would be a float in it could lose digits."""
-    if name == "sqlite":
-        return func.json_group_array(func.json_array(*columns))
-    return cast(func.json_agg(func.json_build_array(*columns)), String)
-
-
 def _among(column: ColumnElement[Any], parameter: str, name: str) -> ColumnElement[Any]:
     """Compare with a list of any length, which is one parameter: the text stays the same."""
     if name == "sqlite":
-        listed = func.json_each(_given(parameter)).table_valued("value")
+        listed = func.json_each(given(parameter)).table_valued("value")
         return column.in_(select(listed.c.value))
-    return column == func.any(_given(parameter, postgresql.ARRAY(String)))
+    return column == func.any(given(parameter, postgresql.ARRAY(String)))
 
 
 def _page(columns: tuple[str, ...], above: _Above) -> Select[Any]:
     return (
-        select(*_picked(entries, columns))
-        .where(IS_OBJECT, above(entries.c.path, _given("low")), entries.c.path < _given("high"))
+        select(*picked(entries, columns))
+        .where(IS_OBJECT, above(entries.c.path, given("low")), entries.c.path < given("high"))
         .order_by(entries.c.path)
         .limit(_limit())
     )
@@ -300,7 +239,7 @@ def _first_of(*parts: tuple[Table, TextClause | None], above: _Above) -> Any:
 
 
 def _first(table: Table, condition: TextClause | None, above: _Above) -> Subquery:
-    between = (above(table.c.path, _given("low")), table.c.path < _given("high"))
+    between = (above(table.c.path, given("low")), table.c.path < given("high"))
     paths = select(table.c.path).where(*between)
     if condition is not None:
         paths = paths.where(condition)
@@ -315,17 +254,17 @@ def _reach() -> ClauseElement:
 
 
 def _next(*columns: ColumnElement[Any]) -> Subquery:
-    following = select(*columns).where(IS_OBJECT, entries.c.path > _given("low"))
+    following = select(*columns).where(IS_OBJECT, entries.c.path > given("low"))
     return following.order_by(entries.c.path).limit(_limit()).subquery("following")
 
 
 def _between() -> tuple[Any, ...]:
-    return IS_OBJECT, entries.c.path > _given("low"), entries.c.path <= _given("high")
+    return IS_OBJECT, entries.c.path > given("low"), entries.c.path <= given("high")
 
 
 def _without() -> Select[Any]:
     held = exists().where(
-        replicas.c.path == entries.c.path, replicas.c.backend == _given("backend"), IS_THERE
+        replicas.c.path == entries.c.path, replicas.c.backend == given("backend"), IS_THERE
     )
     return select(entries.c.path).where(*_between(), ~held).order_by(entries.c.path).limit(_limit())
 
@@ -376,7 +315,7 @@ def _saving(name: str) -> dict[str, ClauseElement]:
 def _insert(name: str, table: Table) -> Any:
     insert = sqlite.insert if name == "sqlite" else postgresql.insert
     return insert(table).values(
-        {column.name: _given(column.name, column.type) for column in table.c}
+        {column.name: given(column.name, column.type) for column in table.c}
     )
 
 
@@ -398,5 +337,5 @@ def _added(name: str) -> ClauseElement:
 
 
 def _drop(table: Table) -> ClauseElement:
-    keys = (column == _given(column.name, column.type) for column in table.primary_key)
+    keys = (column == given(column.name, column.type) for column in table.primary_key)
     return delete(table).where(*keys)
