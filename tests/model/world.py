@@ -13,7 +13,7 @@ import errno
 import functools
 import random
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -28,7 +28,7 @@ from resilient_store.model.path import RESERVED
 from resilient_store.model.state import OWN, Record, Replica
 from resilient_store.testing.simulation.family import SimulatedFamily
 from resilient_store.testing.simulation.loop import SimulatedLoop
-from resilient_store.testing.simulation.world import SimulatedDisk, World
+from resilient_store.testing.simulation.world import CHANGING, SimulatedDisk, World
 
 PATH, OTHER = "o", "p"  # there is a second one where objects move
 TIMEOUT_S = 2.0
@@ -51,6 +51,7 @@ class Process:
     wakes_on_change: bool = False
     crashes_at: int = 0
     pauses_at: int = 0
+    died: asyncio.Future[None] | None = None
     crash_points: int = 0
     pause_points: int = 0
     left: list[asyncio.Handle] = attrs.field(factory=list)
@@ -128,6 +129,18 @@ class Late:
     after_commit: bool
 
 
+class ModelDatabase(SqlDatabase):
+    """The catalog; `changed` are the paths that may have been changed since somebody looked."""
+
+    def __init__(self, driver: SqliteDriver) -> None:
+        super().__init__(driver)
+        self.changed: set[str] = set()
+
+    def change(self, paths: Sequence[str], *arguments: Any) -> Any:
+        self.changed.update(paths)
+        return super().change(paths, *arguments)
+
+
 class Model:
     """The world of one run, and what is true in it.
 
@@ -174,8 +187,8 @@ class Model:
         self.skews = random.Random(f"skews {seed}")
         self.quiet_world = True  # nothing goes wrong until the programs run
         self._driver = SqliteDriver(locate("sqlite://"), clock=self.loop.true_s)
-        self._seen: dict[str, tuple[int, Record]] = {}
-        self.database = SqlDatabase(self._driver)
+        self._records: dict[str, Record] = {}
+        self.database = ModelDatabase(self._driver)
         self.database.prepare()
         self._versions = dict.fromkeys(paths, 0)
 
@@ -232,6 +245,8 @@ class Model:
         if process.crash_points == process.crashes_at and self.spend("crash", 1.0):
             self.say(f"crashes {where}")
             process.dead = True
+            if process.died is not None:
+                process.died.set_result(None)
             await asyncio.sleep(0)
 
     def pause_perhaps(self) -> None:
@@ -308,7 +323,7 @@ class Model:
         except (OSError, ChangedError) as error:
             said = f"is refused: {type(error).__name__}"
         self.say(f"LATE {late.verb} {late.key} @{late.disk} {said}")
-        self.check(late.key)
+        self.check_key(late.key)
 
     def after_commit(self) -> None:
         """Let those land that wait for a commit."""
@@ -320,12 +335,9 @@ class Model:
 
     def record(self, path: str = PATH) -> Record:
         """Return what the catalog says now."""
-        memory = self._driver._memory
-        assert memory is not None
-        changes = memory.raw.total_changes
-        if self._seen.get(path, (-1,))[0] != changes:
-            self._seen[path] = (changes, self.database.find(path)[0])
-        return self._seen[path][1]
+        if path not in self._records or path in self.database.changed:
+            (self._records[path],) = self.database.records([path])
+        return self._records[path]
 
     def remember(self, data: bytes) -> bytes:
         """Know these bytes by their checksum."""
@@ -348,8 +360,10 @@ class Model:
 
     def look(self) -> None:
         """See whether the catalog has changed its mind, and check what must always hold."""
-        for path in self.paths:
-            record = self.record(path)
+        changed = [path for path in self.paths if path in self.database.changed]
+        records = {path: self.record(path) for path in changed}
+        self.database.changed.clear()
+        for path, record in records.items():
             version = 0 if record.entry is None else record.entry.version
             if version == self._versions[path]:
                 continue
@@ -359,7 +373,7 @@ class Model:
                 truth.append((self.loop.true_s(), now))
             self.say(f"catalog: version {version} of {path} is {shown(now)}")
             self.after_commit()
-        self.check()
+        self.check(changed)
 
     def now(self, record: Record) -> bytes | None:
         """Return the bytes of which a record speaks."""
@@ -376,18 +390,24 @@ class Model:
         found = self.disks[name].objects.get(key)
         return None if found is None else found.data
 
-    def check(self, key: str = "") -> None:
-        """Check what must hold at every moment (P1, and foreign bytes are never destroyed).
+    def check_key(self, key: str) -> None:
+        """Check what must hold at every moment, where a key of one backend has changed."""
+        path = key.rpartition("/")[2]  # its own key, or a staged one
+        self.check([path] if path in self.paths else [])
+        self._check_foreign()
 
-        Of a single path, where a request for its own key or a staged one is all that happened.
-        """
-        for path in [key.rpartition("/")[2]] if key else self.paths:
-            if path not in self.paths:
-                continue
+    def check(self, paths: Sequence[str]) -> None:
+        """Check P1, which must hold at every moment, of paths."""
+        for path in paths:
             record = self.record(path)
             entry = record.present
             if entry is not None and entry.content is not None and entry.content.kind == "chunked":
                 self._check_copies(record, self.contents[entry.content.checksum])
+
+    def _check_foreign(self) -> None:
+        """Check that foreign bytes are never destroyed (P9)."""
+        if not self.foreign:
+            return
         was = {value for truth in self.truths.values() for _, value in truth}
         for name, data in self.foreign:
             everywhere = [one.data for one in self.disks[name].objects.values()]
@@ -517,7 +537,8 @@ class ModelFamily(SimulatedFamily):
         else:
             model.say(f"{verb} {key} @{disk.name}: ok")
         finally:
-            model.check(key)
+            if verb in CHANGING:
+                model.check_key(key)
         if verb in ("put", "finish") and model.spend("dup", 0.3):
             model.say(f"{verb} {key} @{disk.name}: sent twice")
             model.keep_late(disk.name, verb, key, work)

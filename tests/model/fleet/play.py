@@ -21,13 +21,20 @@ from tests.model.fleet import judges
 from tests.model.fleet.judges import Called
 from tests.model.fleet.plan import ACTS, BUSY_S, CHANGES, OPERATOR, Plan, Step, Worker, drawn
 from tests.model.fleet.world import FleetModel
-from tests.model.run import bury, opened, scrub
+from tests.model.run import bury, opened
 from tests.model.world import LATE_WINDOW_S, LEASE_S, PROCESS, SKEW_S, Process, shown
 
-PEACE_ROUNDS = 12
-SCRUBS = (0, 4)  # the second, when a lease and a late window have passed
+# How long after each other repair runs when faults have stopped. Most that is left waits for a
+# lease and a late window, and then for another late window.
+PEACE_S = (
+    0.4 * LATE_WINDOW_S,
+    LEASE_S + LATE_WINDOW_S + 5,
+    *[LATE_WINDOW_S + 5] * 2,
+    *[0.4 * LATE_WINDOW_S] * 3,
+)
+SCRUBS = (1,)
 ENDS_WITHIN_S = 1e6
-LOOKS_EVERY_S = 5.0
+NOTICED_WITHIN_S = 5.0  # that a process is dead
 REMEMBERS_EVERY_S = 40.0
 NEVER_LATER_S = 200 * (LEASE_S + LATE_WINDOW_S) + BUSY_S
 
@@ -106,6 +113,7 @@ class FleetPlay:
                 crashes_at=(*worker.crashes_at, 0)[life],
                 pauses_at=worker.pauses_at[life] if life < len(worker.pauses_at) else 0,
             )
+            process.died = died = self.model.loop.create_future()
             self._processes.append(process)
             context = contextvars.copy_context()
             context.run(PROCESS.set, process)
@@ -114,13 +122,14 @@ class FleetPlay:
                 self._live(process, self._open(), left), context=context
             )
             try:
-                while not process.dead:
-                    if (await asyncio.wait([task], timeout=LOOKS_EVERY_S))[0]:
-                        task.result()
-                        return
+                await asyncio.wait([task, died], return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
                 task.cancel()
                 raise
+            if not process.dead:
+                task.result()
+                return
+            await asyncio.sleep(self.model.chance.uniform(0.0, NOTICED_WITHIN_S))
 
     async def _live(self, process: Process, fs: rs.ResilientFileSystem, left: list[Step]) -> None:
         while left:
@@ -251,17 +260,17 @@ class FleetPlay:
         for name in model.gone_back:
             await rejoin_one(fs.store, name)
         report = None
-        for turn in range(PEACE_ROUNDS):
-            await asyncio.sleep(LATE_WINDOW_S * 0.4)
+        for turn, wait_s in enumerate(PEACE_S):
+            await asyncio.sleep(wait_s)
             try:
                 if turn in SCRUBS:
-                    await scrub(model, fs, model.paths)
+                    await scrub_all(fs.store)
                 report = await repair_all(fs.store)
                 await sweep_all(fs.store, 0.0)
             except CatalogUnavailableError as error:
                 model.fail(f"P7: {error}")
                 return
-            if report.done and turn > max(SCRUBS):
+            if report.done and turn >= max(SCRUBS):
                 break
         left = {path for path in model.paths if judges.is_for_people(model, path)}
         if report is not None and not report.done and not (report.failed.keys() <= left):
