@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+import resilient_store as rs
 from resilient_store.backends.contract import ChangedError
 from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError
 from resilient_store.catalog.database import SqlDatabase
@@ -167,6 +168,7 @@ class Model:
         self.world = World(seed)
         self.budget = dict(budget)
         self.names = tuple("abc"[:backends])
+        self.configured = self.names  # one may come to them later
         self.disks = {name: self.disk(name, conditions=conditions) for name in self.names}
         self.down_until_s = dict.fromkeys(self.names, 0.0)
         self.lates: list[Late] = []
@@ -178,6 +180,7 @@ class Model:
         self.foreign: list[tuple[str, bytes]] = []
         self.excused: set[str] = set()  # what they held may be gone
         self.spoilt: set[str] = set()  # they handed out what is wrong, so replicas count as bad
+        self.doubted: set[str] = set()  # they were taken out, so what they hold may be in doubt
         self.destroyed: set[str] = set()  # what others had put there may be gone as well
         self.gone_back: list[str] = []
         self.min_copies = 1
@@ -186,11 +189,16 @@ class Model:
         self.unsteady: int | None = None  # the only program that crashes or is paused
         self.skews = random.Random(f"skews {seed}")
         self.quiet_world = True  # nothing goes wrong until the programs run
-        self._driver = SqliteDriver(locate("sqlite://"), clock=self.loop.true_s)
         self._records: dict[str, Record] = {}
-        self.database = ModelDatabase(self._driver)
+        self.database = self._new_database()
         self.database.prepare()
+        self.is_restoring = False
         self._versions = dict.fromkeys(paths, 0)
+        self.versions: dict[str, list[tuple[float, int | None]]] = {p: [(0.0, None)] for p in paths}
+        self.degraded: rs.DegradedRead | None = None
+
+    def _new_database(self) -> ModelDatabase:
+        return ModelDatabase(SqliteDriver(locate("sqlite://"), clock=self.loop.true_s))
 
     def disk(self, name: str, *, conditions: bool) -> ModelDisk:
         """Make a backend."""
@@ -363,11 +371,14 @@ class Model:
         changed = [path for path in self.paths if path in self.database.changed]
         records = {path: self.record(path) for path in changed}
         self.database.changed.clear()
+        if self.is_restoring:
+            return
         for path, record in records.items():
             version = 0 if record.entry is None else record.entry.version
             if version == self._versions[path]:
                 continue
             self._versions[path] = version
+            self.versions[path].append((self.loop.true_s(), version if record.present else None))
             now, truth = self.now(record), self.truths[path]
             if not truth or truth[-1][1] != now:
                 truth.append((self.loop.true_s(), now))
@@ -381,9 +392,14 @@ class Model:
         if entry is None or entry.content is None:
             return None
         if entry.content.kind == "chunked":
-            return self.contents[entry.content.checksum]
+            return self._bytes_of(entry.content.checksum)
         held = [self.held(row.backend, record.path) for row in record.holders()]
         return next((data for data in held if data is not None), b"?")
+
+    def _bytes_of(self, checksum: str) -> bytes:
+        if checksum not in self.contents:
+            self.fail("P4: committed is what nobody has written")
+        return self.contents.setdefault(checksum, b"?")
 
     def held(self, name: str, key: str) -> bytes | None:
         """Return what lies on a disk."""
@@ -392,6 +408,8 @@ class Model:
 
     def check_key(self, key: str) -> None:
         """Check what must hold at every moment, where a key of one backend has changed."""
+        if self.is_restoring:
+            return
         path = key.rpartition("/")[2]  # its own key, or a staged one
         self.check([path] if path in self.paths else [])
         self._check_foreign()
@@ -402,7 +420,7 @@ class Model:
             record = self.record(path)
             entry = record.present
             if entry is not None and entry.content is not None and entry.content.kind == "chunked":
-                self._check_copies(record, self.contents[entry.content.checksum])
+                self._check_copies(record, self._bytes_of(entry.content.checksum))
 
     def _check_foreign(self) -> None:
         """Check that foreign bytes are never destroyed (P9)."""
@@ -430,9 +448,13 @@ class Model:
         )
         if not lying and len(self.excused) < self.copies_of(data):
             self.fail(f"P1: {shown(data)} is on no backend")
+        rows = {row.backend for row in record.holders()}
+        for name in self.doubted - rows:  # it holds them all the same
+            lie = [key for key, one in self.disks[name].objects.items() if one.data == data]
+            good += any(key.rpartition("/")[2] == path for key in lie)
         theirs = data in [foreign for _, foreign in self.foreign]  # adopted as it lay there
         bad = len(self.excused | self.spoilt)
-        if good < self.min_copies - bad and not theirs:
+        if good < self.copies_of(data) - bad and not theirs:
             self.fail(f"P1: {good} good copies, acknowledged with {self.min_copies}")
 
     def copies_of(self, data: bytes) -> int:
@@ -441,19 +463,24 @@ class Model:
 
     def window(self, start_s: float, end_s: float, path: str = PATH) -> list[bytes | None]:
         """Return everything that was true at some moment between two times."""
-        values: list[bytes | None] = []
-        for at_s, value in self.truths[path]:
-            if at_s <= start_s:
-                values = [value]
-            elif at_s <= end_s:
-                values.append(value)
-        return values
+        return between(self.truths[path], start_s, end_s)
 
     def fail(self, what: str) -> None:
         """Say that a promise is broken; kept, for nobody's task may swallow it."""
         if what not in self.broken:
             self.say(f"VIOLATION {what}")
             self.broken.append(what)
+
+
+def between(log: Sequence[tuple[float, T]], start_s: float, end_s: float) -> list[T]:
+    """Return every value that a log held at some moment between two times."""
+    values: list[T] = []
+    for at_s, value in log:
+        if at_s <= start_s:
+            values = [value]
+        elif at_s <= end_s:
+            values.append(value)
+    return values
 
 
 def key_of(row: Replica, path: str) -> str:
