@@ -178,6 +178,8 @@ class Plan:
                 yield attrs.evolve(self, workers=left)
         for fewer in _without_one(self.troubles):
             yield attrs.evolve(self, troubles=fewer)
+        if self.added or self.restored:
+            yield attrs.evolve(self, added="", restored=False)
         for less in _without_one(self.lying):
             yield attrs.evolve(self, lying=less)
         for at, worker in enumerate(self.workers):

@@ -85,7 +85,7 @@ class FleetPlay:
             await self._snapshot(first)
         begun, later = self._shifts()
         await self._work(begun)
-        if later:
+        if later:  # with new processes, and another configuration perhaps
             model.configured = model.names
             first = await self._restored() if self.plan.restored else self._open()
             await self._work(later)
