@@ -26,10 +26,8 @@ MAX_STEPS = 5_000_000
 EPOCH = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
 # How long a call in an executor takes, at most.
 EXECUTOR_S = 0.01
-# So many notes go into a trace's hash together.
-HASHED_AT_ONCE = 1024
-# How often an unlikely branch is taken.
-RARELY = 0.05
+HASHED_AT_ONCE = 1024  # so many notes of a trace
+RARELY = 0.05  # how often an unlikely branch is taken
 
 
 class SimulationError(Exception):
@@ -123,7 +121,6 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._later: list[tuple[int, Callable[[], object]]] = []
         self._hash = hashlib.blake2b(digest_size=16)
         self._noted: list[str] = []
-        self._noted_at_s = 0.0
         self._closed = False
         self._running = False
 
@@ -253,9 +250,6 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def note(self, text: str) -> None:
         """Put something into the trace."""
-        if self._now_s != self._noted_at_s:
-            self._noted_at_s = self._now_s
-            self._noted.append(repr(self._now_s))
         self._noted.append(text)
         if len(self._noted) >= HASHED_AT_ONCE:
             self._hash_notes()
@@ -307,12 +301,12 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def _step(self, until_s: float | None) -> None:
         self._take_due_timers()
-        ready = self._ready
-        if not ready:
+        if not self._ready:
             self._jump()
         if until_s is not None and self._now_s > until_s:
             raise EndlessError(f"not done at {self._now_s:.3f} s:\n{self._who_waits()}")
-        handle = ready.pop(int(self._random.random() * len(ready)) if len(ready) > 1 else 0)
+        count = len(self._ready)
+        handle = self._ready.pop(int(self._random.random() * count) if count > 1 else 0)
         if handle.cancelled():
             return
         self.steps += 1
@@ -344,6 +338,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         if not self._timers:
             raise DeadlockError(f"everybody waits for ever:\n{self._who_waits()}")
         self._now_s = max(self._now_s, self._timers[0][0])
+        self.note(repr(self._now_s))
         self._take_due_timers()
 
     def _who_waits(self) -> str:
