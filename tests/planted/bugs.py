@@ -359,7 +359,7 @@ _REPAIRED = (
         "P7",
         "who asks what a new backend lacks is not told the last path of a stretch",
         "fleet",
-        300,
+        800,
     ),
     Bug(
         "stale_flag_reversed",

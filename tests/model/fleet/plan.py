@@ -256,6 +256,7 @@ class _Drawing:
         restored = not self.added and not lying and chance.random() < RESTORED
         if restored:
             workers.append(self._nightly())
+        if restored or self.added:
             troubles = tuple(one for one in troubles if one.kind not in ACTS)
         strange = any(one.kind == "foreign" for one in troubles)
         if lying or strange:  # nobody has a checksum of what nobody has read before

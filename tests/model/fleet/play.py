@@ -346,7 +346,7 @@ class FleetPlay:
         for turn, wait_s in enumerate(PEACE_S):
             await asyncio.sleep(wait_s)
             try:
-                if turn in SCRUBS:
+                if turn in SCRUBS and not self.plan.added:  # by itself repair finds what is new
                     await scrub_all(fs.store)
                 report = await repair_all(fs.store)
                 await sweep_all(fs.store, 0.0)
