@@ -227,6 +227,8 @@ class FleetModel(Model):
         elif trouble.kind == "lose":
             disk.remove(key)
         elif trouble.kind == "foreign" and self.plan.conditions:
+            if self.record(key).entry is None and self.truths[key][-1][1] is not None:
+                return  # others' bytes over others': nobody can say which are the object
             disk.set(key, self.remember(FOREIGN), Headers())
             self.foreign.append((name, FOREIGN))
         elif trouble.kind in ("wipe", "back"):
