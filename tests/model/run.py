@@ -293,8 +293,8 @@ class Play:
 def opened(model: Model) -> rs.ResilientFileSystem:
     """Open the store, as each process does."""
     backends = [
-        rs.Backend(disk.filesystem, name=name, domain=name, timeout=TIMEOUT_S)
-        for name, disk in model.disks.items()
+        rs.Backend(model.disks[name].filesystem, name=name, domain=name, timeout=TIMEOUT_S)
+        for name in model.configured
     ]
     return rs.ResilientFileSystem(
         backends,
@@ -303,6 +303,7 @@ def opened(model: Model) -> rs.ResilientFileSystem:
         lease=LEASE_S,
         late_window=LATE_WINDOW_S,
         lock_timeout=LEASE_S + 10,
+        degraded=model.degraded,
         asynchronous=True,
         loop=model.loop,
     )

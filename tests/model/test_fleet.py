@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from resilient_store.protocol import reconcile
 from tests.model.fleet.__main__ import story
 from tests.model.fleet.once_failed import ONCE_FAILED
 from tests.model.fleet.plan import (
@@ -26,7 +27,7 @@ SEEDS = 12
 SEEDS_IN_MATRIX = 4000
 OF_A_TEST = 200
 KINDS = {*AWAY, *SLY, *ACTS, *CATALOG}
-SHOWS_ACCOUNT = 138
+SHOWS_ACCOUNT = 227
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,8 @@ def test_every_workload_and_every_fault_is_drawn():
     assert any(worker.crashes_at for worker in workers)
     assert any(worker.pauses_at for worker in workers)
     assert any(step.cancel_s is not None for step in steps)
+    assert any(plan.added for plan in plans)
+    assert any(plan.restored for plan in plans)
 
 
 def test_a_run_that_breaks_a_promise_is_made_small_and_told():
@@ -82,6 +85,12 @@ def test_a_run_that_breaks_a_promise_is_made_small_and_told():
     assert told.splitlines()[-1] in least.model.broken
     assert "VIOLATION" in told
     assert not played(plan).model.broken
+
+
+def test_a_restore_that_forgets_what_is_newer_is_noticed(monkeypatch):
+    monkeypatch.setattr(reconcile, "newest", lambda *_: 0)
+    restored = (plan for plan in map(drawn, range(300)) if plan.restored)
+    assert any(played(plan).model.broken for plan in restored)
 
 
 # Runs that once failed

@@ -13,11 +13,12 @@ import errno
 import functools
 import random
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
+import resilient_store as rs
 from resilient_store.backends.contract import ChangedError
 from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError
 from resilient_store.catalog.database import SqlDatabase
@@ -28,7 +29,7 @@ from resilient_store.model.path import RESERVED
 from resilient_store.model.state import OWN, Record, Replica
 from resilient_store.testing.simulation.family import SimulatedFamily
 from resilient_store.testing.simulation.loop import SimulatedLoop
-from resilient_store.testing.simulation.world import SimulatedDisk, World
+from resilient_store.testing.simulation.world import CHANGING, SimulatedDisk, World
 
 PATH, OTHER = "o", "p"  # there is a second one where objects move
 TIMEOUT_S = 2.0
@@ -51,6 +52,7 @@ class Process:
     wakes_on_change: bool = False
     crashes_at: int = 0
     pauses_at: int = 0
+    died: asyncio.Future[None] | None = None
     crash_points: int = 0
     pause_points: int = 0
     left: list[asyncio.Handle] = attrs.field(factory=list)
@@ -128,6 +130,18 @@ class Late:
     after_commit: bool
 
 
+class ModelDatabase(SqlDatabase):
+    """The catalog; `changed` are the paths that may have been changed since somebody looked."""
+
+    def __init__(self, driver: SqliteDriver) -> None:
+        super().__init__(driver)
+        self.changed: set[str] = set()
+
+    def change(self, paths: Sequence[str], *arguments: Any) -> Any:
+        self.changed.update(paths)
+        return super().change(paths, *arguments)
+
+
 class Model:
     """The world of one run, and what is true in it.
 
@@ -154,6 +168,7 @@ class Model:
         self.world = World(seed)
         self.budget = dict(budget)
         self.names = tuple("abc"[:backends])
+        self.configured = self.names  # one may come to them later
         self.disks = {name: self.disk(name, conditions=conditions) for name in self.names}
         self.down_until_s = dict.fromkeys(self.names, 0.0)
         self.lates: list[Late] = []
@@ -165,6 +180,7 @@ class Model:
         self.foreign: list[tuple[str, bytes]] = []
         self.excused: set[str] = set()  # what they held may be gone
         self.spoilt: set[str] = set()  # they handed out what is wrong, so replicas count as bad
+        self.doubted: set[str] = set()  # they were taken out, so what they hold may be in doubt
         self.destroyed: set[str] = set()  # what others had put there may be gone as well
         self.gone_back: list[str] = []
         self.min_copies = 1
@@ -173,11 +189,16 @@ class Model:
         self.unsteady: int | None = None  # the only program that crashes or is paused
         self.skews = random.Random(f"skews {seed}")
         self.quiet_world = True  # nothing goes wrong until the programs run
-        self._driver = SqliteDriver(locate("sqlite://"), clock=self.loop.true_s)
-        self._seen: dict[str, tuple[int, Record]] = {}
-        self.database = SqlDatabase(self._driver)
+        self._records: dict[str, Record] = {}
+        self.database = self._new_database()
         self.database.prepare()
+        self.is_restoring = False
         self._versions = dict.fromkeys(paths, 0)
+        self.versions: dict[str, list[tuple[float, int | None]]] = {p: [(0.0, None)] for p in paths}
+        self.degraded: rs.DegradedRead | None = None
+
+    def _new_database(self) -> ModelDatabase:
+        return ModelDatabase(SqliteDriver(locate("sqlite://"), clock=self.loop.true_s))
 
     def disk(self, name: str, *, conditions: bool) -> ModelDisk:
         """Make a backend."""
@@ -232,6 +253,8 @@ class Model:
         if process.crash_points == process.crashes_at and self.spend("crash", 1.0):
             self.say(f"crashes {where}")
             process.dead = True
+            if process.died is not None:
+                process.died.set_result(None)
             await asyncio.sleep(0)
 
     def pause_perhaps(self) -> None:
@@ -308,7 +331,7 @@ class Model:
         except (OSError, ChangedError) as error:
             said = f"is refused: {type(error).__name__}"
         self.say(f"LATE {late.verb} {late.key} @{late.disk} {said}")
-        self.check(late.key)
+        self.check_key(late.key)
 
     def after_commit(self) -> None:
         """Let those land that wait for a commit."""
@@ -320,12 +343,9 @@ class Model:
 
     def record(self, path: str = PATH) -> Record:
         """Return what the catalog says now."""
-        memory = self._driver._memory
-        assert memory is not None
-        changes = memory.raw.total_changes
-        if self._seen.get(path, (-1,))[0] != changes:
-            self._seen[path] = (changes, self.database.find(path)[0])
-        return self._seen[path][1]
+        if path not in self._records or path in self.database.changed:
+            (self._records[path],) = self.database.records([path])
+        return self._records[path]
 
     def remember(self, data: bytes) -> bytes:
         """Know these bytes by their checksum."""
@@ -348,18 +368,23 @@ class Model:
 
     def look(self) -> None:
         """See whether the catalog has changed its mind, and check what must always hold."""
-        for path in self.paths:
-            record = self.record(path)
+        changed = [path for path in self.paths if path in self.database.changed]
+        records = {path: self.record(path) for path in changed}
+        self.database.changed.clear()
+        if self.is_restoring:
+            return
+        for path, record in records.items():
             version = 0 if record.entry is None else record.entry.version
             if version == self._versions[path]:
                 continue
             self._versions[path] = version
+            self.versions[path].append((self.loop.true_s(), version if record.present else None))
             now, truth = self.now(record), self.truths[path]
             if not truth or truth[-1][1] != now:
                 truth.append((self.loop.true_s(), now))
             self.say(f"catalog: version {version} of {path} is {shown(now)}")
             self.after_commit()
-        self.check()
+        self.check(changed)
 
     def now(self, record: Record) -> bytes | None:
         """Return the bytes of which a record speaks."""
@@ -367,27 +392,40 @@ class Model:
         if entry is None or entry.content is None:
             return None
         if entry.content.kind == "chunked":
-            return self.contents[entry.content.checksum]
+            return self._bytes_of(entry.content.checksum)
         held = [self.held(row.backend, record.path) for row in record.holders()]
         return next((data for data in held if data is not None), b"?")
+
+    def _bytes_of(self, checksum: str) -> bytes:
+        if checksum not in self.contents:
+            self.fail("P4: committed is what nobody has written")
+        return self.contents.setdefault(checksum, b"?")
 
     def held(self, name: str, key: str) -> bytes | None:
         """Return what lies on a disk."""
         found = self.disks[name].objects.get(key)
         return None if found is None else found.data
 
-    def check(self, key: str = "") -> None:
-        """Check what must hold at every moment (P1, and foreign bytes are never destroyed).
+    def check_key(self, key: str) -> None:
+        """Check what must hold at every moment, where a key of one backend has changed."""
+        if self.is_restoring:
+            return
+        path = key.rpartition("/")[2]  # its own key, or a staged one
+        self.check([path] if path in self.paths else [])
+        self._check_foreign()
 
-        Of a single path, where a request for its own key or a staged one is all that happened.
-        """
-        for path in [key.rpartition("/")[2]] if key else self.paths:
-            if path not in self.paths:
-                continue
+    def check(self, paths: Sequence[str]) -> None:
+        """Check P1, which must hold at every moment, of paths."""
+        for path in paths:
             record = self.record(path)
             entry = record.present
             if entry is not None and entry.content is not None and entry.content.kind == "chunked":
-                self._check_copies(record, self.contents[entry.content.checksum])
+                self._check_copies(record, self._bytes_of(entry.content.checksum))
+
+    def _check_foreign(self) -> None:
+        """Check that foreign bytes are never destroyed (P9)."""
+        if not self.foreign:
+            return
         was = {value for truth in self.truths.values() for _, value in truth}
         for name, data in self.foreign:
             everywhere = [one.data for one in self.disks[name].objects.values()]
@@ -410,9 +448,13 @@ class Model:
         )
         if not lying and len(self.excused) < self.copies_of(data):
             self.fail(f"P1: {shown(data)} is on no backend")
+        rows = {row.backend for row in record.holders()}
+        for name in self.doubted - rows:  # it holds them all the same
+            lie = [key for key, one in self.disks[name].objects.items() if one.data == data]
+            good += any(key.rpartition("/")[2] == path for key in lie)
         theirs = data in [foreign for _, foreign in self.foreign]  # adopted as it lay there
         bad = len(self.excused | self.spoilt)
-        if good < self.min_copies - bad and not theirs:
+        if good < self.copies_of(data) - bad and not theirs:
             self.fail(f"P1: {good} good copies, acknowledged with {self.min_copies}")
 
     def copies_of(self, data: bytes) -> int:
@@ -421,19 +463,24 @@ class Model:
 
     def window(self, start_s: float, end_s: float, path: str = PATH) -> list[bytes | None]:
         """Return everything that was true at some moment between two times."""
-        values: list[bytes | None] = []
-        for at_s, value in self.truths[path]:
-            if at_s <= start_s:
-                values = [value]
-            elif at_s <= end_s:
-                values.append(value)
-        return values
+        return between(self.truths[path], start_s, end_s)
 
     def fail(self, what: str) -> None:
         """Say that a promise is broken; kept, for nobody's task may swallow it."""
         if what not in self.broken:
             self.say(f"VIOLATION {what}")
             self.broken.append(what)
+
+
+def between(log: Sequence[tuple[float, T]], start_s: float, end_s: float) -> list[T]:
+    """Return every value that a log held at some moment between two times."""
+    values: list[T] = []
+    for at_s, value in log:
+        if at_s <= start_s:
+            values = [value]
+        elif at_s <= end_s:
+            values.append(value)
+    return values
 
 
 def key_of(row: Replica, path: str) -> str:
@@ -517,7 +564,8 @@ class ModelFamily(SimulatedFamily):
         else:
             model.say(f"{verb} {key} @{disk.name}: ok")
         finally:
-            model.check(key)
+            if verb in CHANGING:
+                model.check_key(key)
         if verb in ("put", "finish") and model.spend("dup", 0.3):
             model.say(f"{verb} {key} @{disk.name}: sent twice")
             model.keep_late(disk.name, verb, key, work)

@@ -355,6 +355,27 @@ _REPAIRED = (
         300,
     ),
     Bug(
+        "first_chunk_verified",
+        "P4",
+        "of several chunks that come together only the first is verified",
+        "fleet",
+        1500,
+    ),
+    Bug(
+        "without_skips_the_last",
+        "P7",
+        "who asks what a new backend lacks is not told the last path of a stretch",
+        "fleet",
+        800,
+    ),
+    Bug(
+        "stale_flag_reversed",
+        "P5",
+        "a derivative is called stale where it is not, and the other way round",
+        "fleet",
+        500,
+    ),
+    Bug(
         "first_page_skips",
         "P5",
         "a page begins after the path that it is asked for",

@@ -20,7 +20,7 @@ from resilient_store.io.prepare import MEET_S
 from resilient_store.model.path import RESERVED
 from tests.model.fleet.plan import CHANGES, Step
 from tests.model.fleet.world import FOREIGN, ROT, FleetModel
-from tests.model.world import LEASE_S, TIMEOUT_S, key_of, shown
+from tests.model.world import LEASE_S, TIMEOUT_S, between, key_of, shown
 
 # Every lock that may be waited for, and every step of a write with its time-out.
 CALL_AT_MOST_S = 2 * (LEASE_S + 10) + 20 * TIMEOUT_S
@@ -123,6 +123,8 @@ def _with_one_hung_s(model: FleetModel, call: Called, ill: dict[str, set[str]]) 
     is_enough = len(ill) == 1 and len(well) >= model.min_copies
     if call.error is not None or not is_enough or not set().union(*ill.values()) <= HUNG:
         return CALL_AT_MOST_S
+    if any((name, model.held(name, path)) in model.foreign for name in ill for path in call.paths):
+        return CALL_AT_MOST_S  # it is staged there alone, and published for a whole time-out
     state = model.database.state()
     if state is None or not state.complete:  # who knows not all must look, and waits for it
         return CALL_AT_MOST_S
@@ -160,6 +162,33 @@ def _although_there(model: FleetModel, call: Called, truth: list[bytes | None]) 
     for holder in call.holders & holders(model, call.step.path):
         if holder.backend not in model.ill(*_span(model, call)):
             yield f"liveness: {holder.backend} held it, and the read ended in {call.error!r}"
+
+
+def _a_view(model: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[str]:
+    """Judge a read that may have brought a derivative."""
+    result = call.value
+    if result is None or not result.original_missing:
+        data = None if result is None else result.data
+        yield from _a_read(model, attrs.evolve(call, value=data), truth)
+        if result is not None and result.derivative_stale:
+            yield "P5: the original itself is called stale"
+        return
+    yield from _a_read(model, attrs.evolve(call, value=None, error=result.refusal), truth)
+    derivatives = model.window(call.started_s - BEFORE_S, call.ended_s, call.step.other)
+    if result.data not in derivatives:
+        yield f"P4: stood in by {shown(result.data)}, and the truth was {shown(derivatives)}"
+    if model.catalog_was_well(*_span(model, call)):
+        yield from _staleness(model, call, *model.origins.get(result.data, ("", None)))
+
+
+def _staleness(model: FleetModel, call: Called, path: str, origin: int | None) -> Iterator[str]:
+    """Judge what was said of a derivative by the versions that the original had meanwhile."""
+    versions = between(model.versions[call.step.path], call.started_s - BEFORE_S, call.ended_s)
+    is_other = path == call.step.path and origin is not None
+    if call.value.derivative_stale and not (is_other and {*versions} - {None, origin}):
+        yield f"P5: called stale: made from version {origin}, and the original was {versions}"
+    if not call.value.derivative_stale and is_other and not {*versions} & {None, origin}:
+        yield f"P5: not called stale: made from version {origin}, and the original was {versions}"
 
 
 def _span(model: FleetModel, call: Called) -> tuple[float, float]:
@@ -270,6 +299,8 @@ _JUDGES: dict[str, Callable[[FleetModel, Called, list[bytes | None]], Iterator[s
     **dict.fromkeys(("read", "cat", "open", "range"), _a_read),
     **dict.fromkeys(("write", "stream"), _a_write),
     **dict.fromkeys(("delete", "move"), _a_removal),
+    "derive": _a_write,
+    "view": _a_view,
     "exists": _a_look,
     "info": _a_description,
     **dict.fromkeys(("find", "ls"), _a_listing),

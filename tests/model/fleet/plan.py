@@ -17,14 +17,29 @@ from tests.model.world import LATE_WINDOW_S, LEASE_S, SKEWS_S
 
 T = TypeVar("T")
 
-CHANGES = ("write", "stream", "delete", "move")
-OPERATOR = ("repair", "sweep", "adopt", "freeze", "thaw", "rejoin", "scrub", "evacuate")
+CHANGES = ("write", "stream", "delete", "move", "derive")
+# How often each is called.
+OPERATOR = {
+    "repair": 5,
+    "sweep": 2,
+    "adopt": 1,
+    "freeze": 1,
+    "thaw": 1,
+    "rejoin": 2,
+    "scrub": 2,
+    "evacuate": 1,
+    "drain": 1,
+    "snapshot": 1,
+}
 
 # Objects of two chunks: each is verified by itself.
 LARGE, LARGE_BYTES = "large objects", CHUNK_BYTES + 7
+# Originals p0 and so on, and of each a derivative d0 and so on: half of what is away is originals.
+DERIVED = "derivatives"
 # Which bytes a range asks for; of a large object also those on both sides of the border.
 SPAN = (1, 3)
-SPANS = (SPAN, (CHUNK_BYTES - 2, CHUNK_BYTES + 3), (CHUNK_BYTES + 1, CHUNK_BYTES + 4))
+ACROSS = (CHUNK_BYTES - 2, CHUNK_BYTES + 3)
+SPANS = (SPAN, ACROSS, ACROSS, (CHUNK_BYTES + 1, CHUNK_BYTES + 4))
 # How many paths there are, and how often each call is made.
 WORKLOADS: dict[str, tuple[int, dict[str, int]]] = {
     "many small": (10, {"write": 5, "read": 5, "delete": 1, "info": 1, "find": 1, "ls": 1}),
@@ -34,13 +49,15 @@ WORKLOADS: dict[str, tuple[int, dict[str, int]]] = {
     "move chains": (4, {"write": 2, "move": 5, "read": 3, "delete": 1, "ls": 1}),
     "ranged readers": (3, {"range": 6, "read": 1, "open": 2, "write": 3}),
     "streams": (3, {"stream": 4, "open": 5, "cat": 1, "delete": 1}),
+    DERIVED: (4, {"write": 3, "derive": 5, "view": 6, "delete": 1}),
     LARGE: (2, {"write": 3, "stream": 2, "range": 6, "open": 3, "read": 1, "move": 1}),
 }
 WAITS_S = (0.0, 0.0, 0.005, 0.05, 0.5, 3.0, LEASE_S + 2, LATE_WINDOW_S + 5)
 CANCELLED, OPERATOR_CANCELLED, HALF = 0.08, 0.25, 0.5
+ADDED, RESTORED = 0.3, 0.15
 CANCELS_S = (0.0, 0.01, 0.05, 1.0)
 CANCELS_WITHIN_S = (0.005, 0.02, 0.2)
-STEPS, LARGE_STEPS = (8, 40), (4, 12)
+STEPS, LARGE_STEPS = (8, 40), (8, 24)
 BUSIEST_S, BUSY_S = 40.0, 400.0
 
 # What is wrong with a backend for a while.
@@ -127,7 +144,15 @@ class Lying:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """One run."""
+    """One run.
+
+    Attributes
+    ----------
+    added
+        A backend that the store gets when half of all is done.
+    restored
+        Whether the catalog is lost when half of all is done, and restored.
+    """
 
     seed: int
     workload: str
@@ -138,6 +163,8 @@ class Plan:
     workers: tuple[Worker, ...]
     troubles: tuple[Trouble, ...]
     lying: tuple[Lying, ...] = ()
+    added: str = ""
+    restored: bool = False
 
     @property
     def calls(self) -> int:
@@ -151,6 +178,8 @@ class Plan:
                 yield attrs.evolve(self, workers=left)
         for fewer in _without_one(self.troubles):
             yield attrs.evolve(self, troubles=fewer)
+        if self.added or self.restored:
+            yield attrs.evolve(self, added="", restored=False)
         for less in _without_one(self.lying):
             yield attrs.evolve(self, lying=less)
         for at, worker in enumerate(self.workers):
@@ -166,6 +195,10 @@ class Plan:
         )
         for one in self.lying:
             yield f"{one.path} is {one.data.decode()} on {', '.join(one.backends)}, unknown"
+        if self.added:
+            yield f"{self.added} is added when half of all is done"
+        if self.restored:
+            yield "the catalog is lost when half of all is done, and restored"
         for worker in self.workers:
             unsteady = f" dies at {worker.crashes_at}" if worker.crashes_at else ""
             unsteady += f" stops at {worker.pauses_at}" if worker.pauses_at else ""
@@ -204,8 +237,12 @@ class _Drawing:
         self.workload = self.chance.choice(list(WORKLOADS))
         count, self.odds = WORKLOADS[self.workload]
         self.paths = tuple(f"p{number}" for number in range(count))
+        if self.workload == DERIVED:
+            self.paths = tuple(f"{kind}{number}" for kind in "pd" for number in range(count // 2))
         self.backends = tuple("abc"[: self.chance.choice([2, 3, 3])])
-        self.victim = self.chance.choice(self.backends)
+        is_added = len(self.backends) > 2 and self.chance.random() < ADDED
+        self.added = self.backends[-1] if is_added else ""
+        self.victim = self.chance.choice([name for name in self.backends if name != self.added])
         self._written = 0
 
     def plan(self) -> Plan:
@@ -213,8 +250,14 @@ class _Drawing:
         workers = [self._worker(number) for number in range(chance.randint(1, 4))]
         if chance.random() < 0.5:
             workers.append(self._operator())
-        lying = tuple(self._lying()) if chance.random() < 0.3 else ()
+        lies = chance.random() < 0.3 and self.workload != DERIVED
+        lying = tuple(self._lying()) if lies else ()
         troubles = tuple(self._troubles())
+        restored = not self.added and not lying and chance.random() < RESTORED
+        if restored:
+            workers.append(self._nightly())
+        if restored or self.added:
+            troubles = tuple(one for one in troubles if one.kind not in ACTS)
         strange = any(one.kind == "foreign" for one in troubles)
         if lying or strange:  # nobody has a checksum of what nobody has read before
             troubles = tuple(one for one in troubles if one.kind != "flip")
@@ -228,13 +271,15 @@ class _Drawing:
             workers=tuple(workers),
             troubles=troubles,
             lying=lying,
+            added=self.added,
+            restored=restored,
         )
 
     def _lying(self) -> Iterator[Lying]:
         chance = self.chance
         for number, path in enumerate(self.paths):
             where = tuple(name for name in self.backends if chance.random() < 0.4)
-            if where:
+            if where and self.added not in where:
                 yield Lying(path, f"<old {number}>".encode(), where)
 
     def _worker(self, number: int) -> Worker:
@@ -244,7 +289,7 @@ class _Drawing:
 
     def _operator(self) -> Worker:
         chance = self.chance
-        verbs = chance.choices(OPERATOR, [5, 2, 1, 1, 1, 2, 2, 1], k=chance.randint(2, 10))
+        verbs = chance.choices(list(OPERATOR), list(OPERATOR.values()), k=chance.randint(2, 10))
         steps = [
             Step(
                 verb,
@@ -254,6 +299,11 @@ class _Drawing:
             for verb in verbs
         ]
         return self._unsteady(Worker("op", (*steps, Step("thaw"))))
+
+    def _nightly(self) -> Worker:
+        chance = self.chance
+        waits_s = [chance.choice([1.0, 10.0, 60.0]) for _ in range(chance.randint(0, 5))]
+        return Worker("night", tuple(Step("snapshot", wait_s=seconds) for seconds in waits_s))
 
     def _unsteady(self, worker: Worker) -> Worker:
         chance = self.chance
@@ -270,10 +320,18 @@ class _Drawing:
         path, other = chance.choice(self.paths), ""
         if verb == "move":
             path, other = chance.sample(self.paths, 2)
+        elif self.workload == DERIVED and verb != "delete":
+            original = chance.choice([path for path in self.paths if path.startswith("p")])
+            derivative = original.replace("p", "d")
+            path, other = {
+                "write": (original, ""),
+                "derive": (derivative, original),
+                "view": (original, derivative),
+            }[verb]
         elif verb == "ls" and chance.random() < HALF:
             path = ""
         text, is_large = "", self.workload == LARGE
-        if verb in ("write", "stream"):
+        if verb in ("write", "stream", "derive"):
             self._written += 1
             text = f"<{self._written}>" * chance.choice([1, 2, 4])
         return Step(
@@ -311,6 +369,8 @@ class _Drawing:
             return Trouble(kind, start_s, end_s, ())
         if kind in ACTS:  # fewer platforms are destroyed than an object has copies
             return Trouble(kind, start_s, start_s, (self.victim,), chance.choice(self.paths))
+        if kind in AWAY and self.workload == DERIVED and chance.random() < HALF:
+            return Trouble(kind, start_s, end_s, self.backends, chance.choice(self.paths[:2]))
         everywhere = kind in AWAY and chance.random() < 0.2
         where = self.backends if everywhere else (chance.choice(self.backends),)
         key = chance.choice([None, None, chance.choice(self.paths)])

@@ -5,29 +5,43 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+
+import attrs
 
 import resilient_store as rs
 from resilient_store.errors import CatalogUnavailableError, ObjectError
 from resilient_store.operations.adopt import adopt_all
+from resilient_store.operations.drain import drain_one
 from resilient_store.operations.evacuate import evacuate_all
 from resilient_store.operations.freeze import freeze_store, thaw_store
 from resilient_store.operations.rejoin import rejoin_one
 from resilient_store.operations.repair import repair_all
+from resilient_store.operations.restore import restore_all
 from resilient_store.operations.scrub import scrub_all
+from resilient_store.operations.snapshot import snapshot_all
 from resilient_store.operations.sweep import sweep_all
 from tests.model.fleet import judges
 from tests.model.fleet.judges import Called
 from tests.model.fleet.plan import ACTS, BUSY_S, CHANGES, OPERATOR, Plan, Step, Worker, drawn
+from tests.model.fleet.restored import Before
 from tests.model.fleet.world import FleetModel
-from tests.model.run import bury, opened, scrub
+from tests.model.run import bury, opened
 from tests.model.world import LATE_WINDOW_S, LEASE_S, PROCESS, SKEW_S, Process, shown
 
-PEACE_ROUNDS = 12
-SCRUBS = (0, 4)  # the second, when a lease and a late window have passed
+# How long after each other repair runs when faults have stopped. Most that is left waits for a
+# lease and a late window, and then for another late window.
+PEACE_S = (
+    0.4 * LATE_WINDOW_S,
+    LEASE_S + LATE_WINDOW_S + 5,
+    *[LATE_WINDOW_S + 5] * 2,
+    *[0.4 * LATE_WINDOW_S] * 3,
+)
+SCRUBS = (1,)
 ENDS_WITHIN_S = 1e6
-LOOKS_EVERY_S = 5.0
+NOTICED_WITHIN_S = 5.0  # that a process is dead
 REMEMBERS_EVERY_S = 40.0
 NEVER_LATER_S = 200 * (LEASE_S + LATE_WINDOW_S) + BUSY_S
 
@@ -67,15 +81,42 @@ class FleetPlay:
         model.quiet_world = False
         model.began_s = model.loop.true_s()
         around = [model.loop.create_task(one) for one in (self._accidents(), self._memories())]
-        live = [model.loop.create_task(self._succession(worker)) for worker in self.plan.workers]
-        done, hung = await asyncio.wait(live, timeout=NEVER_LATER_S)
-        for task in (*done, *(task for task in around if task.done())):
-            task.result()
-        if hung:
-            model.fail("P6: a process never came to its end")
-        for task in (*hung, *around):
+        if self.plan.restored:
+            await self._snapshot(first)
+        begun, later = self._shifts()
+        await self._work(begun)
+        if later:  # with new processes, and another configuration perhaps
+            model.configured = model.names
+            first = await self._restored() if self.plan.restored else self._open()
+            await self._work(later)
+        for task in around:
+            if task.done():
+                task.result()
             task.cancel()
         await self._peace(first)
+
+    def _shifts(self) -> tuple[Sequence[Worker], Sequence[Worker]]:
+        """Return who works before a backend is added or the catalog lost, and who afterwards."""
+        workers = self.plan.workers
+        if not self.plan.added and not self.plan.restored:
+            return workers, ()
+        half = [-(-len(one.steps) // 2) for one in workers]
+        return [
+            attrs.evolve(one, steps=one.steps[:at]) for one, at in zip(workers, half, strict=True)
+        ], [
+            attrs.evolve(one, name=f"{one.name}-later", steps=one.steps[at:])
+            for one, at in zip(workers, half, strict=True)
+        ]
+
+    async def _work(self, workers: Sequence[Worker]) -> None:
+        live = [self.model.loop.create_task(self._succession(worker)) for worker in workers]
+        done, hung = await asyncio.wait(live, timeout=NEVER_LATER_S)
+        for task in done:
+            task.result()
+        if hung:
+            self.model.fail("P6: a process never came to its end")
+        for task in hung:
+            task.cancel()
 
     def _open(self) -> rs.ResilientFileSystem:
         self._stores.append(opened(self.model))
@@ -106,6 +147,7 @@ class FleetPlay:
                 crashes_at=(*worker.crashes_at, 0)[life],
                 pauses_at=worker.pauses_at[life] if life < len(worker.pauses_at) else 0,
             )
+            process.died = died = self.model.loop.create_future()
             self._processes.append(process)
             context = contextvars.copy_context()
             context.run(PROCESS.set, process)
@@ -114,13 +156,14 @@ class FleetPlay:
                 self._live(process, self._open(), left), context=context
             )
             try:
-                while not process.dead:
-                    if (await asyncio.wait([task], timeout=LOOKS_EVERY_S))[0]:
-                        task.result()
-                        return
+                await asyncio.wait([task, died], return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
                 task.cancel()
                 raise
+            if not process.dead:
+                task.result()
+                return
+            await asyncio.sleep(self.model.chance.uniform(0.0, NOTICED_WITHIN_S))
 
     async def _live(self, process: Process, fs: rs.ResilientFileSystem, left: list[Step]) -> None:
         while left:
@@ -224,12 +267,31 @@ class FleetPlay:
             "evacuate": lambda: evacuate_all(fs.store, (next(iter(fs.store.domains.values())),)),
             "freeze": lambda: self._freeze(fs),
             "thaw": lambda: self._thaw(fs),
+            "drain": lambda: self._drain(fs),
+            "snapshot": lambda: self._snapshot(fs),
+            "derive": lambda: self._derive(fs, step),
+            "view": lambda: fs._read(path),
         }
         return calls[step.verb]()
 
     async def _rejoin(self, fs: rs.ResilientFileSystem) -> None:
-        for name in list(self.model.gone_back):
+        drained = [one.backends[0] for one in self.model.drained if one.end_s == math.inf]
+        for name in (*self.model.gone_back, *drained):
             await rejoin_one(fs.store, name)
+            self.model.take_back([name])
+
+    async def _drain(self, fs: rs.ResilientFileSystem) -> None:
+        name = self.model.chance.choice(list(fs.store.clients))
+        self.model.drain(name)
+        try:
+            await drain_one(fs.store, name)
+        except rs.ConfigurationError:  # without it there would be too few
+            self.model.take_back([name])
+
+    async def _derive(self, fs: rs.ResilientFileSystem, step: Step) -> None:
+        original = await fs._read(step.other, degraded=False)
+        origin = self.model.origins[step.data] = step.other, original.version
+        await fs._write(step.path, step.data, derived_from=origin)
 
     async def _freeze(self, fs: rs.ResilientFileSystem) -> None:
         await freeze_store(fs.store, "a drill")
@@ -238,6 +300,37 @@ class FleetPlay:
     async def _thaw(self, fs: rs.ResilientFileSystem) -> None:
         self.model.frozen_since_s = None
         await thaw_store(fs.store)
+
+    async def _snapshot(self, fs: rs.ResilientFileSystem) -> None:
+        began_s = self.model.loop.true_s()
+        await snapshot_all(fs.store)
+        self.model.snapshot_s = began_s
+
+    async def _restored(self) -> rs.ResilientFileSystem:
+        """End every process, lose the catalog, and restore it, as the documentation says."""
+        model = self.model
+        model.quiet_world = True
+        for process in self._processes:
+            process.dead = True
+        for late in list(model.lates):
+            model.land(late)
+        before = Before.of(model, self._under_way)
+        model.say("the catalog is lost")
+        model.lose_catalog()
+        fs = self._open()
+        report = await restore_all(fs.store)
+        model.say(f"restored: {report}")
+        for breach in before.judge(model, report):
+            model.fail(breach)
+        for path in report.vanished:
+            await fs._rm_file(path)
+        model.look_again()
+        state = await fs.store.known.state()
+        assert state is not None
+        model.take_back([name for name in model.names if not state.backend(name).drained])
+        await self._thaw(fs)
+        model.quiet_world = False
+        return fs
 
     # When faults have stopped
 
@@ -248,20 +341,19 @@ class FleetPlay:
         for late in list(model.lates):
             model.land(late)
         await thaw_store(fs.store)
-        for name in model.gone_back:
-            await rejoin_one(fs.store, name)
+        await self._rejoin(fs)
         report = None
-        for turn in range(PEACE_ROUNDS):
-            await asyncio.sleep(LATE_WINDOW_S * 0.4)
+        for turn, wait_s in enumerate(PEACE_S):
+            await asyncio.sleep(wait_s)
             try:
-                if turn in SCRUBS:
-                    await scrub(model, fs, model.paths)
+                if turn in SCRUBS and not self.plan.added:  # by itself repair finds what is new
+                    await scrub_all(fs.store)
                 report = await repair_all(fs.store)
                 await sweep_all(fs.store, 0.0)
             except CatalogUnavailableError as error:
                 model.fail(f"P7: {error}")
                 return
-            if report.done and turn > max(SCRUBS):
+            if report.done and turn >= max(SCRUBS):
                 break
         left = {path for path in model.paths if judges.is_for_people(model, path)}
         if report is not None and not report.done and not (report.failed.keys() <= left):
@@ -277,7 +369,7 @@ async def _listed(fs: rs.ResilientFileSystem, path: str) -> list[str]:
 
 
 async def _read(fs: rs.ResilientFileSystem, path: str) -> bytes:
-    return (await fs._read(path)).data
+    return (await fs._read(path, degraded=False)).data
 
 
 async def _read_by_pieces(fs: rs.ResilientFileSystem, path: str) -> bytes:

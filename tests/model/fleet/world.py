@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
+import resilient_store as rs
 from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError
+from resilient_store.model.checksum import CHUNK_BYTES
 from resilient_store.model.info import Body, Headers
 from resilient_store.testing.simulation.family import _ERRORS
 from resilient_store.testing.simulation.world import CHANGING, STORING
-from tests.model.fleet.plan import ACTS, AWAY, Plan, Trouble
+from tests.model.fleet.plan import ACTS, AWAY, DERIVED, Plan, Trouble
 from tests.model.world import (
     OWN_KEY_VERBS,
     Model,
@@ -28,6 +31,7 @@ ROT, FOREIGN = b"#", b"F"
 MANY = 10**6
 HALF = 0.5
 ANSWERS_WITHIN_S = 0.001
+FLIPPED = (0, -1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1)  # which byte of a body
 _ONLY = {
     "full": STORING,
     "cut": ("get",),
@@ -48,6 +52,14 @@ class FleetModel(Model):
         How many requests met a trouble of each kind.
     frozen_since_s
         When a freeze had returned; None: nothing is frozen, or it is being thawed.
+    drained
+        Backends that an operator has taken out, and from when to when.
+    snapshot_s
+        When the latest snapshot of the catalog began that has ended.
+    unsure
+        Objects that a restore has brought back although nobody was told that they exist.
+    origins
+        Derivatives to the originals that they were made from, and to which versions of them.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -63,6 +75,14 @@ class FleetModel(Model):
         self.met: Counter[str] = Counter()
         self.began_s = 0.0
         self.frozen_since_s: float | None = None
+        self.drained: list[Trouble] = []
+        self.snapshot_s = 0.0
+        self.unsure: set[bytes] = set()
+        self.origins: dict[bytes, tuple[str, int | None]] = {}
+        if plan.workload == DERIVED:
+            self.degraded = rs.DegradedRead({"p{number}": ["d{number}"]})
+        if plan.added:
+            self.configured = tuple(name for name in self.names if name != plan.added)
         lying = {one.path: one.data for one in plan.lying}
         for path in plan.paths:
             self.truths[path].append((0.0, lying.get(path)))
@@ -82,7 +102,7 @@ class FleetModel(Model):
         """Return on how many backends bytes lay at least: others may have put them on one."""
         return (
             1
-            if data in (b"?", FOREIGN, *(one.data for one in self.plan.lying))
+            if data in (b"?", FOREIGN, *self.unsure, *(one.data for one in self.plan.lying))
             else self.min_copies
         )
 
@@ -116,11 +136,24 @@ class FleetModel(Model):
     def ill(self, start_s: float, end_s: float) -> dict[str, set[str]]:
         """Return what was wrong with which backends between two times of the run."""
         found: dict[str, set[str]] = {}
-        for one in self.plan.troubles:
+        for one in (*self.plan.troubles, *self.drained):
             if one.kind not in ACTS and one.start_s <= end_s and start_s < one.end_s:
                 for name in one.backends:
                     found.setdefault(name, set()).add(one.kind)
         return found
+
+    def drain(self, name: str) -> None:
+        """Note that a backend is being taken out, or may have been."""
+        self.drained.append(Trouble("drained", self.now_s(), math.inf, (name,)))
+        self.doubted.add(name)
+
+    def take_back(self, names: Sequence[str]) -> None:
+        """Note that backends are in use again."""
+        now_s = self.now_s()
+        self.drained = [
+            attrs.evolve(one, end_s=min(one.end_s, now_s)) if one.backends[0] in names else one
+            for one in self.drained
+        ]
 
     def catalog_was_well(self, start_s: float, end_s: float) -> bool:
         """Say whether nothing was wrong with the catalog between two times of the run."""
@@ -156,6 +189,29 @@ class FleetModel(Model):
                 return one.kind
         return ""
 
+    def lose_catalog(self) -> None:
+        """Let there be another catalog, an empty one; nothing is judged until `look_again`."""
+        self.is_restoring = True
+        self.database = self._new_database()
+        self._records.clear()
+
+    def look_again(self) -> None:
+        """Take for true what a restored catalog says."""
+        self.is_restoring = False
+        self.doubted.update(self.names)
+        self._versions = dict.fromkeys(self.paths, -1)
+        self.database.changed.update(self.paths)
+        self.look()
+
+    def lying(self, path: str) -> dict[bytes, set[str]]:
+        """Return what lies at a path's own keys or staged for it, and on which backends."""
+        found: dict[bytes, set[str]] = {}
+        for name, disk in self.disks.items():
+            for key, one in disk.objects.items():
+                if key.rpartition("/")[2] == path:
+                    found.setdefault(one.data, set()).add(name)
+        return found
+
     def act(self, trouble: Trouble) -> None:
         """Do something to what a backend holds."""
         (name,) = trouble.backends
@@ -171,6 +227,8 @@ class FleetModel(Model):
         elif trouble.kind == "lose":
             disk.remove(key)
         elif trouble.kind == "foreign" and self.plan.conditions:
+            if self.record(key).entry is None and self.truths[key][-1][1] is not None:
+                return  # others' bytes over others': nobody can say which are the object
             disk.set(key, self.remember(FOREIGN), Headers())
             self.foreign.append((name, FOREIGN))
         elif trouble.kind in ("wipe", "back"):
@@ -258,6 +316,6 @@ def _spoilt(kind: str, answer: Any, chance: random.Random) -> Any:
         return attrs.evolve(answer, data=answer.data[:-1])
     if kind == "flip":
         spoilt = bytearray(answer.data)
-        spoilt[chance.choice([0, -1])] ^= 1
+        spoilt[chance.choice([at for at in FLIPPED if at < len(spoilt)])] ^= 1
         return attrs.evolve(answer, data=bytes(spoilt))
     return answer

@@ -26,8 +26,8 @@ MAX_STEPS = 5_000_000
 EPOCH = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
 # How long a call in an executor takes, at most.
 EXECUTOR_S = 0.01
-# How often an unlikely branch is taken.
-RARELY = 0.05
+HASHED_AT_ONCE = 1024  # so many notes of a trace
+RARELY = 0.05  # how often an unlikely branch is taken
 
 
 class SimulationError(Exception):
@@ -117,9 +117,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._order = itertools.count()
         self._names = itertools.count(1)
-        self._tasks: dict[int, asyncio.Task[Any]] = {}
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self._later: list[tuple[int, Callable[[], object]]] = []
         self._hash = hashlib.blake2b(digest_size=16)
+        self._noted: list[str] = []
         self._closed = False
         self._running = False
 
@@ -163,8 +164,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         number = next(self._names)
         label = f"task-{number}" if name is None else str(name)
         task: asyncio.Task[T] = asyncio.Task(coro, loop=self, name=label, context=context)
-        self._tasks[number] = task
-        task.add_done_callback(lambda _: self._tasks.pop(number, None))
+        self._tasks[task] = None
         return task
 
     def call_soon(  # type: ignore[override]
@@ -245,11 +245,18 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     @property
     def trace(self) -> str:
         """A hash of everything that ran so far, and when."""
+        self._hash_notes()
         return self._hash.hexdigest()
 
     def note(self, text: str) -> None:
         """Put something into the trace."""
-        self._hash.update(text.encode())
+        self._noted.append(text)
+        if len(self._noted) >= HASHED_AT_ONCE:
+            self._hash_notes()
+
+    def _hash_notes(self) -> None:
+        self._hash.update("".join(f"{text}\n" for text in self._noted).encode())
+        self._noted.clear()
 
     def after_steps(self, count: int, callback: Callable[[], object]) -> None:
         """Call something once so many further steps were run."""
@@ -257,7 +264,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def tasks_left(self) -> list[asyncio.Task[Any]]:
         """Return the tasks that have not ended, in the order they were started."""
-        return [task for task in self._tasks.values() if not task.done()]
+        return [task for task in self._tasks if not task.done()]
 
     def run_until_complete(  # type: ignore[override]
         self, future: Coroutine[Any, Any, T], *, until_s: float | None = None
@@ -298,16 +305,19 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             self._jump()
         if until_s is not None and self._now_s > until_s:
             raise EndlessError(f"not done at {self._now_s:.3f} s:\n{self._who_waits()}")
-        index = self._random.randrange(len(self._ready)) if len(self._ready) > 1 else 0
-        handle = self._ready.pop(index)
+        count = len(self._ready)
+        handle = self._ready.pop(int(self._random.random() * count) if count > 1 else 0)
         if handle.cancelled():
             return
         self.steps += 1
         self._now_s += self._step_s
         if self.steps > self._max_steps:
             raise EndlessError(f"more than {self._max_steps} steps:\n{self._who_waits()}")
-        self._hash.update(f"{self._now_s!r} {_label(handle)}\n".encode())
+        task = _task_of(handle)
+        self.note(_label(handle) if task is None else task.get_name())
         self._run_handle(handle)
+        if task is not None and task.done():
+            self._tasks.pop(task, None)
         if self._later:
             due = [callback for step, callback in self._later if step <= self.steps]
             self._later = [(s, c) for s, c in self._later if s > self.steps]
@@ -328,6 +338,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         if not self._timers:
             raise DeadlockError(f"everybody waits for ever:\n{self._who_waits()}")
         self._now_s = max(self._now_s, self._timers[0][0])
+        self.note(repr(self._now_s))
         self._take_due_timers()
 
     def _who_waits(self) -> str:
@@ -365,12 +376,15 @@ class _Running:
         asyncio._set_running_loop(self._before)
 
 
+def _task_of(handle: asyncio.Handle) -> asyncio.Task[Any] | None:
+    """Return the task whose next step a callback is."""
+    owner = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
+    return owner if isinstance(owner, asyncio.Task) else None
+
+
 def _label(handle: asyncio.Handle) -> str:
     """Name a callback in a way that does not depend on addresses."""
     callback: Any = handle._callback  # type: ignore[attr-defined]
-    owner = getattr(callback, "__self__", None)
-    if isinstance(owner, asyncio.Task):
-        return owner.get_name()
     return str(getattr(callback, "__qualname__", type(callback).__name__))
 
 

@@ -1,0 +1,76 @@
+"""What a restore may bring back, and what it must not lose: from the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from resilient_store.operations.restore import RestoreReport
+from tests.model.fleet.judges import Called
+from tests.model.fleet.plan import CHANGES
+from tests.model.fleet.world import FleetModel
+from tests.model.world import shown
+
+
+@attrs.frozen
+class Before:
+    """What was true when the catalog was lost.
+
+    Attributes
+    ----------
+    truth
+        Path to its object; None: there is none.
+    lying
+        Path to what lay at its own keys, or staged for it, and on which backends.
+    unsettled
+        Paths that somebody changed, or tried to, since the snapshot.
+    """
+
+    truth: dict[str, bytes | None]
+    lying: dict[str, dict[bytes, set[str]]]
+    unsettled: frozenset[str]
+
+    @classmethod
+    def of(cls, model: FleetModel, calls: Iterable[Called]) -> Before:
+        """Note it."""
+        changed = [
+            path
+            for call in calls
+            if call.step.verb in CHANGES and call.ended_s >= model.snapshot_s
+            for path in call.paths
+        ]
+        return cls(
+            truth={path: model.now(model.record(path)) for path in model.paths},
+            lying={path: model.lying(path) for path in model.paths},
+            unsettled=frozenset(changed),
+        )
+
+    def judge(self, model: FleetModel, report: RestoreReport) -> Iterator[str]:
+        """Return what a restore has lost or brought back, and must not; note what it may."""
+        if report.failed or report.away or not report.complete:
+            yield f"P1: all is well, and a restore comes to {report}"
+        for path in self.truth:
+            now = None if path in report.vanished else model.now(model.record(path))
+            yield from self._a_path(model, report, path, now)
+
+    def _a_path(
+        self, model: FleetModel, report: RestoreReport, path: str, now: bytes | None
+    ) -> Iterator[str]:
+        truth, lying = self.truth[path], self.lying[path]
+        if now == truth:
+            return
+        count = 0 if now is None else len(lying.get(now, ()))
+        is_newer = path in self.unsettled and count >= model.min_copies
+        if truth is not None:
+            if truth in lying and not is_newer:
+                yield f"P1: {shown(truth)} is {shown(now)} on {count} backends after a restore"
+            return
+        if path not in self.unsettled:
+            yield f"P3: {shown(now)} was deleted before the snapshot, and is back"
+        if now is None or not count:
+            yield f"P3: {shown(now)} is back, and lay nowhere"
+            return
+        model.unsure.add(now)
+        if count < model.min_copies and path not in (*report.doubtful, *report.partly):
+            yield f"P8: {path} is back on {count} backends, and nobody is told"
