@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from resilient_store.backends.client import BackendClient
@@ -33,9 +34,17 @@ def expects_nothing(row: Replica, entry: Entry) -> bool:
 
 
 async def create(
-    holder: Holder, client: BackendClient, entry: Entry, source: Body
+    holder: Holder,
+    client: BackendClient,
+    entry: Entry,
+    send: Callable[[], Awaitable[Reply[Stored] | None]],
 ) -> tuple[Reply[Any], own_key.Notes] | None:
-    """Send a copy to the own key; None where something lies there, or may be under way to it.
+    """Bring a copy to the own key; None where something lies there, or may be under way to it.
+
+    Parameters
+    ----------
+    send
+        Sends it, where nothing lies there yet; returns None where there is nothing to send.
 
     Returns
     -------
@@ -46,22 +55,27 @@ async def create(
         return None
     if not await holder.touch(client.name):
         return None
-    assert entry.content is not None
-    checksum = entry.content.checksum if entry.content.kind == "chunked" else ""
-    await holder.ready_for(client.backend.timeout + seconds_for(len(source.data)))
-    reply = await client.put(
-        holder.path,
-        source.data,
-        exclusive=True,
-        headers=labelled(entry.headers, entry.version, checksum),
-    )
+    reply = await send()
     reach(Step.REPAIR_CREATED)
-    if reply.outcome is Outcome.EXISTS:
+    if reply is None or reply.outcome is Outcome.EXISTS:
         return None
     if reply.value is None:
         unknown = reply.outcome in _UNKNOWN
         return reply, {"error": reply.words(), **({"state": State.UNKNOWN} if unknown else {})}
     return await _confirmed(client, holder.path, entry, reply.value)
+
+
+async def put(holder: Holder, client: BackendClient, entry: Entry, source: Body) -> Reply[Stored]:
+    """Send verified bytes to the own key."""
+    assert entry.content is not None
+    checksum = entry.content.checksum if entry.content.kind == "chunked" else ""
+    await holder.ready_for(client.backend.timeout + seconds_for(len(source.data)))
+    return await client.put(
+        holder.path,
+        source.data,
+        exclusive=True,
+        headers=labelled(entry.headers, entry.version, checksum),
+    )
 
 
 async def _is_empty(holder: Holder, client: BackendClient) -> bool:

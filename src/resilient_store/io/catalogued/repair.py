@@ -12,10 +12,10 @@ import attrs
 from resilient_store.backends.client import BackendClient
 from resilient_store.backends.upload import UploadClient
 from resilient_store.errors import ConcurrentWriteError, ObjectError
-from resilient_store.io.catalogued import own_key
+from resilient_store.io.catalogued import own_key, server_side
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.begin import begin
-from resilient_store.io.catalogued.create import create, expects_nothing
+from resilient_store.io.catalogued.create import create, expects_nothing, put
 from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.catalogued.settle import settle
@@ -23,7 +23,7 @@ from resilient_store.io.drive import protected
 from resilient_store.io.identity import owe_epoch
 from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.checksum import ChunkedChecksum
-from resilient_store.model.info import ObjectInfo
+from resilient_store.model.info import Body, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import OWN, Entry, Replica, State
 from resilient_store.model.step import Step
@@ -156,10 +156,23 @@ async def _create(
     """Copy verified bytes to an own key where nothing is expected; None where that cannot be."""
     if client.name not in holder.quiet or not expects_nothing(row, entry):
         return None
-    had, _ = await versions.read_version(holder.store, holder.record, None, None)
-    if had is None or had.reply.value is None:
+    copying = await server_side.copying(holder, client, holder.path, exclusive=True)
+    body = await _read_whole(holder) if copying is None else None
+    if copying is None and body is None:
         return None
-    return await create(holder, client, entry, had.reply.value)
+
+    async def send() -> Reply[Any] | None:
+        if copying is not None and (copied := await copying()) is not None:
+            return copied
+        source = body or await _read_whole(holder)
+        return None if source is None else await put(holder, client, entry, source)
+
+    return await create(holder, client, entry, send)
+
+
+async def _read_whole(holder: Holder) -> Body | None:
+    had, _ = await versions.read_version(holder.store, holder.record, None, None)
+    return None if had is None else had.reply.value
 
 
 async def _repair_elsewhere(
@@ -254,6 +267,9 @@ async def _is_current(
 async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[Any]:
     """Copy verified bytes into staging, block by block; never from an unverified source."""
     assert entry.content is not None
+    copying = await server_side.copying(holder, client, holder.staging)
+    if copying is not None and (copied := await copying()) is not None:
+        return copied
     content = entry.content
     checksum = content.checksum if content.kind == "chunked" else ""
 
