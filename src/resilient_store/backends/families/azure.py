@@ -32,6 +32,7 @@ from resilient_store.backends.families.azure_answers import (
     about_container,
     about_key,
     about_range,
+    about_source,
     checked_options,
     code_of,
     digest_header,
@@ -327,7 +328,7 @@ class AzureFamily(FlatFamily):
                 **checked_options(self.write_options),
             )
         except Exception as error:
-            raise about_copy(about_key(error, origin.key)) from None
+            raise about_copy(about_source(error, origin.key)) from None
         said = answers[-1].http_response.headers.get("Content-MD5")
         is_proven = answer.get("copy_status") == "success" and said == digest_header(digest)
         return Stored(tag_of(answer.get("etag")), headers_kept=True, proven=is_proven)

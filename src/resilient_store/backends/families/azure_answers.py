@@ -13,6 +13,7 @@ from azure.storage.blob import ContentSettings, StandardBlobTier
 from resilient_store.backends.contract import (
     ChangedError,
     CorruptBodyError,
+    RefusedError,
     RootMissingError,
     WrongOptionError,
 )
@@ -51,6 +52,13 @@ def about_key(error: Exception, key: str) -> Exception:
     if code_of(error) in _ABSENT:
         return FileNotFoundError(2, "no such object", key)
     return about_container(error)
+
+
+def about_source(error: Exception, key: str) -> Exception:
+    """Turn an error about a copy into what it says of its source."""
+    if code_of(error) == "CannotVerifyCopySource":
+        return RefusedError("its source cannot be read")
+    return about_key(error, key)
 
 
 def about_range(error: Exception, key: str) -> Exception:

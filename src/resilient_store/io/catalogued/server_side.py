@@ -12,12 +12,14 @@ from typing import Any, cast
 
 from resilient_store.backends.client import BackendClient
 from resilient_store.backends.contract import Copier, Origin, Stored
+from resilient_store.backends.locate import PLATFORMS
 from resilient_store.backends.upload import seconds_for
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.labels import labelled
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import OWN, Content, Record, Replica
+from resilient_store.store import Store
 
 # What is late or wrong once would be so each time, and no repair would ever end (P7).
 _NEVER_AGAIN = (Outcome.REFUSED, Outcome.TIMED_OUT, Outcome.CORRUPT)
@@ -55,11 +57,7 @@ async def copying(
     Where that returns None, nothing was copied and nothing is under way.
     """
     store, entry = holder.store, holder.record.present
-    realms = {
-        name: one.traits.realm
-        for name, one in store.clients.items()
-        if one.traits is not None and not store.is_drained(name) and one.health.is_closed("read")
-    }
+    realms = await _realms(store, (client.name, *(row.backend for row in holder.record.holders())))
     row = source_for(holder.record, client.name, realms, store.declined)
     if row is None or row.tag is None or entry is None or entry.content is None:
         return None
@@ -91,6 +89,26 @@ async def copying(
         return wrong or reply
 
     return copy
+
+
+async def _realms(store: Store, names: tuple[str, ...]) -> dict[str, str]:
+    """Return the realms of backends that can be asked; nothing is opened that can have none."""
+    platforms = {
+        name: spot.domain
+        for name, spot in zip(store.configuration.names, store.configuration.spots, strict=True)
+        if spot.protocol in PLATFORMS
+    }
+    realms = {}
+    here = platforms.get(names[0])
+    for name in names:
+        client = store.clients.get(name)
+        if client is None or here is None or platforms.get(name) != here or store.is_drained(name):
+            continue
+        if client.traits is None:
+            await client.open()
+        if client.traits is not None and client.health.is_closed("read"):
+            realms[name] = client.traits.realm
+    return realms
 
 
 async def _wrong_with(
