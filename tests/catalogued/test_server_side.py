@@ -1,8 +1,8 @@
 """Copies that a platform makes by itself between two of its buckets: asked for, proven, refused.
 
-Of the servers here fake-gcs-server and Azurite know the condition that the source still has its
-tag; moto and rclone do not, so that there only the copy's own tag tells. Azurite says a digest back
-that it has not compared, and rclone copies no parts.
+Of the servers here only Azurite knows the condition that the source still has its tag; of copies by
+moto, rclone and fake-gcs-server nothing tells but their own tag. Azurite says a digest back that it
+has not compared, and rclone copies no parts.
 """
 
 from __future__ import annotations

@@ -33,10 +33,8 @@ def realm_of(cls: type, arguments: Sequence[Any], options: Mapping[str, Any]) ->
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        pairs = ((str(name), _plain(one)) for name, one in value.items())
-        return sorted(
-            (n, v) for n, v in pairs if n not in _BESIDE_THE_POINT and v not in (None, [])
-        )
+        told = {str(name): _plain(one) for name, one in value.items() if one is not None}
+        return sorted((n, v) for n, v in told.items() if n not in _BESIDE_THE_POINT and v)
     return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else repr(value)
 
 
