@@ -82,6 +82,7 @@ FIRST_USE = "first use of a known backend in a process"
 HEARING = "repair: each backend, for each pass over the queue"
 STAGING = "repair: one missing replica, to staging"
 PUBLISHING = "repair: from staging to its own key"
+SERVER_SIDE = "repair: one new replica, copied by the platform"
 REPAIR = "both"
 
 
@@ -108,11 +109,11 @@ class Counting:
         else:
             self.platform.proxy.set("pass")
 
-    def backend(self):
+    def backend(self, name="cloud"):
         return rs.Backend(
             self.platform.url(self.platform.new_bucket()),
-            name="cloud",
-            domain="cloud",
+            name=name,
+            domain=name,
             storage_options=self.platform.storage_options(),
         )
 
@@ -165,6 +166,17 @@ class Counting:
             self.counted[REPAIR] = self.beside_hearing(lambda: repair_until_done(fs))
             self.count(HEARING, lambda: rs.repair(fs))
 
+    def a_copy_by_the_platform(self):
+        here, there = self.backend(), self.backend("other")
+        policy = rs.WriteToAll(min_copies=1)
+        with self.store([here], "copies.db", Z_S, write=policy) as fs:
+            fs.pipe_file("photo", b"bytes")
+        self.platform.proxy.log.clear()
+        with self.store([here, there], "copies.db", Z_S, write=policy) as fs:
+            repair_until_done(fs)
+        asked = [one for one in self.platform.proxy.log if "photo" in one.path]
+        self.counted[SERVER_SIDE] = len(asked)
+
     def beside_hearing(self, make):
         self.platform.proxy.log.clear()
         make()
@@ -213,4 +225,5 @@ def test_with_a_catalog_a_call_takes_as_many_requests_as_the_page_says(request, 
     counting.calls_on_busy_keys()
     counting.an_overwrite_on_a_quiet_key()
     counting.a_repair()
+    counting.a_copy_by_the_platform()
     assert counting.counted == requests_said(name)

@@ -289,6 +289,9 @@ class S3Family(FlatFamily):
         if exclusive:  # not every server that speaks like S3 knows conditions
             await self._expect(key, None)
         source = {**origin.family.source(origin.key), "CopySourceIfMatch": f'"{origin.tag}"'}
+        # Tags would come along, and are each backend's own.
+        has_tags = "Tagging" in {*self.write_options, *origin.family.write_options}
+        more = {"TaggingDirective": "REPLACE"} if has_tags else {}
         condition = {"IfNoneMatch": "*"} if exclusive else {}
         try:
             if part_bytes:
@@ -301,7 +304,7 @@ class S3Family(FlatFamily):
                     "copy_object",
                     Key=self.at(key),
                     MetadataDirective="REPLACE",
-                    **source,
+                    **{**source, **more},
                     **await self._params("CopyObject", headers),
                     **condition,
                 )
