@@ -72,7 +72,7 @@ PROOF = re.compile(r"(?i)([?&](?:sig|access_token|x-amz-(?:signature|credential)
 def remembered(time_s: float, line: str, headers: Mapping[str, str], action: str) -> Request:
     """Make a log entry; a failing test prints it, so credentials stay out."""
     method, _, path = line.partition(" ")
-    kept = dict(headers)
+    kept = {name: PROOF.sub(r"\1-", value) for name, value in headers.items()}
     if "authorization" in kept:
         kept["authorization"] = kept["authorization"].partition(" ")[0]
     return Request(time_s, method, PROOF.sub(r"\1-", path), action, kept)
