@@ -82,7 +82,10 @@ async def _confirmed(
     if tag is None:  # nothing says so far that it has arrived (R20)
         looked = await client.info(path, kind="write")
         info = looked.value
-        if info is None or entry.content is None or info.size != entry.content.size:
+        assert entry.content is not None
+        if info is not None and info.size != entry.content.size:
+            looked = Reply(client.name, Outcome.CORRUPT, detail="another size than was sent")
+        if info is None or not looked.ok:
             return looked, {"state": State.UNKNOWN, "error": looked.words()}
         tag = info.tag
     return Reply(client.name, Outcome.OK), own_key.in_place(entry, tag)

@@ -1,0 +1,50 @@
+"""Repair that creates a copy at its own key: what it says where that does not go well."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+import resilient_store as rs
+from resilient_store.model.state import State
+from resilient_store.testing import virtual_time
+from resilient_store.testing.simulation.world import Fault, World
+from tests.catalogued.stage import CAT, ONE, record
+
+FOR_EVER = (0.0, math.inf)
+
+
+class Pair:
+    """An object on the first of two platforms; the second is added, and knows no conditions."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.world = World(0)
+        self.first = self.world.disk("first")
+        self.second = self.world.disk(
+            "second", exclusive=False, conditions=False, unique_tags=False
+        )
+        with self.open("first") as fs:
+            fs.write(CAT, ONE)
+
+    def open(self, *names):
+        return rs.ResilientFileSystem(
+            [rs.Backend(self.world.disks[n].filesystem, name=n, domain=n) for n in names],
+            catalog=f"sqlite:///{self.folder}/photos.db",
+            write=rs.WriteToAll(min_copies=1),
+        )
+
+
+@pytest.fixture
+def pair(tmp_path):
+    with virtual_time():
+        yield Pair(tmp_path)
+
+
+def test_a_copy_that_arrives_with_another_size_is_no_copy_and_is_said(pair):
+    pair.second.faults.append(Fault(*FOR_EVER, "blank", key=CAT))
+    with pair.open("first", "second") as fs:
+        report = rs.repair(fs)
+        assert "another size" in report.failed[CAT]
+        assert record(fs, CAT).replicas["second"].state is State.UNKNOWN
