@@ -10,7 +10,7 @@ import resilient_store as rs
 from resilient_store.model.state import State
 from resilient_store.testing import virtual_time
 from resilient_store.testing.simulation.world import Fault, World
-from tests.catalogued.stage import CAT, ONE, record
+from tests.catalogued.stage import CAT, FOREIGN, NAMES, ONE, record, states
 
 FOR_EVER = (0.0, math.inf)
 
@@ -48,3 +48,24 @@ def test_a_copy_that_arrives_with_another_size_is_no_copy_and_is_said(pair):
         report = rs.repair(fs)
         assert "another size" in report.failed[CAT]
         assert record(fs, CAT).replicas["second"].state is State.UNKNOWN
+
+
+def test_p1_a_copy_counts_in_staging_where_a_directory_has_its_name(shop):
+    for name in NAMES:
+        shop.put_behind(name, CAT, ONE)
+    fs = shop.open()
+    rs.adopt(fs)
+    shop.remove_behind("azure", CAT)
+    shop.put_behind("azure", f"{CAT}/another", FOREIGN)
+    assert rs.scrub(fs).missing == {CAT: ("azure",)}
+    assert rs.repair(fs).copied == 1
+    assert states(fs, CAT)["azure"] == "good"
+    assert shop.staged("azure")
+
+
+def test_p1_a_copy_counts_in_staging_where_its_own_key_is_denied(pair):
+    pair.second.faults.append(Fault(*FOR_EVER, "denied", key=CAT))
+    with pair.open("first", "second") as fs:
+        assert rs.repair(fs).copied == 1
+        row = record(fs, CAT).replicas["second"]
+        assert (row.state, row.place) == (State.GOOD, "2-2")

@@ -19,6 +19,8 @@ from resilient_store.model.step import Step
 from resilient_store.protocol.account import Verdict
 from resilient_store.runtime import reach
 
+# Something lies there, a directory has its name or forbids it: a staged copy counts all the same.
+_HERE_NEVER = (Outcome.EXISTS, Outcome.REFUSED, Outcome.DENIED)
 _UNKNOWN = (Outcome.TIMED_OUT, Outcome.CORRUPT)
 
 
@@ -35,7 +37,7 @@ def expects_nothing(row: Replica, entry: Entry) -> bool:
 async def create(
     holder: Holder, client: BackendClient, entry: Entry, source: Body
 ) -> tuple[Reply[Any], own_key.Notes] | None:
-    """Send a copy to the own key; None where something lies there, or may be under way to it.
+    """Send a copy to the own key; None where something is in its way, or may be under way to it.
 
     Returns
     -------
@@ -56,7 +58,7 @@ async def create(
         headers=labelled(entry.headers, entry.version, checksum),
     )
     reach(Step.REPAIR_CREATED)
-    if reply.outcome is Outcome.EXISTS:
+    if reply.outcome in _HERE_NEVER:
         return None
     if reply.value is None:
         unknown = reply.outcome in _UNKNOWN
