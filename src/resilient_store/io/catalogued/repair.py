@@ -16,6 +16,7 @@ from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.create import create, expects_nothing
+from resilient_store.io.catalogued.enrich import enrich
 from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.catalogued.settle import settle
@@ -159,7 +160,10 @@ async def _create(
     had, _ = await versions.read_version(holder.store, holder.record, None, None)
     if had is None or had.reply.value is None:
         return None
-    return await create(holder, client, entry, had.reply.value)
+    created = await create(holder, client, entry, had.reply.value)
+    if created is not None and not created[0].ok:  # what may lie there will have to be recognised
+        enrich(holder.store, had, None, None)
+    return created
 
 
 async def _repair_elsewhere(
