@@ -94,3 +94,16 @@ def test_p9_a_copy_of_an_adopted_object_is_recognised_though_its_answer_was_lost
         assert report.done
         assert record(fs, ADOPTED).replicas["second"].state is State.GOOD
         assert not [key for key in pair.second.objects if "quarantine" in key]
+
+
+@pytest.mark.parametrize("look", ["info", "cat"])
+def test_p9_copies_of_a_discovered_object_are_recognised_and_neither_sent_nor_put_aside(shop, look):
+    for name in NAMES:
+        shop.put_behind(name, CAT, ONE)
+    fs = shop.open()
+    getattr(fs, look)(CAT)
+    assert sorted(states(fs, CAT).values()) == ["good", "unknown", "unknown"]
+    report = rs.repair(fs)
+    assert (report.done, report.copied) == (True, 0)
+    assert set(states(fs, CAT).values()) == {"good"}
+    assert [shop.quarantined(name) for name in NAMES] == [[], [], []]

@@ -26,7 +26,7 @@ from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
-from resilient_store.model.state import OWN, Entry, Replica, State
+from resilient_store.model.state import OWN, Content, Entry, Replica, State
 from resilient_store.model.step import Step
 from resilient_store.protocol import findings
 from resilient_store.protocol.account import Verdict
@@ -133,8 +133,8 @@ async def _bring(
     """Bring the current version to a backend; return what is to be noted when the intent ends."""
     entry = holder.record.present
     assert entry is not None
-    was_sent = row.busy_until_s > 0 or row.version > 0
-    if row.state is State.UNKNOWN and was_sent and client.name in holder.quiet:
+    may_hold = row.state is State.UNKNOWN and client.name in holder.record.replicas
+    if may_hold and client.name in holder.quiet:
         row = await _found_out(holder, client, row, entry)
     if row.state is not State.GOOD or row.version != entry.version:
         if created := await _create(holder, client, row, entry):
@@ -252,7 +252,21 @@ async def _is_current(
     if info.directory or info.size != entry.content.size:
         return False
     summed = await own_key.checksum_of(client, holder.path, info)
-    return summed.value is not None and summed.value == entry.content.checksum
+    return summed.value is not None and summed.value == await _checksum(holder, entry.content)
+
+
+async def _checksum(holder: Holder, content: Content) -> str | None:
+    """Return the checksum of the current bytes; an adopted object has none, so they are read."""
+    if content.kind == "chunked":
+        return content.checksum
+    found = ChunkedChecksum()
+    while found.size < content.size:
+        end = min(content.size, found.size + BLOCK_BYTES)
+        had, _ = await versions.read_version(holder.store, holder.record, found.size, end)
+        if had is None or not had.data:
+            return None
+        found.update(had.data)
+    return found.content().checksum
 
 
 async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[Any]:
