@@ -56,13 +56,15 @@ def begin(record: Record, moment: Moment, wish: Wish) -> tuple[Record, Beginning
     if wish.create and record.present is not None:
         return record, Exists()
     quiet = tuple(name for name in wish.placed if moment.is_quiet(record.replica(name)))
+    complete = knows_all(moment, wish.placed)
+    is_new = complete and record.entry is None and not record.voids
     number = moment.new_id()
     intent = Intent(
         id=number,
         version=number,
         kind=wish.kind,
         token=f"{number}-{number}",
-        direct=quiet if wish.kind == "write" and is_known_empty(record, moment) else (),
+        direct=quiet if wish.kind == "write" and is_new else (),
         checksum=wish.checksum,
         owner=wish.owner,
         started_s=moment.now_s,
@@ -77,7 +79,7 @@ def begin(record: Record, moment: Moment, wish: Wish) -> tuple[Record, Beginning
         quiet=quiet,
         marked=owed if wish.kind == "repair" else (),
         now_s=moment.now_s,
-        complete=moment.store.complete,
+        complete=complete,
     )
 
 
@@ -85,9 +87,9 @@ def _is_copy_owed(record: Record, backend: str) -> bool:
     return record.present is not None and record.owes(record.replica(backend))
 
 
-def is_known_empty(record: Record, moment: Moment) -> bool:
-    """Say whether nothing can lie at the own keys: nobody wrote there, and we know all paths."""
-    return moment.store.complete and record.entry is None and not record.voids
+def knows_all(moment: Moment, placed: Iterable[str]) -> bool:
+    """Say whether nothing can lie on these backends that the catalog does not know (R3)."""
+    return moment.store.complete and all(moment.store.backend(name).met for name in placed)
 
 
 def everywhere(record: Record, moment: Moment) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ from resilient_store.model.step import Step
 from resilient_store.protocol.account import Verdict
 from resilient_store.runtime import reach
 
+# Something lies there, a directory has its name or forbids it: a staged copy counts all the same.
+_HERE_NEVER = (Outcome.EXISTS, Outcome.REFUSED, Outcome.DENIED)
 _UNKNOWN = (Outcome.TIMED_OUT, Outcome.CORRUPT)
 
 
@@ -35,7 +37,7 @@ def expects_nothing(row: Replica, entry: Entry) -> bool:
 async def create(
     holder: Holder, client: BackendClient, entry: Entry, source: Body
 ) -> tuple[Reply[Any], own_key.Notes] | None:
-    """Send a copy to the own key; None where something lies there, or may be under way to it.
+    """Send a copy to the own key; None where something is in its way, or may be under way to it.
 
     Returns
     -------
@@ -56,7 +58,7 @@ async def create(
         headers=labelled(entry.headers, entry.version, checksum),
     )
     reach(Step.REPAIR_CREATED)
-    if reply.outcome is Outcome.EXISTS:
+    if reply.outcome in _HERE_NEVER:
         return None
     if reply.value is None:
         unknown = reply.outcome in _UNKNOWN
@@ -82,7 +84,10 @@ async def _confirmed(
     if tag is None:  # nothing says so far that it has arrived (R20)
         looked = await client.info(path, kind="write")
         info = looked.value
-        if info is None or entry.content is None or info.size != entry.content.size:
+        assert entry.content is not None
+        if info is not None and info.size != entry.content.size:
+            looked = Reply(client.name, Outcome.CORRUPT, detail="another size than was sent")
+        if info is None or not looked.ok:
             return looked, {"state": State.UNKNOWN, "error": looked.words()}
         tag = info.tag
     return Reply(client.name, Outcome.OK), own_key.in_place(entry, tag)

@@ -16,6 +16,7 @@ from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.create import create, expects_nothing
+from resilient_store.io.catalogued.enrich import enrich
 from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.catalogued.settle import settle
@@ -25,7 +26,7 @@ from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
-from resilient_store.model.state import OWN, Entry, Replica, State
+from resilient_store.model.state import OWN, Content, Entry, Replica, State
 from resilient_store.model.step import Step
 from resilient_store.protocol import findings
 from resilient_store.protocol.account import Verdict
@@ -132,8 +133,8 @@ async def _bring(
     """Bring the current version to a backend; return what is to be noted when the intent ends."""
     entry = holder.record.present
     assert entry is not None
-    was_sent = row.busy_until_s > 0 or row.version > 0
-    if row.state is State.UNKNOWN and was_sent and client.name in holder.quiet:
+    may_hold = row.state is State.UNKNOWN and client.name in holder.record.replicas
+    if may_hold and client.name in holder.quiet:
         row = await _found_out(holder, client, row, entry)
     if row.state is not State.GOOD or row.version != entry.version:
         if created := await _create(holder, client, row, entry):
@@ -159,7 +160,10 @@ async def _create(
     had, _ = await versions.read_version(holder.store, holder.record, None, None)
     if had is None or had.reply.value is None:
         return None
-    return await create(holder, client, entry, had.reply.value)
+    created = await create(holder, client, entry, had.reply.value)
+    if created is not None and not created[0].ok:  # what may lie there will have to be recognised
+        enrich(holder.store, had, None, None)
+    return created
 
 
 async def _repair_elsewhere(
@@ -248,7 +252,21 @@ async def _is_current(
     if info.directory or info.size != entry.content.size:
         return False
     summed = await own_key.checksum_of(client, holder.path, info)
-    return summed.value is not None and summed.value == entry.content.checksum
+    return summed.value is not None and summed.value == await _checksum(holder, entry.content)
+
+
+async def _checksum(holder: Holder, content: Content) -> str | None:
+    """Return the checksum of the current bytes; an adopted object has none, so they are read."""
+    if content.kind == "chunked":
+        return content.checksum
+    found = ChunkedChecksum()
+    while found.size < content.size:
+        end = min(content.size, found.size + BLOCK_BYTES)
+        had, _ = await versions.read_version(holder.store, holder.record, found.size, end)
+        if had is None or not had.data:
+            return None
+        found.update(had.data)
+    return found.content().checksum
 
 
 async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[Any]:
