@@ -10,6 +10,7 @@ from resilient_store.backends.client import BackendClient
 from resilient_store.errors import ObjectError
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.holder import Holder, key_of
+from resilient_store.io.catalogued.sidecar import drop
 from resilient_store.io.fanout import fan_out
 from resilient_store.model.outcome import Reply
 from resilient_store.model.state import OWN
@@ -68,12 +69,12 @@ async def drop_staged(holder: Holder, names: Container[str], published: Sequence
         if name in names and row.place not in (None, OWN):
             keys.setdefault(name, []).append(key_of(row.place, holder.path))
 
-    async def drop(client: BackendClient) -> Reply[None]:
+    async def drop_all(client: BackendClient) -> Reply[None]:
         first, *others = keys[client.name]
-        reply = await client.delete(first, looked=True)
+        reply = await drop(client, first)
         for key in others:
-            reply = await client.delete(key, looked=True)
+            reply = await drop(client, key)
         return reply
 
     if keys:
-        await fan_out(holder.store, keys, drop, Demand(1))
+        await fan_out(holder.store, keys, drop_all, Demand(1))

@@ -29,6 +29,7 @@ from resilient_store.io.catalogued.looking import look_at, place_directly
 from resilient_store.io.catalogued.publish import drop_staged, publish_staged
 from resilient_store.io.catalogued.refusal import refusal
 from resilient_store.io.catalogued.settle import settle, undo
+from resilient_store.io.catalogued.sidecar import describe
 from resilient_store.io.drive import protected
 from resilient_store.io.fanout import away_to_write, fan_out
 from resilient_store.io.parts import Buffer
@@ -277,6 +278,9 @@ class CataloguedWrite:
                 exclusive=client.name in self._direct,
                 headers=self._labelled(self._checksum.text),
             )
+        if reply.value is not None and client.name not in self._direct:
+            key, headers = self._key(client.name), self._labelled(self._checksum.text)
+            reply = await describe(client, key, reply.value, headers)
         if reply.value is not None:
             reach(Step.WRITE_LANDED)
             self._stored[client.name] = reply.value
