@@ -19,6 +19,7 @@ from resilient_store.io.catalogued.adopt import adopt_path
 from resilient_store.io.catalogued.holder import find, key_of, run
 from resilient_store.io.catalogued.labels import unlabelled
 from resilient_store.io.catalogued.numbers import RESTORED, STAGING, highest_in, number_in
+from resilient_store.io.catalogued.sidecar import described
 from resilient_store.io.drive import each
 from resilient_store.io.fanout import fan_out
 from resilient_store.model.checksum import CHUNK_BYTES
@@ -52,7 +53,7 @@ class Reconciled:
     partly
         Backends where it should lie and does not, while others hold it.
     unclear
-        Backends with other bytes, at its own key or staged since, that say nothing of themselves.
+        Backends with other bytes, at its own key or staged since; nothing says what they are.
     why
         What prevented it.
     """
@@ -227,6 +228,8 @@ async def _look(
     async def look(client: BackendClient) -> Reply[Any]:
         for place in (OWN, *staged.get(client.name, ())):
             reply = await client.info(key_of(place, path), kind="write")
+            if reply.value is not None and place != OWN:
+                reply = await described(client, reply.value)
             if reply.value is not None:
                 if not reply.value.directory:
                     infos[client.name, place] = reply.value

@@ -20,6 +20,7 @@ from resilient_store.io.catalogued.enrich import enrich
 from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.catalogued.settle import settle
+from resilient_store.io.catalogued.sidecar import describe, drop
 from resilient_store.io.drive import protected
 from resilient_store.io.identity import owe_epoch
 from resilient_store.io.stream import BLOCK_BYTES
@@ -297,7 +298,10 @@ async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[A
         return written
 
     headers = labelled(entry.headers, entry.version, checksum)
-    return await own_key.uploaded(client, holder.staging, headers, copy)
+    reply = await own_key.uploaded(client, holder.staging, headers, copy)
+    if reply.value is None:
+        return reply
+    return await describe(client, holder.staging, reply.value, headers)
 
 
 async def _publish(holder: Holder, client: BackendClient, row: Replica, report: Repaired) -> None:
@@ -320,7 +324,7 @@ async def _publish(holder: Holder, client: BackendClient, row: Replica, report: 
         return
     reach(Step.REPAIR_COUNTED)
     report.copied.append(client.name)
-    await client.delete(staged, looked=True)
+    await drop(client, staged)
 
 
 async def _clear(holder: Holder, client: BackendClient, report: Repaired) -> None:
