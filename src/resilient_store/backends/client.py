@@ -251,15 +251,16 @@ class BackendClient:
         """Make a signed URL."""
         return await self._call("read", key, lambda family, _: family.sign(key, expiration))
 
-    async def open(self) -> Reply[None]:
+    async def open(self) -> Reply[Family]:
         """Open the family, so that `traits` are known.
 
         No request is sent, so it says nothing of the backend's health.
         """
 
-        async def nothing(_: Family, __: Moves) -> None: ...
+        async def itself(family: Family, _: Moves) -> Family:
+            return family
 
-        return await self._call("write", "", nothing, counted=False)
+        return await self._call("write", "", itself, counted=False)
 
     def trust(self) -> None:
         """Ask no more whether it is the store's: a person has said so."""

@@ -12,11 +12,10 @@ import attrs
 from resilient_store.backends.client import BackendClient
 from resilient_store.backends.upload import UploadClient
 from resilient_store.errors import ConcurrentWriteError, ObjectError
-from resilient_store.io.catalogued import own_key
+from resilient_store.io.catalogued import own_key, server_side
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.begin import begin
-from resilient_store.io.catalogued.create import create, expects_nothing
-from resilient_store.io.catalogued.enrich import enrich
+from resilient_store.io.catalogued.create import create
 from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.catalogued.settle import settle
@@ -138,7 +137,7 @@ async def _bring(
     if may_hold and client.name in holder.quiet:
         row = await _found_out(holder, client, row, entry)
     if row.state is not State.GOOD or row.version != entry.version:
-        if created := await _create(holder, client, row, entry):
+        if created := await create(holder, client, row):
             reply, notes = created
             if not reply.ok:
                 report.failed(reply)
@@ -150,21 +149,6 @@ async def _bring(
     if row.place != OWN:
         await _publish(holder, client, row, report)
     return None
-
-
-async def _create(
-    holder: Holder, client: BackendClient, row: Replica, entry: Entry
-) -> tuple[Reply[Any], own_key.Notes] | None:
-    """Copy verified bytes to an own key where nothing is expected; None where that cannot be."""
-    if client.name not in holder.quiet or not expects_nothing(row, entry):
-        return None
-    had, _ = await versions.read_version(holder.store, holder.record, None, None)
-    if had is None or had.reply.value is None:
-        return None
-    created = await create(holder, client, entry, had.reply.value)
-    if created is not None and not created[0].ok:  # what may lie there will have to be recognised
-        enrich(holder.store, had, None, None)
-    return created
 
 
 async def _repair_elsewhere(
@@ -273,6 +257,9 @@ async def _checksum(holder: Holder, content: Content) -> str | None:
 async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[Any]:
     """Copy verified bytes into staging, block by block; never from an unverified source."""
     assert entry.content is not None
+    copying = await server_side.copying(holder, client, holder.staging)
+    if copying is not None and (copied := await copying()) is not None:
+        return copied
     content = entry.content
     checksum = content.checksum if content.kind == "chunked" else ""
 
