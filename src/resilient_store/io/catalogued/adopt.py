@@ -183,6 +183,8 @@ async def _adopt_unknown(store: Store, record: Record, *, newest: bool) -> Adopt
 
     async def look(client: BackendClient) -> Reply[ObjectInfo]:
         reply = await unexplained(record, client)
+        if reply.outcome is Outcome.NOT_FOUND and not store.believes_absence(client.name):
+            return Reply(client.name, Outcome.UNAVAILABLE, detail="suspect")
         if reply.ok or reply.outcome is Outcome.NOT_FOUND:
             infos[client.name] = reply.value
         return reply
