@@ -316,3 +316,21 @@ def test_p5_what_a_suspect_backend_does_not_show_is_not_known_to_be_missing_ther
     (shop.disk("gcp") / CAT).unlink()
     with pytest.raises(rs.BackendsUnavailableError):
         fs.cat(CAT)
+
+
+def test_the_newest_stays_the_newest_however_often_it_is_adopted(shop):
+    """One that was killed is called again, and what lost before is still there."""
+    shop.put_behind("aws", CAT, ONE)
+    shop.put_behind("gcp", CAT, TWO)
+    for name, time_s in (("aws", 1e9), ("gcp", 1.5e9)):
+        os.utime(shop.disk(name) / CAT, (time_s, time_s))
+    fs = shop.open()
+    assert rs.adopt(fs, on_conflict="newest").new == 1
+    for _ in range(2):
+        report = rs.adopt(fs, on_conflict="newest")
+        assert (report.new, report.known, report.conflicts, report.complete) == (0, 1, {}, True)
+        assert fs.cat(CAT) == TWO
+    assert rs.adopt(fs).conflicts == {CAT: ("aws",)}
+    shop.put_behind("aws", CAT, THREE)  # and now it is the newest
+    assert rs.adopt(fs, on_conflict="newest").adopted == [CAT]
+    assert fs.cat(CAT) == THREE
