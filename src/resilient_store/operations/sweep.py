@@ -99,6 +99,8 @@ async def sweep_all(store: Store, older_than: float, *, dry_run: bool = False) -
         for name in store.writable
     ]
     await all_of([one.run() for one in sweeps])
+    removed = report.removed
+    report.removed = {name: removed[name] for name in store.writable if name in removed}
     return report
 
 
