@@ -97,6 +97,17 @@ def test_what_the_catalog_does_not_know_is_told(fs, shop):
     assert rs.scrub(fs, unknown=False).unknown == {}
 
 
+@pytest.mark.parametrize("name", [b"not text \xff.jpg", b"two\nlines", b"back\\slash"])
+def test_a_name_that_no_object_may_have_is_told_and_stops_nothing(fs, shop, name):
+    fs.write(CAT, ONE)
+    key = os.fsdecode(name)
+    (shop.disk("aws") / key).write_bytes(TWO)
+    shop.put_behind("gcp", "theirs", TWO)
+    report = rs.scrub(fs)
+    assert (report.checked, report.unknown) == (3, {key: ("aws",), "theirs": ("gcp",)})
+    assert list(rs.adopt(fs).refused) == [key]
+
+
 def test_an_adopted_object_gets_checksums_of_its_own(shop):
     shop.put_behind("aws", CAT, ONE)
     fs = shop.open()

@@ -252,10 +252,7 @@ class BackendClient:
         return await self._call("read", key, lambda family, _: family.sign(key, expiration))
 
     async def open(self) -> Reply[Family]:
-        """Open the family, so that `traits` are known.
-
-        No request is sent, so it says nothing of the backend's health.
-        """
+        """Open the family, so that `traits` are known; no request says anything of its health."""
 
         async def itself(family: Family, _: Moves) -> Family:
             return family

@@ -134,7 +134,8 @@ def adopt(
         Whether the catalog knows all paths afterwards; only with neither `paths` nor `backends`,
         and only if nothing failed. While others write to a backend, say False.
     dry_run
-        Only say what would be adopted, and what would be a conflict.
+        Only say what would be adopted, and what would be a conflict. A new store gets its identity
+        even so, as with any first call.
     client
         A Dask client, on whose workers parts of the listings are gone through. None: all of it
         here.

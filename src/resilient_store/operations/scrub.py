@@ -24,7 +24,7 @@ from resilient_store.io.sharded import on_workers
 from resilient_store.model import naming
 from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.outcome import Reply
-from resilient_store.model.path import is_hidden
+from resilient_store.model.path import is_hidden, problem
 from resilient_store.model.state import Record, Replica, Scan, State, StoreState
 from resilient_store.protocol.findings import Seen
 from resilient_store.store import Store, StoreOwner
@@ -53,7 +53,7 @@ class ScrubReport:
         Path to a reason: a replica that could not be asked for.
     unknown
         Keys that the catalog does not know, to the backends that show them; `adopt` brings them
-        in. The first 10,000 are named.
+        in, or says why no object may have such a key. The first 10,000 are named.
     unlisted
         Replies of backends that could not be listed to the end, so that unknown keys may lie
         there.
@@ -134,8 +134,7 @@ def scrub(
         Whether to read the bytes. False: where a platform's tag is still the one that these
         bytes got when they were written, that stands in; a disk's tag never does.
     unknown
-        Whether to list the backends, too, for keys that the catalog does not know; the listings
-        are held in memory.
+        Whether to list the backends, too, for keys that the catalog does not know.
     backends
         Only what these hold, drained ones too; None: all that are not drained.
     at_once
@@ -343,8 +342,12 @@ async def _find_unknown(store: Store, names: tuple[str, ...], report: ScrubRepor
     ) as pages:
         async for found in pages:
             listed = {key: tuple(words) for key, words in found if not is_hidden(key)}
-            present = set(await store.known.present(list(listed)))
-            for record in await store.known.records([key for key in listed if key not in present]):
-                if record.is_empty:
-                    report.add_unknown(record.path, listed[record.path])
+            # A disk has names that are no text, and no catalog can be asked for one.
+            keys = [key for key in listed if problem(key) is None]
+            present = set(await store.known.present(keys))
+            records = await store.known.records([key for key in keys if key not in present])
+            known = present.union(one.path for one in records if not one.is_empty)
+            for key, backends in listed.items():
+                if key not in known:
+                    report.add_unknown(key, backends)
     report.unlisted = tuple(failed[name] for name in names if name in failed)
