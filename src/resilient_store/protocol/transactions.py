@@ -194,6 +194,7 @@ def commit(
     placed: Mapping[str, Placed],
     derived_from: tuple[str, int | None] | None = None,
     ends: bool,
+    unsent: Mapping[str, Replica | None] | None = None,
 ) -> tuple[Record, bool]:
     """Make a version the current one: the only moment that decides.
 
@@ -201,6 +202,8 @@ def commit(
     ----------
     ends
         Whether nothing is left to publish, so that the intent ends here.
+    unsent
+        As in `finish`: to a backend that is known to be away nothing is sent.
 
     Returns
     -------
@@ -227,7 +230,7 @@ def commit(
     held = {name: _passed_over(row) for name, row in record.replicas.items()}
     for name, found in placed.items():
         held[name] = _held(held.get(name) or Replica(backend=name), found, intent.version)
-    after = attrs.evolve(record, entry=entry, replicas=held, voids=())
+    after = _unmarked(attrs.evolve(record, entry=entry, replicas=held, voids=()), unsent or {})
     if ends:
         return _ended(after, moment), True
     return attrs.evolve(after, intent=attrs.evolve(intent, phase=Phase.COMMITTED)), True

@@ -302,6 +302,7 @@ class CataloguedWrite:
             placed={name: self._became(name) for name in self._placed},
             derived_from=self._derived_from,
             ends=ends,
+            unsent={n: holder.record.replicas.get(n) for n in self._placed if n not in self._sent},
         )
         committed = await self._decided(holder, commit)
         self._ended = True
