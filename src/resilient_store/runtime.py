@@ -248,12 +248,17 @@ def is_cancelled() -> bool:
 
 
 async def run_blocking(
-    pool: BlockingPool, call: Callable[[], T], timeout_s: float, glance_s: float = 0.0
+    pool: BlockingPool,
+    call: Callable[[], T],
+    timeout_s: float | Deadline,
+    glance_s: float = 0.0,
 ) -> T:
     """Run a blocking call in a pool's thread; a simulated loop runs it as an event of its own.
 
     Parameters
     ----------
+    timeout_s
+        Seconds from now, or a deadline, which the call itself may push.
     glance_s
         How long the loop's thread itself waits for it first. To be woken through the loop takes
         longer than many a call.
@@ -264,14 +269,15 @@ async def run_blocking(
         It did not answer in time; it goes on in its thread.
     """
     runtime = _current()
+    deadline = timeout_s if isinstance(timeout_s, Deadline) else Deadline(timeout_s)
     if runtime is _REAL:
         job = pool.submit(lambda _: call())
         if glance_s and job.is_done_within(glance_s):
             return await job.wait()
-        return await within(job.wait(), Deadline(timeout_s))
+        return await within(job.wait(), deadline)
     hook = getattr(runtime, "run_blocking", None)
     simulated = in_executor(call) if hook is None else hook(call)
-    return await within(simulated, Deadline(timeout_s))
+    return await within(simulated, deadline)
 
 
 async def in_executor(call: Callable[[], T]) -> T:

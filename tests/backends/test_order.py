@@ -155,6 +155,13 @@ def test_pages_of_a_bucket_are_taken_as_they_come(paged):
     assert paged(bucket, "b") == ["c", "d//e"]
 
 
+def test_the_marker_of_the_root_itself_is_no_disorder(paged):
+    """A console makes one where somebody makes a folder, and then uploads into it."""
+    bucket = Bucket([["", "a"], ["b"]])
+    assert paged(bucket) == ["a", "b"]
+    assert bucket.asked == 2
+
+
 def test_a_listing_in_another_order_is_had_whole(paged):
     assert paged(Bucket([["b", "a"], ["d", "c"]])) == ["a", "b", "c", "d"]
 

@@ -139,7 +139,7 @@ async def v8_a_sweep_that_lists_what_is_just_being_staged(told):
             writing.append(told.write(0, X))
         await told.is_stopped(0)
 
-    told.plan("list", "ab", after(staged), key=".resilient")
+    told.plan("list", "ab", after(staged), key="")
     report = await told.start(2, lambda fs: sweep_all(fs.store, -1000.0))
     assert report.removed == {"a": (), "b": ()}
     told.goes_on(0)

@@ -269,16 +269,16 @@ def _cas() -> list[Patch]:
 
 def _sweep() -> list[Patch]:
     # The catalog is asked for living tokens before staging is listed.
-    real = sweep.fan_out
+    real = sweep._Sweep.run
 
-    async def fan_out(store: Any, names: Any, call: Any, demand: Any = None) -> Any:
+    async def run(one: Any) -> None:
         alive.clear()
         with contextlib.suppress(CatalogDownError):
-            record, _ = await store.known.find("o")
+            record, _ = await one._store.known.find("o")
             alive.update(row.place for row in record.replicas.values())
             alive.add(None if record.intent is None else record.intent.token)
         await asyncio.sleep(0.3)
-        return await real(store, names, call, demand)
+        await real(one)
 
     async def dead(store: Any, left: Any) -> Any:
         return [info for info in left if alive and info.key.split("/")[2] not in alive]
@@ -289,7 +289,7 @@ def _sweep() -> list[Patch]:
         return bool(info.key.startswith(sweep.STAGING))  # a backend's clock proves nothing
 
     return [
-        (sweep, "fan_out", fan_out),
+        (sweep._Sweep, "run", run),
         (sweep, "_dead", dead),
         (sweep, "_is_left_over", left_over),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+import attrs
 import pytest
 from fsspec.callbacks import Callback
 
@@ -13,10 +14,12 @@ from resilient_store import runtime
 from resilient_store.backends.contract import Listed
 from resilient_store.io import pages
 from resilient_store.io.catalogued.numbers import MARGIN
+from resilient_store.model import naming
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.operations import adopt as module
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, THREE, TWO, record, states, store_state
 from tests.catalogued.test_everywhere import ServerShop
+from tests.operations.test_damage_report import set_backend
 
 
 @pytest.fixture
@@ -139,7 +142,7 @@ def test_a_dry_run_puts_nothing_over_what_is_known(fs, shop):
 
 
 def test_a_report_names_so_many_and_counts_the_rest(shop, short_pages, monkeypatch):
-    monkeypatch.setattr(module, "NAMED", 2)
+    monkeypatch.setattr(naming, "NAMED", 2)
     lay(shop, 5)
     for number in range(4):
         shop.put_behind("aws", f"c/{number}", b"one")
@@ -150,7 +153,8 @@ def test_a_report_names_so_many_and_counts_the_rest(shop, short_pages, monkeypat
     assert (len(report.conflicts), len(report.refused), report.unnamed) == (2, 2, 4)
     total = rs.AdoptReport()
     total.absorb(report)
-    total.absorb(report)
+    others = {f"d/{number}": ("aws",) for number in range(2)}
+    total.absorb(attrs.evolve(report, conflicts=others, refused=dict.fromkeys(others, "odd")))
     assert (total.new, len(total.adopted), len(total.conflicts), total.unnamed) == (10, 2, 2, 12)
 
 
@@ -300,3 +304,36 @@ def test_p4_bytes_that_differ_from_what_was_stated_when_they_were_adopted_are_no
     servers.put_behind("aws", CAT, ONE[::-1])
     result = fs.read(CAT)
     assert (result.data, result.backend != "aws") == (ONE, True)
+
+
+def test_p5_what_a_suspect_backend_does_not_show_is_not_known_to_be_missing_there(shop):
+    """An original whose other copies are lost may lie there."""
+    shop.put_behind("gcp", CAT, ONE)
+    fs = shop.open()
+    fs.exists("anything")
+    set_backend(fs, "aws", suspect=True)
+    report = rs.adopt(fs)
+    assert (report.adopted, report.failed) == ([CAT], {})
+    assert states(fs, CAT)["aws"] == "unknown"
+    assert states(fs, CAT)["azure"] == "missing"
+    (shop.disk("gcp") / CAT).unlink()
+    with pytest.raises(rs.BackendsUnavailableError):
+        fs.cat(CAT)
+
+
+def test_the_newest_stays_the_newest_however_often_it_is_adopted(shop):
+    """One that was killed is called again, and what lost before is still there."""
+    shop.put_behind("aws", CAT, ONE)
+    shop.put_behind("gcp", CAT, TWO)
+    for name, time_s in (("aws", 1e9), ("gcp", 1.5e9)):
+        os.utime(shop.disk(name) / CAT, (time_s, time_s))
+    fs = shop.open()
+    assert rs.adopt(fs, on_conflict="newest").new == 1
+    for _ in range(2):
+        report = rs.adopt(fs, on_conflict="newest")
+        assert (report.new, report.known, report.conflicts, report.complete) == (0, 1, {}, True)
+        assert fs.cat(CAT) == TWO
+    assert rs.adopt(fs).conflicts == {CAT: ("aws",)}
+    shop.put_behind("aws", CAT, THREE)  # and now it is the newest
+    assert rs.adopt(fs, on_conflict="newest").adopted == [CAT]
+    assert fs.cat(CAT) == THREE

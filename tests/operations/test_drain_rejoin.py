@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import time
+import tracemalloc
 
 import pytest
 
 import resilient_store as rs
+from resilient_store.backends.contract import Listed
 from resilient_store.io import pages
 from resilient_store.io.catalogued.write import CataloguedWrite
+from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.operations import rejoin as module
 from tests.catalogued.stage import (
@@ -377,3 +381,29 @@ def test_p4_what_a_listing_did_not_come_to_is_not_believed(fs, shop, short_pages
     assert 0 < unknown < 12
     assert (states(fs, paths[0])["aws"], states(fs, paths[1])["aws"]) == ("missing", "good")
     assert states(fs, paths[-2])["aws"] == states(fs, paths[-1])["aws"] == "unknown"
+
+
+class Full:
+    """A client of a backend where very many keys lie, none of which any catalog knows."""
+
+    name = "aws"
+
+    async def page(self, after, cursor, limit):
+        first = cursor or 0
+        infos = [ObjectInfo(key=f"theirs/{n:06}", size=1) for n in range(first, first + limit)]
+        following = first + limit if first < 30_000 else None
+        return Reply("aws", Outcome.OK, Listed(infos, following))
+
+
+def test_p6_what_others_put_there_is_not_held_while_it_is_compared():
+    async def compare():
+        listing = module._Listing(Full())
+        tracemalloc.start()
+        try:
+            assert await listing.of(["a", "z"]) is not None
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            await listing.aclose()
+
+    assert asyncio.run(compare()) < 5_000_000

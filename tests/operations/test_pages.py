@@ -19,7 +19,8 @@ from resilient_store.model.info import ObjectInfo
 from resilient_store.model.key_range import EVERYTHING
 from resilient_store.model.outcome import Outcome, Reply
 
-LETTERS = st.sampled_from(["a", "b", "\ud7ff", "\ue000", "\U0010ffff", "/"])
+# A name on a disk that is no text has surrogates.
+LETTERS = st.sampled_from(["a", "b", "\ud7ff", "\udc80", "\udcff", "\ue000", "\U0010ffff", "/"])
 KEYS = st.text(LETTERS, min_size=1, max_size=5).filter(lambda key: "" not in key.split("/"))
 
 
@@ -97,3 +98,4 @@ def test_whatever_the_keys_are_the_parts_are_all_of_them_and_few_looks_are_taken
     assert (parts[0].after, parts[-1].until) == ("", None)
     assert client.asked <= MOST_LOOKS
     assert not any(part.after.startswith(".resilient") for part in parts)
+    assert all(part.after.encode() or part is parts[0] for part in parts)  # others are asked too

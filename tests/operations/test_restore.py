@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 import time
+import tracemalloc
 
 import attrs
 import pytest
 from fsspec.asyn import sync
+from hypothesis import given
+from hypothesis import strategies as st
 
 import resilient_store as rs
+from resilient_store.io import pages
+from resilient_store.io.catalogued import reconcile, survey
 from resilient_store.io.catalogued.numbers import MARGIN
+from resilient_store.io.catalogued.suspects import Suspects
 from resilient_store.io.catalogued.write import CataloguedWrite
 from resilient_store.model.info import Headers
+from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.operations.restore import restore_all
 from tests.catalogued.stage import (
     CAT,
@@ -762,6 +770,105 @@ class Story:
         doings += [self.turn, self.repair, self.rest, self.snapshot]
         for _ in range(steps):
             self.chance.choice(doings)(self.chance.choice(self.paths))
+
+
+def in_pages_of(monkeypatch, count):
+    monkeypatch.setattr(pages, "ASKED_AGAIN", 0)
+    for module in (pages, survey, reconcile):
+        monkeypatch.setattr(module, "PAGE", count)
+
+
+@pytest.mark.parametrize("count", [1, 3, 1000])
+def test_listings_and_catalog_are_gone_through_together_page_by_page(fs, shop, monkeypatch, count):
+    """What only one of them knows comes before, between and after what both know."""
+    paths = [f"{folder}/{number}" for folder in ("+", "a", "é") for number in range(8)] + ["🎈"]
+    for path in paths[::2]:
+        fs.write(path, ONE)
+    converge(fs)
+    rs.snapshot(fs)
+    for path in paths[1::2]:
+        fs.write(path, TWO)
+    for path in paths[::8]:
+        fs.rm(path)
+    fs.write(paths[2], THREE)
+    (shop.disk("aws") / paths[4]).unlink()  # and its label
+    shop.put_behind("aws", paths[4], FOREIGN)
+    shop.put_behind("aws", "b/theirs", FOREIGN)
+    (shop.disk("gcp") / paths[6]).unlink()
+    (shop.disk("aws") / os.fsdecode(b"no text \xff")).write_bytes(ONE)
+    lose_catalog(shop, fs)
+    in_pages_of(monkeypatch, count)
+    again = shop.open()
+    report = rs.restore(again)
+    assert report.vanished == sorted(paths[::8])
+    assert report.newer == len(paths[1::2]) + 2  # and the overwritten one, and theirs
+    assert (report.unclear, report.partly) == ({paths[4]: ("aws",)}, {paths[6]: ("gcp",)})
+    assert (report.doubtful, report.failed) == ([], {})
+    for path in paths[1::2]:
+        assert again.cat(path) == TWO
+    assert (again.cat(paths[2]), again.cat("b/theirs")) == (THREE, FOREIGN)
+
+
+def test_what_a_listing_said_before_it_broke_off_makes_nothing_suspect(fs, shop, monkeypatch):
+    """The backend is away, as one is that says nothing at all."""
+    for number in range(8):
+        fs.write(f"p/{number}", ONE)
+    converge(fs)
+    rs.snapshot(fs)
+    shop.put_behind("azure", "a/theirs", FOREIGN)
+    lose_catalog(shop, fs)
+    in_pages_of(monkeypatch, 2)
+    again, looked = shop.open(), []
+    client = again.store.clients["azure"]
+    page, look = client.page, reconcile.reconcile_path
+
+    async def breaks_off(after, cursor, limit):
+        if after >= "p/3":
+            return Reply("azure", Outcome.TIMED_OUT)
+        return await page(after, cursor, limit)
+
+    async def watched(store, path, *arguments):
+        looked.append(path)
+        return await look(store, path, *arguments)
+
+    monkeypatch.setattr(client, "page", breaks_off)
+    monkeypatch.setattr(reconcile, "reconcile_path", watched)
+    report = rs.restore(again)
+    assert (report.away, report.complete, looked) == (("azure",), False, [])
+    assert again.cat("p/7") == ONE
+
+
+PATHS = st.text(st.sampled_from("a/é🎈\ue000"), min_size=1, max_size=4)
+
+
+@given(st.lists(st.tuples(PATHS, st.none() | st.sampled_from(NAMES), st.booleans())), PATHS)
+def test_suspects_come_once_in_order_and_with_what_is_staged(said, after):
+    with Suspects() as suspects:
+        expected = {}
+        for number, (path, name, kept) in enumerate(said):
+            staged = [] if name is None else [(path, name, f"{number}")]
+            suspects.add([path] if name is None else [], staged)
+            (suspects.keep if kept else suspects.forget)()
+            if kept:
+                expected.setdefault(path, set()).update((one[1], one[2]) for one in staged)
+        assert suspects.count() == len(expected)
+        found = suspects.page("", 1000)
+        assert list(found) == sorted(expected)
+        assert {path: set(one) for path, one in found.items()} == expected
+        assert list(suspects.page(after, 2)) == [p for p in sorted(expected) if p > after][:2]
+
+
+def test_p6_suspects_lie_on_the_disk():
+    with Suspects() as suspects:
+        tracemalloc.start()
+        try:
+            for first in range(0, 50_000, 1000):
+                suspects.add([f"originals/{number:09}" for number in range(first, first + 1000)])
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert suspects.count() == 50_000
+    assert most < 1_000_000
 
 
 SEEDS = [0, 4, *(pytest.param(seed, marks=pytest.mark.matrix) for seed in range(100, 140))]

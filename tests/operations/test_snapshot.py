@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import threading
 from pathlib import Path
@@ -14,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import resilient_store as rs
-from resilient_store.catalog import dump, schema, whole
+from resilient_store.catalog import catalog, dump, schema, whole
+from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.catalog.location import locate
 from resilient_store.catalog.opening import database_at
 from resilient_store.io.catalogued import snapshots
@@ -273,6 +275,31 @@ def test_a_dump_that_nobody_waits_for_ends(fs):
     database = fs.store.known._database
     with pytest.raises(NobodyError):
         database.dump(io.BytesIO(), 1, check)
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_dump_may_take_as_long_as_it_moves_on_and_no_longer(fs, monkeypatch, moves):
+    monkeypatch.setattr(catalog, "DUMP_MOVES_WITHIN_S", 0.2)
+    fs.write(CAT, ONE)
+    given_up = threading.Event()
+
+    def slow(file, number, check):
+        for _ in range(8):
+            given_up.wait(0.05)
+            if moves:
+                check()
+        return whole.Dumped(rows=1, objects=1)
+
+    monkeypatch.setattr(fs.store.known._database, "dump", slow)
+    dumped = functools.partial(sync, fs.loop, fs.store.known.dump, io.BytesIO(), 1)
+    try:
+        if moves:
+            assert dumped().rows == 1
+        else:
+            with pytest.raises(CatalogDownError, match="in time"):
+                dumped()
+    finally:
+        given_up.set()
 
 
 # PostgreSQL

@@ -59,6 +59,8 @@ class Traits:
         Whether an exclusive creation appears whole, so that it is the way for every new path.
     begins_anywhere
         Whether a listing that begins in the middle spares what comes before.
+    keeps_headers
+        Whether an object's headers are kept with it.
     realm
         Where the platform copies by itself, the same for backends that one account of it may read
         and write; such a family is a `Copier`. Empty: it does not.
@@ -69,6 +71,7 @@ class Traits:
     directories: bool
     creates_whole: bool = True
     begins_anywhere: bool = True
+    keeps_headers: bool = True
     realm: str = ""
 
 

@@ -23,6 +23,7 @@ from resilient_store.catalog.contract import (
     Stretch,
     Summary,
 )
+from resilient_store.catalog.grouping import Grouping, Waiting
 from resilient_store.catalog.location import locate
 from resilient_store.catalog.opening import database_at
 from resilient_store.model.state import Record, StoreState
@@ -36,12 +37,14 @@ T = TypeVar("T")
 
 WITHIN_S = 2.0
 OPEN_WITHIN_S = 30.0
-WHOLE_WITHIN_S = 3600.0  # what all of it may take, to and from a local file
+WHOLE_WITHIN_S = 3600.0  # what its statements may take that wipe it, or load a block of a dump
+DUMP_MOVES_WITHIN_S = 120.0  # whatever all of it takes, the next rows come within
 # SQLite finds a path in 50 us; to hear of it through the loop would take three times as long.
 GLANCE_S = 0.00025
 # One writer at a time is all that SQLite takes; more threads would only wait for each other.
 SQLITE_THREADS = (1, 3)
 POSTGRESQL_THREADS = (8, 8)
+GROUPED = 32  # changes in one transaction, where there is one writer at a time
 HIDDEN_AT_ONCE = 10_000
 
 
@@ -111,6 +114,7 @@ class Catalog:
         self._begin()
 
     def _begin(self) -> None:
+        self._grouping = Grouping(GROUPED)
         self._writers = DaemonPool("catalog-writer", self._threads[0])
         self._readers = DaemonPool("catalog-reader", self._threads[1])
 
@@ -139,8 +143,15 @@ class Catalog:
             gate.enter()
             return after, (answer, moment.store)
 
-        answer, state = await self._write(
-            lambda database: database.change(paths, self.late_window_s, gated), gate
+        database = self._database or await self._load(self._writers)
+        one = Waiting(paths, gated)
+        # A simulated loop makes each call at a moment of its own.
+        if self._threads == SQLITE_THREADS and runtime.has_threads():
+            self._grouping.add(one)
+        answer, state = await self._within(
+            self._writers,
+            lambda _: self._grouping.carry_out(one, database, self.late_window_s),
+            gate,
         )
         self._saw(state)
         return answer
@@ -179,12 +190,18 @@ class Catalog:
     async def dump(self, file: BinaryIO, number: int) -> Dumped:
         """Write all that is known at one moment into a local file; `number` is the dump's own."""
         abandonment = Abandonment()
+        deadline = runtime.Deadline(DUMP_MOVES_WITHIN_S)
+
+        def check() -> None:
+            abandonment.check()
+            deadline.push(DUMP_MOVES_WITHIN_S)
+
         try:
             return await self._within(
                 self._readers,
-                lambda database: database.dump(file, number, abandonment.check),
+                lambda database: database.dump(file, number, check),
                 None,
-                within_s=WHOLE_WITHIN_S,
+                within_s=deadline,
             )
         finally:
             abandonment.abandoned = True
@@ -330,7 +347,7 @@ class Catalog:
         ask: Callable[[Database], T],
         gate: Gate | None,
         glance_s: float = 0.0,
-        within_s: float | None = None,
+        within_s: float | runtime.Deadline | None = None,
     ) -> T:
         within_s = WITHIN_S if within_s is None else within_s
         database = self._database or await self._load(pool)
@@ -342,4 +359,5 @@ class Catalog:
             passed = gate is not None and gate.give_up()
         if passed:
             raise CommitUnknownError("the catalog did not say in time whether it stored a change")
-        raise CatalogDownError(f"the catalog did not answer within {within_s:g} s")
+        said = "in time" if isinstance(within_s, runtime.Deadline) else f"within {within_s:g} s"
+        raise CatalogDownError(f"the catalog did not answer {said}")

@@ -124,14 +124,20 @@ async def _one_longer(client: BackendClient, beginning: str, looks: Any) -> list
             continue
         if not key.startswith(beginning):
             break
-        found.append(key[: len(beginning) + 1])
-        after = _behind(found[-1])
+        longer = key[: len(beginning) + 1]
+        if not _is_surrogate(longer[-1]):  # a name on a disk that is no text: nobody else lists so
+            found.append(longer)
+        after = _behind(longer)
     return found
 
 
 def _behind(beginning: str) -> str | None:
     """Return what comes after nearly all keys that begin so."""
     letter = ord(beginning[-1]) + 1
-    if letter == 0xD800:  # noqa: PLR2004 - the first surrogate, which no key can have
-        letter = 0xE000
-    return None if letter > 0x10FFFF else beginning[:-1] + chr(letter)  # noqa: PLR2004
+    if letter > 0x10FFFF:  # noqa: PLR2004 - the last of all
+        return None
+    return beginning[:-1] + ("\ue000" if _is_surrogate(chr(letter)) else chr(letter))
+
+
+def _is_surrogate(letter: str) -> bool:
+    return "\ud800" <= letter <= "\udfff"

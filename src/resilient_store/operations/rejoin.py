@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -172,7 +172,7 @@ async def _compared(
     name, count, after = client.name, 0, ""
     async with contextlib.aclosing(_Listing(client)) as listing:
         while page := await store.known.held_by(name, after, runtime.page(PAGE)):
-            listed = await listing.up_to(page[-1]) if is_believed else None
+            listed = await listing.of(page) if is_believed else None
             if dry_run:
                 records = await store.known.records(page)
                 count += sum(not _is_as_remembered(one, name, listed) for one in records)
@@ -193,17 +193,17 @@ class _Listing:
         self._reach: str | None = ""
         self._is_blank = True
 
-    async def up_to(self, path: str) -> dict[str, ObjectInfo] | None:
-        """Return what was listed since the last path; None: it cannot be had, or is blank."""
-        while self._reach is not None and self._reach < path:
+    async def of(self, paths: Sequence[str]) -> dict[str, ObjectInfo] | None:
+        """Return what is listed of the next paths; None: it cannot be had, or is blank."""
+        wanted, last, found = set(paths), paths[-1], self._waiting
+        while self._reach is not None and self._reach < last:
+            found = {key: info for key, info in found.items() if key in wanted}
             self._reach = None
             async for page in self._pages:
-                self._waiting |= {key: info for key, words in page for info in words.values()}
+                found |= {key: info for key, words in page for info in words.values()}
                 self._reach, self._is_blank = page[-1][0], False
                 break
-        found = {key: info for key, info in self._waiting.items() if key <= path}
-        for key in found:
-            del self._waiting[key]
+        self._waiting = {key: info for key, info in found.items() if key > last}
         return None if self._failed or self._is_blank else found
 
     async def aclose(self) -> None:

@@ -25,8 +25,10 @@ from resilient_store.io.catalogued import snapshots
 from resilient_store.io.catalogued.answers import doubt_all
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.numbers import MARGIN, go_on_above, mark
-from resilient_store.io.catalogued.reconcile import Reconciled, reconcile_all, survey
+from resilient_store.io.catalogued.reconcile import Reconciled, reconcile_all
 from resilient_store.io.catalogued.snapshots import Copy, Whole
+from resilient_store.io.catalogued.survey import survey
+from resilient_store.io.catalogued.suspects import Suspects
 from resilient_store.io.copy import run_local
 from resilient_store.io.drive import to_end
 from resilient_store.io.fanout import fan_out
@@ -70,9 +72,9 @@ class RestoreReport:
         it was deleted while those others were away, or has lost copies. It counts, so that a
         deleted one may be back.
     unclear
-        Object to the backends with other bytes that say nothing of themselves: written since to a
-        backend that keeps no metadata, or somebody else's. Where they are not at its own key they
-        lie under ``.resilient/staging/``, until a `sweep` removes them.
+        Object to the backends with other bytes of which nothing says what they are: published since
+        on a backend that keeps no metadata, or somebody else's. Where they are not at its own key
+        they lie under ``.resilient/staging/``, until a `sweep` removes them.
     failed
         Path to reason.
     complete
@@ -165,13 +167,13 @@ async def restore_all(
         if not dry_run:
             await store.known.prepare()
             _refuse_used(await store.known.state())
-        with tempfile.TemporaryFile(prefix="resilient-") as file:
+        with tempfile.TemporaryFile(prefix="resilient-") as file, Suspects() as suspects:
             whole, report = await _newest(store, file)
             if dry_run:
                 report.replaces = await _replaced(store)
             else:
                 mine = await _fill(store, whole, file, callback)
-                await _catch_up(store, whole, report, callback)
+                await _catch_up(store, suspects, whole, report, callback)
                 await _open(store, report, mine)
     except CatalogDownError as error:
         raise unavailable("", error) from None
@@ -316,11 +318,13 @@ async def _fill(store: Store, whole: Whole, file: BinaryIO, callback: Any) -> st
     return mine
 
 
-async def _catch_up(store: Store, whole: Whole, report: RestoreReport, callback: Any) -> None:
+async def _catch_up(
+    store: Store, suspects: Suspects, whole: Whole, report: RestoreReport, callback: Any
+) -> None:
     """Take from the backends what is newer, then let the catalog be used."""
     for client in store.clients.values():
         client.doubt()  # the snapshot knows which epoch each must carry (R19)
-    found, failed = await survey(store, store.clients)
+    found, failed = await survey(store, suspects)
     _refuse_alone(store, failed)
     report.away = tuple(reply.backend for reply in failed)
     for name in report.away:
@@ -328,7 +332,7 @@ async def _catch_up(store: Store, whole: Whole, report: RestoreReport, callback:
     head = whole.head
     highest = max(head.counter, head.number)
     await go_on_above(store, max(highest, found.highest))
-    callback.set_size(whole.dumped.rows + len(found.suspects))
+    callback.set_size(whole.dumped.rows + await run_local(suspects.count))
     async for one in reconcile_all(store, found, head.number, callback):
         report.add(one)
     await go_on_above(store, max(highest, found.highest))

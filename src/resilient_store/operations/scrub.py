@@ -21,9 +21,10 @@ from resilient_store.io.paced import Paces, check_limits, work_through
 from resilient_store.io.pages import merged
 from resilient_store.io.prepare import prepare
 from resilient_store.io.sharded import on_workers
+from resilient_store.model import naming
 from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.outcome import Reply
-from resilient_store.model.path import is_hidden
+from resilient_store.model.path import is_hidden, problem
 from resilient_store.model.state import Record, Replica, Scan, State, StoreState
 from resilient_store.protocol.findings import Seen
 from resilient_store.store import Store, StoreOwner
@@ -31,7 +32,6 @@ from resilient_store.store import Store, StoreOwner
 PAGE = 500
 NOTED_EVERY_S = 30.0
 RECORDED_AT_ONCE = 100
-NAMED = 10_000  # so many paths are named in a report
 
 
 @attrs.define(kw_only=True)
@@ -53,7 +53,7 @@ class ScrubReport:
         Path to a reason: a replica that could not be asked for.
     unknown
         Keys that the catalog does not know, to the backends that show them; `adopt` brings them
-        in. The first 10,000 are named.
+        in, or says why no object may have such a key. The first 10,000 are named.
     unlisted
         Replies of backends that could not be listed to the end, so that unknown keys may lie
         there.
@@ -95,15 +95,12 @@ class ScrubReport:
         self.checked += other.checked
         self.bytes_read += other.bytes_read
         self.unnamed += other.unnamed
-        for name in ("missing", "corrupt", "silent"):
-            for path, what in getattr(other, name).items():
-                self._name(getattr(self, name), path, what)
+        for kind in ("missing", "corrupt", "silent"):
+            self.unnamed += naming.name(getattr(self, kind), getattr(other, kind))
 
     def _name(self, where: dict[str, Any], path: str, what: object) -> None:
-        if what and (path in where or len(where) < NAMED):
-            where[path] = what
-        elif what:
-            self.unnamed += 1
+        if what:
+            self.unnamed += naming.name(where, {path: what})
 
 
 def scrub(
@@ -137,8 +134,7 @@ def scrub(
         Whether to read the bytes. False: where a platform's tag is still the one that these
         bytes got when they were written, that stands in; a disk's tag never does.
     unknown
-        Whether to list the backends, too, for keys that the catalog does not know; the listings
-        are held in memory.
+        Whether to list the backends, too, for keys that the catalog does not know.
     backends
         Only what these hold, drained ones too; None: all that are not drained.
     at_once
@@ -346,8 +342,12 @@ async def _find_unknown(store: Store, names: tuple[str, ...], report: ScrubRepor
     ) as pages:
         async for found in pages:
             listed = {key: tuple(words) for key, words in found if not is_hidden(key)}
-            present = set(await store.known.present(list(listed)))
-            for record in await store.known.records([key for key in listed if key not in present]):
-                if record.is_empty:
-                    report.add_unknown(record.path, listed[record.path])
+            # A disk has names that are no text, and no catalog can be asked for one.
+            keys = [key for key in listed if problem(key) is None]
+            present = set(await store.known.present(keys))
+            records = await store.known.records([key for key in keys if key not in present])
+            known = present.union(one.path for one in records if not one.is_empty)
+            for key, backends in listed.items():
+                if key not in known:
+                    report.add_unknown(key, backends)
     report.unlisted = tuple(failed[name] for name in names if name in failed)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import attrs
@@ -14,18 +15,21 @@ from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.catalogued.numbers import STAGING
-from resilient_store.io.drive import to_end
-from resilient_store.io.fanout import fan_out
+from resilient_store.io.drive import all_of, to_end
+from resilient_store.io.pages import merged
 from resilient_store.io.prepare import prepare
 from resilient_store.model.info import ObjectInfo
+from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.outcome import Outcome, Reply
-from resilient_store.model.path import PRIVATE, RESERVED
+from resilient_store.model.path import PRIVATE, RESERVED, problem
 from resilient_store.store import Store, StoreOwner
 
 OLDER_THAN_S = 3600.0  # longer than any write may take
+OURS = KeyRange(f"{RESERVED}/", f"{RESERVED}0")  # the keys that begin so
+NAMED = 10_000  # so many keys are named in a report
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class SweepReport:
     """What a sweep did.
 
@@ -33,13 +37,30 @@ class SweepReport:
     ----------
     removed
         Backend name to the keys removed there, those of unfinished uploads among them. In a dry
-        run: those that would be.
+        run: those that would be. The first 10,000 of a backend are named.
     failed
-        Replies of backends that could not be listed, or where a removal failed.
+        Replies of backends that could not be listed, or where a removal failed; the first 10,000.
+    unnamed
+        How many more there are of both.
     """
 
-    removed: dict[str, tuple[str, ...]]
-    failed: tuple[Reply[Any], ...]
+    removed: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
+    failed: tuple[Reply[Any], ...] = ()
+    unnamed: int = 0
+
+    def add(self, backend: str, keys: Sequence[str] = ()) -> None:
+        """Note what was removed on a backend; without keys: that it was swept."""
+        named = self.removed.get(backend, ())
+        more = tuple(keys[: NAMED - len(named)])
+        self.removed[backend] = named + more
+        self.unnamed += len(keys) - len(more)
+
+    def add_failed(self, reply: Reply[Any]) -> None:
+        """Note what failed."""
+        if len(self.failed) < NAMED:
+            self.failed += (reply,)
+        else:
+            self.unnamed += 1
 
 
 def sweep(
@@ -72,31 +93,70 @@ async def sweep_all(store: Store, older_than: float, *, dry_run: bool = False) -
     if store.catalog is not None:
         await prepare(store)
     before = runtime.wall() - dt.timedelta(seconds=older_than)
-    listed = await fan_out(store, store.writable, _listed)
-    removed: dict[str, tuple[str, ...]] = {}
-    failed: list[Reply[Any]] = []
-    for name, reply in listed.items():
-        if not reply.ok:
-            failed.append(reply.bare())
-            continue
-        client, keys = store.clients[name], []
-        left = [info for info in reply.value or () if _is_left_over(info, before)]
-        for info in await _dead(store, left):
-            answer = None if dry_run else await client.delete(info.key)
-            (keys.append(info.key) if answer is None or answer.ok else failed.append(answer))
-        abandoned = await client.abandon_uploads(before, dry_run=dry_run)
-        (keys.extend(abandoned.value or ()) if abandoned.ok else failed.append(abandoned))
-        removed[name] = tuple(keys)
-    return SweepReport(removed=removed, failed=tuple(failed))
+    report = SweepReport()
+    sweeps = [
+        _Sweep(store, store.clients[name], report, before, dry_run=dry_run)
+        for name in store.writable
+    ]
+    await all_of([one.run() for one in sweeps])
+    removed = report.removed
+    report.removed = {name: removed[name] for name in store.writable if name in removed}
+    return report
 
 
-async def _listed(client: BackendClient) -> Reply[Sequence[ObjectInfo]]:
-    """List what may be left over; only where there are directories does it lie beside objects."""
-    await client.open()  # so that its traits are known
-    if client.traits is None or client.traits.directories:
-        return await client.list("", recursive=True)
-    reply = await client.list(RESERVED, recursive=True)
-    return Reply(client.name, Outcome.OK, ()) if reply.outcome is Outcome.NOT_FOUND else reply
+@attrs.frozen
+class _Sweep:
+    """Sweeps one backend."""
+
+    _store: Store
+    _client: BackendClient
+    _report: SweepReport
+    _before: dt.datetime
+    _dry_run: bool = attrs.field(kw_only=True)
+
+    async def run(self) -> None:
+        """Remove what is left, page by page."""
+        failed: dict[str, Reply[Any]] = {}
+        async with contextlib.aclosing(self._listed(failed)) as pages:
+            async for infos in pages:
+                await self._remove([info for info in infos if _is_left_over(info, self._before)])
+        for reply in failed.values():
+            self._report.add_failed(reply)
+        if not failed:
+            self._report.add(self._client.name)
+            abandoned = await self._client.abandon_uploads(self._before, dry_run=self._dry_run)
+            if abandoned.ok:
+                self._report.add(self._client.name, abandoned.value or ())
+            else:
+                self._report.add_failed(abandoned)
+
+    async def _listed(self, failed: dict[str, Reply[Any]]) -> AsyncGenerator[Sequence[ObjectInfo]]:
+        """List what may be left; only where there are directories does it lie beside objects."""
+        client = self._client
+        await client.open()  # so that its traits are known
+        traits = client.traits
+        if traits is not None and not (traits.directories or traits.begins_anywhere):
+            reply = await client.list(RESERVED, recursive=True)
+            if reply.ok:
+                yield reply.value or ()
+            elif reply.outcome is not Outcome.NOT_FOUND:
+                failed[client.name] = reply.bare()
+            return
+        part = EVERYTHING if traits is None or traits.directories else OURS
+        async with contextlib.aclosing(merged({client.name: client}, failed, part)) as pages:
+            async for found in pages:
+                yield [words[client.name] for _, words in found]
+
+    async def _remove(self, left: list[ObjectInfo]) -> None:
+        keys: list[str] = []
+        for info in await _dead(self._store, left):
+            answer = None if self._dry_run else await self._client.delete(info.key)
+            if answer is None or answer.ok:
+                keys.append(info.key)
+            else:
+                self._report.add_failed(answer)
+        if keys:
+            self._report.add(self._client.name, keys)
 
 
 def _is_left_over(info: ObjectInfo, before: dt.datetime) -> bool:
@@ -116,7 +176,8 @@ async def _dead(store: Store, left: list[ObjectInfo]) -> list[ObjectInfo]:
     try:
         if await _was_just_restored(store):
             return [info for info in left if info.key not in tokens]
-        alive = await store.known.tokens(sorted(set(tokens.values())))
+        asked = {token for token in tokens.values() if problem(token) is None}  # else nobody's
+        alive = await store.known.tokens(sorted(asked))
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return [info for info in left if tokens.get(info.key) not in alive]

@@ -283,17 +283,18 @@ class FlatFamily(ABC):
             return cursor.page(limit)
         if cursor is None and not self._lists_in_order:
             return (await self._whole(after, moves)).page(limit)
-        since, token, last = cursor or (after, None, "")
+        since, token, last = cursor or (after, None, None)
         start = self.at(since) if since else ""
         limit = PAGE_KEYS if since and not self.traits.begins_anywhere else limit
         page = await self._page(self._below, token=token, after=start, limit=limit)
         keys = [info.key.removeprefix(self._below) for info in page.objects]
         is_warned = any(map(self._warns_of_disorder, page.objects))
-        if is_warned or any(one >= two for one, two in pairwise([last, *keys])):
+        told = keys if last is None else [last, *keys]  # the root's own marker has an empty key
+        if is_warned or any(one >= two for one, two in pairwise(told)):
             self._lists_in_order = False
             if cursor is not None and not is_warned:
                 raise RefusedError("its keys come in an order of its own; call again")
-            return (await self._whole(max(after, last), moves)).page(limit)
+            return (await self._whole(max(after, last or ""), moves)).page(limit)
         if page.token is not None and page.token == token:
             raise StrangerError("a listing that never ends")
         infos = [
@@ -301,7 +302,7 @@ class FlatFamily(ABC):
             for info, key in zip(page.objects, keys, strict=True)
             if key > after and not key.endswith("/")
         ]
-        following = None if page.token is None else (since, page.token, (keys or [last])[-1])
+        following = None if page.token is None else (since, page.token, keys[-1] if keys else last)
         return Listed(infos, following)
 
     async def _whole(self, after: str, moves: Moves) -> Whole:

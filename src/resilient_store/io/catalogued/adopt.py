@@ -183,6 +183,8 @@ async def _adopt_unknown(store: Store, record: Record, *, newest: bool) -> Adopt
 
     async def look(client: BackendClient) -> Reply[ObjectInfo]:
         reply = await unexplained(record, client)
+        if reply.outcome is Outcome.NOT_FOUND and not store.believes_absence(client.name):
+            return Reply(client.name, Outcome.UNAVAILABLE, detail="suspect")
         if reply.ok or reply.outcome is Outcome.NOT_FOUND:
             infos[client.name] = reply.value
         return reply
@@ -274,11 +276,20 @@ async def _adopt_over(store: Store, record: Record, *, newest: bool, dry_run: bo
         return attrs.evolve(known, why=CHANGED)
     if not newest:
         return attrs.evolve(known, conflict=tuple(foreign))
+    foreign = {name: info for name, info in foreign.items() if _is_later(record, name, info)}
+    if not foreign:
+        return known
     if dry_run:
         return attrs.evolve(known, new=True)
     name = max(foreign, key=lambda n: _age_key(foreign[n]))
     await _copy_over(store, record, store.clients[name], foreign[name])
     return attrs.evolve(known, new=True)
+
+
+def _is_later(record: Record, name: str, info: ObjectInfo) -> bool:
+    """Say whether bytes came after the version that is known: those that lost to it did not."""
+    assert record.entry is not None, "only a known path is adopted over"
+    return record.replica(name).looked or _age_key(info) > record.entry.modified_s
 
 
 def _highest(infos: Iterable[ObjectInfo]) -> int:

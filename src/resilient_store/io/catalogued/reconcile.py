@@ -1,7 +1,6 @@
-"""After a restore: look at every backend, and take from it what is newer than the snapshot.
+"""After a restore: look at every suspect, and take from backends what is newer than the snapshot.
 
-A listing is a hint, as in `adopt`: whatever is not exactly as the catalog remembers it is looked at
-again, path by path, on all backends. Nothing is written to a backend here.
+Path by path, on all backends. Nothing is written to a backend here.
 """
 
 from __future__ import annotations
@@ -18,13 +17,16 @@ from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.adopt import adopt_path
 from resilient_store.io.catalogued.holder import find, key_of, run
 from resilient_store.io.catalogued.labels import unlabelled
-from resilient_store.io.catalogued.numbers import RESTORED, STAGING, highest_in, number_in
+from resilient_store.io.catalogued.numbers import highest_in, number_in
+from resilient_store.io.catalogued.sidecar import described
+from resilient_store.io.catalogued.survey import Survey, is_known
+from resilient_store.io.catalogued.suspects import Staged
+from resilient_store.io.copy import run_local
 from resilient_store.io.drive import each
 from resilient_store.io.fanout import fan_out
 from resilient_store.model.checksum import CHUNK_BYTES
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
-from resilient_store.model.path import is_hidden, problem
 from resilient_store.model.state import OWN, Content, Record, Replica, State
 from resilient_store.protocol import reconcile
 from resilient_store.protocol.account import described_checksum, described_version
@@ -52,7 +54,7 @@ class Reconciled:
     partly
         Backends where it should lie and does not, while others hold it.
     unclear
-        Backends with other bytes, at its own key or staged since, that say nothing of themselves.
+        Backends with other bytes, at its own key or staged since; nothing says what they are.
     why
         What prevented it.
     """
@@ -66,116 +68,18 @@ class Reconciled:
     why: str = ""
 
 
-@attrs.define
-class Survey:
-    """What the listings of all backends say.
-
-    Attributes
-    ----------
-    listed
-        The backends that were listed, to the end.
-    suspects
-        Paths that are not exactly as the catalog remembers them.
-    staged
-        Path to the backends and tokens of what is staged of it.
-    highest
-        The highest number that any name says.
-    """
-
-    listed: list[str] = attrs.field(factory=list)
-    suspects: set[str] = attrs.field(factory=set)
-    staged: dict[str, list[tuple[str, str]]] = attrs.field(factory=dict)
-    highest: int = 0
-
-
-# --- listings -----------------------------------------------------------------------------
-
-
-async def survey(store: Store, names: Iterable[str]) -> tuple[Survey, list[Reply[Any]]]:
-    """List these backends, one after another; return what they say, and who could not be."""
-    found, failed = Survey(), []
-    for name in names:
-        reply = await store.clients[name].list("", recursive=True)
-        if reply.value is None:
-            failed.append(reply.bare())
-            continue
-        own = _sorted_out(found, name, reply.value)
-        found.listed.append(name)
-        async for record in _held(store, name):
-            info = own.pop(record.path, None)
-            if not _is_as_known(record, name, info, found.staged.get(record.path, ())):
-                found.suspects.add(record.path)
-        found.suspects.update(key for key in own if problem(key) is None)
-    async for record in _owed(store):
-        if record.intent is not None or (record.present is not None and not record.holders()):
-            found.suspects.add(record.path)
-    return found, failed
-
-
-def _sorted_out(found: Survey, name: str, infos: Sequence[ObjectInfo]) -> dict[str, ObjectInfo]:
-    """Note what is staged on a backend; return what lies at own keys."""
-    own = {}
-    for info in infos:
-        if info.directory:
-            continue
-        if info.key.startswith(STAGING):
-            token, _, path = info.key.removeprefix(STAGING).partition("/")
-            if path and problem(path) is None:
-                found.staged.setdefault(path, []).append((name, token))
-                found.suspects.add(path)
-            found.highest = max(found.highest, highest_in(token))
-        elif info.key.startswith(RESTORED):
-            found.highest = max(found.highest, number_in(info.key.removeprefix(RESTORED)))
-        elif not is_hidden(info.key):
-            own[info.key] = info
-    return own
-
-
-async def _held(store: Store, name: str) -> AsyncIterator[Record]:
-    after = ""
-    while paths := await store.known.held_by(name, after, runtime.page(PAGE)):
-        for record in await store.known.records(paths):
-            yield record
-        after = paths[-1]
-
-
-async def _owed(store: Store) -> AsyncIterator[Record]:
-    after = ""
-    while paths := await store.known.owed(after, runtime.page(PAGE)):
-        for record in await store.known.records(paths):
-            yield record
-        after = paths[-1]
-
-
-def _is_as_known(
-    record: Record, name: str, info: ObjectInfo | None, staged: Iterable[tuple[str, str]]
-) -> bool:
-    row = record.replica(name)
-    if info is None and (record.present is None or row.state is not State.GOOD):
-        return True
-    if row.state is State.GOOD and row.place not in (None, OWN):
-        return (name, row.place) in staged
-    return _is_known(record, row, info)
-
-
-def _is_known(record: Record, row: Replica, info: ObjectInfo | None) -> bool:
-    """Say whether what lies at an own key is the very object that counted in the snapshot."""
-    current = record.present is not None and row.version == record.present.version
-    counted = current and row.state is State.GOOD and row.place == OWN
-    return counted and info is not None and row.tag is not None and row.tag == info.tag
-
-
-# --- one path -----------------------------------------------------------------------------
-
-
 async def reconcile_all(
     store: Store, found: Survey, number: int, callback: Any = None
 ) -> AsyncIterator[Reconciled]:
     """Look at every suspect, and record what is there."""
-    suspects = sorted(found.suspects)
-    for start in range(0, len(suspects), PAGE):
-        paths = suspects[start : start + PAGE]
-        calls = [functools.partial(reconcile_path, store, p, found, number) for p in paths]
+    after = ""
+    while paths := await run_local(
+        functools.partial(found.suspects.page, after, runtime.page(PAGE))
+    ):
+        calls = [
+            functools.partial(reconcile_path, store, path, staged, found, number)
+            for path, staged in paths.items()
+        ]
         for path, one in zip(paths, await each(calls, AT_ONCE), strict=True):
             if isinstance(one, OSError):
                 yield Reconciled(path, why=str(one))
@@ -185,13 +89,16 @@ async def reconcile_all(
                 yield one
         if callback is not None:
             callback.relative_update(len(paths))
+        after = next(reversed(paths))
 
 
-async def reconcile_path(store: Store, path: str, found: Survey, number: int) -> Reconciled:
+async def reconcile_path(
+    store: Store, path: str, staged: Staged, found: Survey, number: int
+) -> Reconciled:
     """Find the newest version of one path, and record it; or see what is left of the known one."""
     record, _ = await find(store, path)
     infos: dict[tuple[str, str], ObjectInfo] = {}
-    looked = await _look(store, record, found, number, infos)
+    looked = await _look(store, record, staged, found.listed, infos, number=number)
     found.highest = max(found.highest, 0, *(one.version for one in looked.lying))
     placed = store.placed(path)
     silent = frozenset(placed) - looked.answered
@@ -215,18 +122,22 @@ async def reconcile_path(store: Store, path: str, found: Survey, number: int) ->
 async def _look(
     store: Store,
     record: Record,
-    found: Survey,
-    number: int,
+    staged: Staged,
+    listed: Iterable[str],
     infos: dict[tuple[str, str], ObjectInfo],
+    *,
+    number: int,
 ) -> Looked:
     path = record.path
-    staged: dict[str, list[str]] = {}
-    for name, token in found.staged.get(path, ()):
-        staged.setdefault(name, []).append(token)
+    tokens: dict[str, list[str]] = {}
+    for name, token in staged:
+        tokens.setdefault(name, []).append(token)
 
     async def look(client: BackendClient) -> Reply[Any]:
-        for place in (OWN, *staged.get(client.name, ())):
+        for place in (OWN, *tokens.get(client.name, ())):
             reply = await client.info(key_of(place, path), kind="write")
+            if reply.value is not None and place != OWN:
+                reply = await described(client, reply.value)
             if reply.value is not None:
                 if not reply.value.directory:
                     infos[client.name, place] = reply.value
@@ -234,7 +145,7 @@ async def _look(
                 return reply
         return Reply(client.name, Outcome.OK)
 
-    replies = await fan_out(store, found.listed, look)
+    replies = await fan_out(store, listed, look)
     answered = frozenset(name for name, reply in replies.items() if reply.ok)
     lying = [
         _lying(record, name, place, info)
@@ -246,7 +157,7 @@ async def _look(
 
 def _lying(record: Record, name: str, place: str, info: ObjectInfo) -> Lying:
     row = record.replica(name)
-    known = _is_known(record, row, info) if place == OWN else row.place == place
+    known = is_known(record, row, info) if place == OWN else row.place == place
     return Lying(
         backend=name,
         place=place,
