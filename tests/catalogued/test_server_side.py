@@ -161,6 +161,7 @@ def test_p4_a_source_that_was_replaced_behind_our_back_is_not_counted(buckets, s
     fs = buckets.open(("east", "west", "disk"))
     rs.repair(fs, at_once=1)
     assert states(fs, CAT).get("west") != "good" or buckets.read_behind("west", CAT) == data
+    assert buckets.staged("west") == []
     repaired(fs)
     assert buckets.read_behind("west", CAT) == data
     assert states(fs, CAT) == dict.fromkeys(("east", "west", "disk"), "good")

@@ -86,6 +86,8 @@ async def copying(
         wrong = await _wrong_with(client, key, reply.value, content)
         if wrong is not None and wrong.outcome is Outcome.CORRUPT:
             store.declined.add(pair)
+            if key == holder.staging:  # else it would say of itself that it is this version
+                await client.delete(key, looked=True)
         return wrong or reply
 
     return copy
