@@ -228,6 +228,8 @@ class Store:
         When replicas of each backend were found missing, the latest only.
     answers
         When it was last written down that a backend answers.
+    declined
+        Pairs of backends, from and to, between which their platform does not copy by itself.
     tails
         Calls that outlive the one that began them: probes, and what is recorded after a read.
     """
@@ -241,6 +243,7 @@ class Store:
     preparing: Preparation = attrs.field(factory=Preparation)
     losses: dict[str, deque[float]] = attrs.field(factory=dict)
     answers: dict[str, float] = attrs.field(factory=dict)
+    declined: set[tuple[str, str]] = attrs.field(factory=set)
     tails: dict[asyncio.Task[Any], None] = attrs.field(factory=dict)
     make_client: Callable[[Backend, str], BackendClient] = attrs.field(kw_only=True)
 

@@ -361,7 +361,7 @@ def test_a_copy_in_many_calls_is_asked_to_its_end(google, strict):
 
 
 def test_a_copy_that_is_never_done_is_given_up(monkeypatch, google, strict):
-    monkeypatch.setattr("resilient_store.backends.families.gcs.MOST_REWRITES", 3)
+    monkeypatch.setattr("resilient_store.backends.families.gcs_copies.MOST_REWRITES", 3)
     google.rewrite_calls = 4
     strict.put(STAGED, b"bytes")
     assert strict.ask("publish", STAGED, "key", expected=None)[0] is TIMED_OUT

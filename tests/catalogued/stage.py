@@ -16,6 +16,7 @@ from fsspec.asyn import sync
 
 import resilient_store as rs
 from resilient_store.backends.health import Health
+from resilient_store.io.catalogued import sidecar
 from resilient_store.model.path import PRIVATE, RESERVED
 from resilient_store.model.state import Record, StoreState
 
@@ -182,10 +183,16 @@ class Shop:
 
     def temporary(self, name: str) -> list[str]:
         """Return what lies beside objects under names of the store's own."""
-        return [key for key in self._files(name) if f"/{PRIVATE}" in f"/{key}"]
+        keys = [key for key in self._files(name) if f"/{PRIVATE}" in f"/{key}"]
+        return [key for key in keys if not key.endswith(f"/{sidecar.NAME}")]
 
     def staged(self, name: str) -> list[str]:
-        return [key for key in self._files(name) if key.startswith(f"{RESERVED}/staging/")]
+        keys = [key for key in self._files(name) if key.startswith(f"{RESERVED}/staging/")]
+        return [key for key in keys if not key.endswith(f"/{sidecar.NAME}")]
+
+    def sidecars(self, name: str) -> list[str]:
+        """Return what says of staged bytes what they are, where no metadata is kept."""
+        return [key for key in self._files(name) if key.endswith(f"/{sidecar.NAME}")]
 
     def quarantined(self, name: str) -> list[bytes]:
         """Return what was kept of somebody else's."""

@@ -395,3 +395,25 @@ def test_p6_a_backend_that_was_never_met_and_hangs_costs_a_process_a_second(fs, 
         s3.proxy.set("pass", drop=True)
         well_again(larger)
         assert larger.write(DOG, TWO).copies == (*NAMES, "new")
+
+
+def test_p5_an_identity_that_came_spoilt_is_no_other_stores(fs, shop, monkeypatch):
+    """Two processes meet a backend at once: who is slower reads what the other has written."""
+    fs.write(CAT, ONE)
+    added = shop.folder / "platforms" / "late"
+    added.mkdir()
+    there = rs.Backend(str(added), name="late", domain="late")
+    real, answers = identity.read_identity, iter([None, identity.Identity("")])
+
+    async def read(family):
+        said = await real(family)
+        return next(answers, said) if family._disk.root == str(added) else said
+
+    (added / ".resilient").mkdir()
+    shutil.copy2(identity_file(shop, "aws"), added / ".resilient" / "store.json")
+    monkeypatch.setattr(identity, "read_identity", read)
+    again = rs.ResilientFileSystem([*shop.backends(), there], **shop.settings())
+    assert again.cat(CAT) == ONE
+    assert again.write(DOG, TWO).copies == (*NAMES, "late")
+    assert list(answers) == []
+    again.close()

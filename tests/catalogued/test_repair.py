@@ -391,3 +391,22 @@ def test_a_backend_that_was_never_sent_anything_has_no_row(fs, shop):
     larger = shop.open()
     assert CAT in rs.repair(larger).failed
     assert set(record(larger, CAT).replicas) == {"aws", "gcp"}
+
+
+def test_an_outage_during_which_repair_goes_on_leaves_keys_quiet(shop, staged_at):
+    """Else all that a platform has missed would have to be staged when it is back."""
+    fs = shop.open()
+    fs.exists(CAT)
+    shop.lose("gcp")
+    paths = [f"missed/{number}" for number in range(20)]
+    for path in paths:
+        fs.write(path, ONE)
+    for _ in range(3):
+        time.sleep(PAUSE_S)
+        assert not rs.repair(fs).done
+    shop.bring_back("gcp")
+    well_again(fs)
+    staged_at.clear()
+    converge(fs)
+    whole(fs, shop, dict.fromkeys(paths, ONE))
+    assert len(staged_at) < 10, "but for those with which the outage was found out"

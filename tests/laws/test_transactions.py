@@ -688,6 +688,25 @@ def test_r1_what_a_repair_sent_nothing_to_is_as_it_was(record, moment, data):
     assert after == ended(attrs.evolve(expected, intent=begun.intent), moment.now_s)
 
 
+@given(present_ones | idle, moments(may_freeze=False), st.data(), decisions)
+def test_r1_a_commit_takes_back_the_marks_of_keys_to_which_nothing_was_sent(
+    record, moment, data, decision
+):
+    """Where a platform was known to be away, nothing late is waited for when it is back."""
+    during, begun = begin(record, moment, Wish(kind="write", placed=NAMES, lease_s=60.0))
+    away = data.draw(subsets)
+    unsent = {name: record.replicas.get(name) for name in away}
+    after, done = commit(during, moment, begun.intent.id, **decision, unsent=unsent)
+    usual, _ = commit(during, moment, begun.intent.id, **decision)
+    assert done
+    for name in NAMES:
+        if name in away:
+            was_s = record.replica(name).busy_until_s
+            assert after.replica(name) == attrs.evolve(usual.replica(name), busy_until_s=was_s)
+        else:
+            assert after.replica(name) == usual.replica(name)
+
+
 def test_what_was_noted_of_a_key_stays_though_its_mark_is_taken_back():
     record = Record(path=PATH, entry=Entry(path=PATH, version=1, content=Content(size=1)))
     during, begun = begin(record, answering(100.0), Wish(kind="repair", placed=("aws",)))

@@ -114,10 +114,11 @@ class Play:
             await fs._write(PATH, model.remember(scenario.init))
             await asyncio.sleep(LATE_WINDOW_S + 1)
             await repair_all(fs.store)
-            if scenario.newer is not None:
-                await self._write_without_the_last(fs, scenario.newer)
         else:
             await fs._exists("nothing")
+        if scenario.newer is not None:
+            await self._write_without_the_last(fs, scenario.newer)
+            await self._grow_quiet()
         await fs._close()
         self._ready = [self._open() for _ in scenario.programs]
         self._skews_s = [model.skews.choice(SKEWS_S) for _ in scenario.programs]
@@ -148,6 +149,11 @@ class Play:
         await fs._write(PATH, model.remember(data))
         await asyncio.gather(*fs.store.tails)
         model.down_until_s[model.names[-1]] = 0.0
+
+    async def _grow_quiet(self) -> None:
+        others = self.model.loop.create_task(self._all_along())
+        await asyncio.sleep(LEASE_S + LATE_WINDOW_S + 1)
+        others.cancel()
 
     async def _others(self) -> None:
         """Be the rest of the application: it notes, all along, which backends answer."""

@@ -37,7 +37,7 @@ class Scenario:
     pauses_between
         After how many of its answers a program may be paused.
     newer
-        What was written over it while the last backend was away.
+        What was written, over it if there is anything, while the last backend was away.
     lying
         What somebody else has put on each backend before.
     """
@@ -210,6 +210,27 @@ SCENARIOS: dict[str, Scenario] = {
     "loss-create": _scenario(X, Y, shows=("quiet",), budget={"late": 4}),
     "loss-overwrite": _scenario(X, Y, init=OLD, shows=("quiet",), budget={"late": 2}),
     "loss-delete": _scenario(DELETE, X, init=OLD, shows=("quiet",), budget={"late": 2}),
+    "catch-up": _scenario(REPAIR, X, REPAIR, newer=OLD, min_copies=1, budget={"late": 1}),
+    "catch-up-late": _scenario(
+        REPAIR,
+        DELETE,
+        REPAIR,
+        READ,
+        newer=OLD,
+        min_copies=1,
+        budget={"late": 2, "crash": 1, "pause": 1},
+    ),
+    "catch-up-mix": _scenario(
+        REPAIR,
+        X,
+        DELETE,
+        REPAIR,
+        Y,
+        READ,
+        newer=OLD,
+        min_copies=1,
+        budget={"late": 3, "dup": 1, "crash": 1, "pause": 2, "down": 1},
+    ),
     "mix": _scenario(
         X,
         DELETE,

@@ -12,7 +12,7 @@ import contextvars
 import errno
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -318,6 +318,9 @@ class _Connection:
 
     def execute(self, text: str, *parameters: Any) -> sqlite3.Cursor:
         return self._play.statement(text, lambda: self._raw.execute(text, *parameters))
+
+    def executemany(self, text: str, many: Sequence[Any]) -> sqlite3.Cursor:
+        return self._play.statement(text, lambda: self._raw.executemany(text, many))
 
 
 def _error(code: int) -> sqlite3.OperationalError:

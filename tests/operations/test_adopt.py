@@ -15,6 +15,7 @@ from resilient_store import runtime
 from resilient_store.backends.contract import Listed
 from resilient_store.io import pages
 from resilient_store.io.catalogued.numbers import MARGIN
+from resilient_store.model import naming
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import State
 from resilient_store.operations import adopt as module
@@ -143,7 +144,7 @@ def test_a_dry_run_puts_nothing_over_what_is_known(fs, shop):
 
 
 def test_a_report_names_so_many_and_counts_the_rest(shop, short_pages, monkeypatch):
-    monkeypatch.setattr(module, "NAMED", 2)
+    monkeypatch.setattr(naming, "NAMED", 2)
     lay(shop, 5)
     for number in range(4):
         shop.put_behind("aws", f"c/{number}", b"one")
@@ -154,7 +155,8 @@ def test_a_report_names_so_many_and_counts_the_rest(shop, short_pages, monkeypat
     assert (len(report.conflicts), len(report.refused), report.unnamed) == (2, 2, 4)
     total = rs.AdoptReport()
     total.absorb(report)
-    total.absorb(report)
+    others = {f"d/{number}": ("aws",) for number in range(2)}
+    total.absorb(attrs.evolve(report, conflicts=others, refused=dict.fromkeys(others, "odd")))
     assert (total.new, len(total.adopted), len(total.conflicts), total.unnamed) == (10, 2, 2, 12)
 
 

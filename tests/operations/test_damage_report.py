@@ -12,9 +12,10 @@ from fsspec.callbacks import Callback
 
 import resilient_store as rs
 from resilient_store.catalog.contract import CatalogDownError, single
+from resilient_store.model import naming
 from resilient_store.model.damage import KINDS
 from resilient_store.model.state import Replica, State
-from resilient_store.operations.damage import aside, collect
+from resilient_store.operations.damage import collect
 from tests.catalogued.stage import CAT, DOG, FOREIGN, NAMES, ONE, TWO, converge, told, well_again
 
 RULES = {"originals/{path...}": ["previews/{path...}", "thumbs/{path...}"]}
@@ -264,7 +265,7 @@ def test_what_repair_has_kept_aside_is_listed_on_each_backend_that_answers(fs, s
     }
     assert all(shop.read_behind(one.backend, one.key) == FOREIGN for one in kept.files)
     assert all(one.size == len(FOREIGN) and one.kept_at is not None for one in kept.files)
-    monkeypatch.setattr(aside, "NAMED", 1)
+    monkeypatch.setattr(naming, "NAMED", 1)
     shop.lose("gcp")
     kept = rs.damage_report(fs).quarantine
     assert ([one.path for one in kept.files], kept.unnamed, kept.unlisted) == ([CAT], 1, ("gcp",))

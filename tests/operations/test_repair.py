@@ -13,6 +13,7 @@ from fsspec.callbacks import Callback
 import resilient_store as rs
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.paced import Paces
+from resilient_store.model import naming
 from resilient_store.operations import repair as module
 from resilient_store.testing import Fault, Faults, FaultyFileSystem
 from tests.catalogued.stage import CAT, LATE_WINDOW_S, ONE, Shop, converge, told, well_again
@@ -86,7 +87,7 @@ def test_progress_is_told(shop):
 
 
 def test_a_report_names_so_many_and_counts_the_rest(shop, monkeypatch):
-    monkeypatch.setattr(module, "NAMED", 2)
+    monkeypatch.setattr(naming, "NAMED", 2)
     fs = endangered(shop)
     shop.lose("aws")
     report = rs.repair(fs)

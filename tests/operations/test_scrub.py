@@ -13,6 +13,7 @@ import resilient_store as rs
 from resilient_store.errors import ConfigurationError
 from resilient_store.io import pages
 from resilient_store.io.catalogued import answers
+from resilient_store.model import naming
 from resilient_store.operations import scrub as module
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, PAUSE_S, TWO, converge, states, store_state
 
@@ -177,7 +178,7 @@ def test_pages_and_progress(fs, monkeypatch):
 
 
 def test_a_report_names_so_many_and_counts_the_rest(fs, shop, monkeypatch):
-    monkeypatch.setattr(module, "NAMED", 2)
+    monkeypatch.setattr(naming, "NAMED", 2)
     for number in range(5):
         fs.write(f"p/{number}", ONE)
         shop.flip("aws", f"p/{number}")
@@ -202,6 +203,6 @@ def test_unknown_keys_are_looked_for_page_by_page(fs, shop, monkeypatch):
     shop.put_behind("gcp", "p/3-theirs", TWO)
     expected = {f"p/{number}-theirs": ("aws",) for number in range(5)}
     assert rs.scrub(fs).unknown == expected | {"p/3-theirs": ("aws", "gcp")}
-    monkeypatch.setattr(module, "NAMED", 2)
+    monkeypatch.setattr(naming, "NAMED", 2)
     report = rs.scrub(fs)
     assert (len(report.unknown), report.unnamed) == (2, 3)

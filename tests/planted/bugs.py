@@ -147,6 +147,13 @@ _RULES = (
 
 _ACKNOWLEDGED = (
     Bug(
+        "mark_taken_back",
+        "P1",
+        "a repair calls a key quiet to which it has just sent a copy",
+        "scenario:catch-up",
+        100,
+    ),
+    Bug(
         "copies_not_platforms",
         "P1",
         "min_domains is held against the number of copies",
@@ -226,13 +233,6 @@ _READ = (
         "repair copies from the next backend, and verifies nothing",
         "scenario:repair-write",
         500,
-    ),
-    Bug(
-        "mark_taken_back",
-        "P3",
-        "a repair calls a key quiet to which it has just sent a copy",
-        "fleet",
-        2000,
     ),
     Bug(
         "pinned_to_nothing",

@@ -28,7 +28,7 @@ from resilient_store.backends.contract import (
     Traits,
     WrongOptionError,
 )
-from resilient_store.backends.health import Health, Kind
+from resilient_store.backends.health import PATIENCE_S, Health, Kind
 from resilient_store.backends.upload import UploadClient, seconds_for
 from resilient_store.errors import StoreIdentityError
 from resilient_store.model.info import Body, Headers, ObjectInfo
@@ -251,16 +251,13 @@ class BackendClient:
         """Make a signed URL."""
         return await self._call("read", key, lambda family, _: family.sign(key, expiration))
 
-    async def open(self) -> Reply[None]:
-        """Open the family, so that `traits` are known.
+    async def open(self) -> Reply[Family]:
+        """Open the family, so that `traits` are known; no request says anything of its health."""
 
-        No request is sent, so it says nothing of the backend's health.
-        """
+        async def itself(family: Family, _: Moves) -> Family:
+            return family
 
-        async def nothing(_: Family, __: Moves) -> None:
-            return None
-
-        return await self._call("write", "", nothing, counted=False)
+        return await self._call("write", "", itself, counted=False)
 
     def trust(self) -> None:
         """Ask no more whether it is the store's: a person has said so."""
@@ -289,11 +286,11 @@ class BackendClient:
         )
 
     async def step(
-        self, key: str, run: Callable[[], Awaitable[T]], *, deadline_s: float
+        self, key: str, run: Callable[[], Awaitable[T]], *, deadline_s: float, size: int = 0
     ) -> Reply[T]:
         """Carry out one step of a long change, with a deadline of its own."""
         return await self._call(
-            "write", key, lambda *_: run(), deadline_s=deadline_s, changing=True
+            "write", key, lambda *_: run(), size=size, deadline_s=deadline_s, changing=True
         )
 
     async def _call(
@@ -312,13 +309,14 @@ class BackendClient:
         # Left alone, and asked all the same: it gets little to begin to answer, but its place
         # may be taken by calls from before it was well again, and is waited for as ever.
         is_last_resort = deadline_s is None and kind == "read" and not self.health.is_closed(kind)
-        deadline = runtime.Deadline(timeout_s + seconds_for(size), pullable=is_last_resort)
+        patience_s = min(timeout_s, PATIENCE_S.get())
+        deadline = runtime.Deadline(patience_s + seconds_for(size), pullable=is_last_resort)
         sent = False
         if counted:
             self.health.earn()
 
         def moves(size: int) -> None:
-            deadline.push(timeout_s + seconds_for(size))
+            deadline.push(patience_s + seconds_for(size))
 
         async def work() -> T:
             nonlocal sent
@@ -347,7 +345,8 @@ class BackendClient:
             outcome, detail = classify(error, changing=changing and sent)
             reply = Reply(self.name, outcome, detail=detail)
         took_s = runtime.now_s() - started_s
-        slow = reply.ok and took_s > _SLOW_SHARE * (deadline.when_s - started_s)
+        usual_s = deadline.when_s - started_s + timeout_s - patience_s
+        slow = reply.ok and took_s > _SLOW_SHARE * usual_s
         if counted or not reply.ok:
             self._record(kind, key, reply.outcome, took_s, slow=slow)
         return reply

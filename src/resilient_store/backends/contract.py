@@ -59,6 +59,11 @@ class Traits:
         Whether an exclusive creation appears whole, so that it is the way for every new path.
     begins_anywhere
         Whether a listing that begins in the middle spares what comes before.
+    keeps_headers
+        Whether an object's headers are kept with it.
+    realm
+        Where the platform copies by itself, the same for backends that one account of it may read
+        and write; such a family is a `Copier`. Empty: it does not.
     """
 
     exclusive_create: bool | None
@@ -66,14 +71,20 @@ class Traits:
     directories: bool
     creates_whole: bool = True
     begins_anywhere: bool = True
+    keeps_headers: bool = True
+    realm: str = ""
 
 
 @attrs.frozen
 class Stored:
-    """What a write left: the backend's tag for these bytes, and whether it keeps headers."""
+    """What a write left: the backend's tag for these bytes, and whether it keeps headers.
+
+    A copy is `proven` where the platform's own checksum says that it has its source's bytes.
+    """
 
     tag: str | None = None
     headers_kept: bool = False
+    proven: bool = False
 
 
 @attrs.frozen
@@ -186,3 +197,28 @@ class Family(Protocol):
 
     def drop(self) -> None:
         """Give back connections without waiting, where no loop runs any more."""
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """What is to be copied: an object of another family of the realm, while it has this tag."""
+
+    family: Any
+    key: str
+    tag: str
+    size: int
+
+
+class Copier(Protocol):
+    """A family whose platform copies between buckets by itself: its traits name a realm."""
+
+    async def copy_from(
+        self, origin: Origin, key: str, *, exclusive: bool, headers: Headers
+    ) -> Stored | None:
+        """Copy an object that still has the tag; None where this one has to be sent instead.
+
+        Raises
+        ------
+        RefusedError
+            Nothing is copied from there, whatever it is.
+        """

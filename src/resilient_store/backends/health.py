@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import math
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -22,6 +23,9 @@ _REMEMBERED = 100
 _READS_REMEMBERED = 30
 # Set where an operator's work is done: whoever reads there waits for nothing.
 IN_NO_HURRY: contextvars.ContextVar[bool] = contextvars.ContextVar("IN_NO_HURRY", default=False)
+# Set where nothing depends on an answer: so many seconds of silence are enough, beside those that
+# a request's bytes take.
+PATIENCE_S: contextvars.ContextVar[float] = contextvars.ContextVar("PATIENCE_S", default=math.inf)
 
 
 class Health:

@@ -96,6 +96,7 @@ _CANONICAL = {
     **dict.fromkeys(("gs", "gcs"), "gs"),
     **dict.fromkeys(("abfs", "abfss", "az"), "abfs"),
 }
+PLATFORMS = frozenset(_CANONICAL.values())
 _AZURE = frozenset({"abfs", "abfss", "az", "adl"})
 _CONNECTION = re.compile(r"(?:^|;)\s*(AccountName|BlobEndpoint)=([^;]+)")
 
@@ -147,7 +148,7 @@ def _locate_instance(backend: Backend) -> Spot:
     )
 
 
-_PLATFORMS = {"s3fs": "s3", "gcsfs": "gcs", "adlfs": "azure"}
+_PACKAGES = {"s3fs": "s3", "gcsfs": "gcs", "adlfs": "azure"}
 
 
 def platform_of(filesystem_class: type) -> str | None:
@@ -156,7 +157,7 @@ def platform_of(filesystem_class: type) -> str | None:
     Known by the package that it, or a class it is made from, comes from: nothing is imported.
     """
     packages = (base.__module__.partition(".")[0] for base in filesystem_class.__mro__)
-    return next((_PLATFORMS[package] for package in packages if package in _PLATFORMS), None)
+    return next((_PACKAGES[package] for package in packages if package in _PACKAGES), None)
 
 
 def _label(protocol: str, rest: str) -> str:

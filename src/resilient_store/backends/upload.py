@@ -25,9 +25,9 @@ class Steps(Protocol):
     backend: Backend
 
     async def step(
-        self, key: str, run: Callable[[], Awaitable[Any]], *, deadline_s: float
+        self, key: str, run: Callable[[], Awaitable[Any]], *, deadline_s: float, size: int = 0
     ) -> Reply[Any]:
-        """Take one step of an upload."""
+        """Take one step of an upload, which gets more time for its bytes."""
 
 
 @attrs.define
@@ -45,13 +45,18 @@ class UploadClient:
         return await self._client.step(
             self._key,
             lambda: self._upload.write(part),
-            deadline_s=self._client.backend.stall_timeout + seconds_for(len(part)),
+            deadline_s=self._client.backend.stall_timeout,
+            size=len(part),
         )
 
     async def finish(self) -> Reply[Stored]:
         """Make the object visible."""
-        deadline_s = self._client.backend.timeout + seconds_for(self._size)
-        return await self._client.step(self._key, self._upload.finish, deadline_s=deadline_s)
+        return await self._client.step(
+            self._key,
+            self._upload.finish,
+            deadline_s=self._client.backend.timeout,
+            size=self._size,
+        )
 
     async def abort(self) -> Reply[None]:
         """Leave nothing behind."""

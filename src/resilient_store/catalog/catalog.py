@@ -23,6 +23,7 @@ from resilient_store.catalog.contract import (
     Stretch,
     Summary,
 )
+from resilient_store.catalog.grouping import Grouping, Waiting
 from resilient_store.catalog.location import locate
 from resilient_store.catalog.opening import database_at
 from resilient_store.model.state import Record, StoreState
@@ -43,6 +44,7 @@ GLANCE_S = 0.00025
 # One writer at a time is all that SQLite takes; more threads would only wait for each other.
 SQLITE_THREADS = (1, 3)
 POSTGRESQL_THREADS = (8, 8)
+GROUPED = 32  # changes in one transaction, where there is one writer at a time
 HIDDEN_AT_ONCE = 10_000
 
 
@@ -112,6 +114,7 @@ class Catalog:
         self._begin()
 
     def _begin(self) -> None:
+        self._grouping = Grouping(GROUPED)
         self._writers = DaemonPool("catalog-writer", self._threads[0])
         self._readers = DaemonPool("catalog-reader", self._threads[1])
 
@@ -140,8 +143,15 @@ class Catalog:
             gate.enter()
             return after, (answer, moment.store)
 
-        answer, state = await self._write(
-            lambda database: database.change(paths, self.late_window_s, gated), gate
+        database = self._database or await self._load(self._writers)
+        one = Waiting(paths, gated)
+        # A simulated loop makes each call at a moment of its own.
+        if self._threads == SQLITE_THREADS and runtime.has_threads():
+            self._grouping.add(one)
+        answer, state = await self._within(
+            self._writers,
+            lambda _: self._grouping.carry_out(one, database, self.late_window_s),
+            gate,
         )
         self._saw(state)
         return answer

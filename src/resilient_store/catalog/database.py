@@ -63,6 +63,10 @@ class SqlDatabase:
     def _load(self, path: str) -> Asked:
         return self._sql.load, {"path": path, "bucket": schema.bucket(path)}
 
+    def _load_all(self, paths: Sequence[str]) -> Asked:
+        asked = [(path, schema.bucket(path)) for path in dict.fromkeys(paths)]
+        return self._sql.load_all, {"asked": json.dumps(asked)}
+
     def find(self, path: str) -> tuple[Record, StoreState | None]:
         record = rows.record_of(path, self.driver.ask(self._load(path)))
         if record.entry is not None:
@@ -72,13 +76,13 @@ class SqlDatabase:
         return rows.record_of(path, found), rows.state_of(*store)
 
     def change(self, paths: Sequence[str], late_window_s: float, change: Change[A]) -> A:
-        asked = [*map(self._load, paths), *self._store]
+        asked = [self._load(paths[0]) if len(paths) == 1 else self._load_all(paths), *self._store]
         answers: list[A] = []
 
         def decide(found: list[list[Row]], now_s: float, draw: Callable[[], int]) -> list[Asked]:
             answers.clear()  # of a race that was lost
-            before = tuple(map(rows.record_of, paths, found[:-2]))
-            store = rows.state_of(*found[-2:]) or _NO_STATE
+            before = tuple(rows.records_of(paths, found[0]))
+            store = rows.state_of(*found[1:]) or _NO_STATE
             moment = Moment(now_s=now_s, late_window_s=late_window_s, store=store, new_id=draw)
             after, answer = change(before, moment)
             answers.append(answer)
@@ -174,8 +178,7 @@ class SqlDatabase:
         return self._paths(self._sql.held_by, backend=backend, after=after, limit=limit)
 
     def records(self, paths: Sequence[str]) -> list[Record]:
-        asked = json.dumps([(path, schema.bucket(path)) for path in dict.fromkeys(paths)])
-        return rows.records_of(paths, self.driver.ask((self._sql.load_all, {"asked": asked})))
+        return rows.records_of(paths, self.driver.ask(self._load_all(paths)))
 
     def holdings(self, prefix: str, after: str, limit: int) -> list[Holding]:
         statement = self._sql.holdings if _goes_on(prefix, after) else self._sql.holdings_on

@@ -12,8 +12,8 @@ import os
 import sqlite3
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import attrs
@@ -297,8 +297,11 @@ class SqliteDriver:
             self._keep_numbers(handle, counter)
             handle.raw.execute("COMMIT")
             raise
-        for text, parameters in writes:
-            handle.raw.execute(text, parameters)
+        for text, many in _by_statement(writes):
+            if len(many) == 1:
+                handle.raw.execute(text, many[0])
+            else:
+                handle.raw.executemany(text, many)
         self._keep_numbers(handle, counter)
 
     def _keep_numbers(self, handle: Handle, counter: _Counter) -> None:
@@ -352,6 +355,14 @@ class _Counter:
             ((self.last,),) = self._handle.rows((self._statement, {})) or [(0,)]
         self.last += 1
         return self.last
+
+
+def _by_statement(writes: Sequence[Asked]) -> Iterable[tuple[str, list[dict[str, Any]]]]:
+    """Gather what one statement is to write; no two of one transaction write the same row."""
+    gathered: dict[str, list[dict[str, Any]]] = {}
+    for text, parameters in writes:
+        gathered.setdefault(text, []).append(parameters)
+    return gathered.items()
 
 
 def _connect(where: str) -> sqlite3.Connection:

@@ -160,6 +160,8 @@ async def _meet(
             await family.put(KEY, mine.encode(), exclusive=True, headers=Headers())
         except FileExistsError:  # another process was quicker
             again = await read_identity(family)
+            if again is not None and again.is_damaged:  # on its way, as far as anybody knows
+                raise RootMissingError from None
             if again is None or again.store != state.identity:
                 raise StoreIdentityError(
                     f"backend {client.name} belongs to another store: {WAYS_ON}"

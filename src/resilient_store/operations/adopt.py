@@ -22,6 +22,7 @@ from resilient_store.io.paced import work_through
 from resilient_store.io.pages import divided, merged
 from resilient_store.io.prepare import prepare
 from resilient_store.io.sharded import on_workers
+from resilient_store.model import naming
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.outcome import Reply
@@ -36,7 +37,6 @@ GROUP = 200  # paths whose records are read, and written, together
 # While one group is recorded and the next is listed, two are looked at; of the 32 calls that a
 # backend takes by default some are left for others.
 GROUPS_AT_ONCE, LOOKS_AT_ONCE = 3, 8
-NAMED = 10_000  # so many paths of each kind are named in a report
 
 
 @attrs.define(kw_only=True)
@@ -77,34 +77,27 @@ class AdoptReport:
     def add(self, one: Adopted) -> None:
         """Count what became of one path."""
         if one.conflict:
-            self._name(self.conflicts, one.path, one.conflict)
+            self.unnamed += naming.name(self.conflicts, {one.path: one.conflict})
         elif one.why:
-            self._name(self.failed, one.path, one.why)
+            self.unnamed += naming.name(self.failed, {one.path: one.why})
         elif one.new:
             self.new += 1
-            self.adopted += [one.path][: NAMED - len(self.adopted)]
+            self.adopted += [one.path][: naming.NAMED - len(self.adopted)]
         else:
             self.known += 1
 
     def add_refused(self, key: str, why: str) -> None:
         """Note a key that no object may have."""
-        self._name(self.refused, key, why)
+        self.unnamed += naming.name(self.refused, {key: why})
 
     def absorb(self, other: AdoptReport) -> None:
         """Add what became of another part of the store."""
         self.new += other.new
         self.known += other.known
         self.unnamed += other.unnamed
-        self.adopted += other.adopted[: NAMED - len(self.adopted)]
-        for name in ("conflicts", "failed", "refused"):
-            for path, what in getattr(other, name).items():
-                self._name(getattr(self, name), path, what)
-
-    def _name(self, where: dict[str, Any], path: str, what: object) -> None:
-        if len(where) < NAMED:
-            where[path] = what
-        else:
-            self.unnamed += 1
+        self.adopted += other.adopted[: naming.NAMED - len(self.adopted)]
+        for kind in ("conflicts", "failed", "refused"):
+            self.unnamed += naming.name(getattr(self, kind), getattr(other, kind))
 
 
 def adopt(

@@ -17,13 +17,13 @@ from resilient_store.io.catalogued.repair import repair_path
 from resilient_store.io.drive import to_end
 from resilient_store.io.paced import Paces, check_limits, work_through
 from resilient_store.io.prepare import prepare
+from resilient_store.model import naming
 from resilient_store.model.domain import platforms, within
 from resilient_store.model.state import Record, State
 from resilient_store.store import Store, StoreOwner
 
 PAGE = 1000
 CHOSEN = 20_000  # so many are ordered at once: its memory is bounded
-NAMED = 10_000  # so many paths are named in a report
 
 
 @attrs.define(kw_only=True)
@@ -251,8 +251,8 @@ async def evacuate_all(
         if len(got) == len(wanted):
             report.left -= 1
             report.bytes_left -= size
-        elif repaired.ending != "done" and len(report.failed) < NAMED:
-            report.failed[one.path] = repaired.why
+        elif repaired.ending != "done":
+            naming.name(report.failed, {one.path: repaired.why})
         callback.relative_update(1)
         if on_progress is not None:
             on_progress(report)

@@ -21,6 +21,7 @@ from resilient_store.io.identity import raise_epochs
 from resilient_store.io.paced import Paces, check_limits, work_through
 from resilient_store.io.prepare import prepare
 from resilient_store.io.sharded import on_workers
+from resilient_store.model import naming
 from resilient_store.model.domain import platforms
 from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.state import StoreState
@@ -30,7 +31,6 @@ T = TypeVar("T")
 
 PAGE = 1000
 CHOSEN = 20_000  # so many of the queue are ordered at once: its memory is bounded
-NAMED = 10_000  # so many paths are named in a report
 REFUSED_IN_A_ROW = 5  # passes in which platforms refused all, before it is left for later
 
 Priority = Callable[[str], Any]
@@ -82,10 +82,7 @@ class RepairReport:
         self.purged += one.purged
         if one.ending != "done":
             left = self.failed if one.ending == "failed" else self.waiting
-            if len(left) < NAMED:
-                left[one.path] = one.why
-            else:
-                self.unnamed += 1
+            self.unnamed += naming.name(left, {one.path: one.why})
         return bool(one.copied or one.removed or one.purged)
 
     def absorb(self, other: RepairReport) -> None:
@@ -94,10 +91,8 @@ class RepairReport:
         self.removed += other.removed
         self.purged += other.purged
         self.unnamed += other.unnamed
-        for mine, theirs in ((self.waiting, other.waiting), (self.failed, other.failed)):
-            kept = dict(list(theirs.items())[: NAMED - len(mine)])
-            mine.update(kept)
-            self.unnamed += len(theirs) - len(kept)
+        self.unnamed += naming.name(self.waiting, other.waiting)
+        self.unnamed += naming.name(self.failed, other.failed)
 
 
 def repair(

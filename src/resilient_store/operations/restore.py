@@ -72,9 +72,9 @@ class RestoreReport:
         it was deleted while those others were away, or has lost copies. It counts, so that a
         deleted one may be back.
     unclear
-        Object to the backends with other bytes that say nothing of themselves: written since to a
-        backend that keeps no metadata, or somebody else's. Where they are not at its own key they
-        lie under ``.resilient/staging/``, until a `sweep` removes them.
+        Object to the backends with other bytes of which nothing says what they are: published since
+        on a backend that keeps no metadata, or somebody else's. Where they are not at its own key
+        they lie under ``.resilient/staging/``, until a `sweep` removes them.
     failed
         Path to reason.
     complete

@@ -21,6 +21,7 @@ from resilient_store.io.paced import Paces, check_limits, work_through
 from resilient_store.io.pages import merged
 from resilient_store.io.prepare import prepare
 from resilient_store.io.sharded import on_workers
+from resilient_store.model import naming
 from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.outcome import Reply
 from resilient_store.model.path import is_hidden, problem
@@ -31,7 +32,6 @@ from resilient_store.store import Store, StoreOwner
 PAGE = 500
 NOTED_EVERY_S = 30.0
 RECORDED_AT_ONCE = 100
-NAMED = 10_000  # so many paths are named in a report
 
 
 @attrs.define(kw_only=True)
@@ -95,15 +95,12 @@ class ScrubReport:
         self.checked += other.checked
         self.bytes_read += other.bytes_read
         self.unnamed += other.unnamed
-        for name in ("missing", "corrupt", "silent"):
-            for path, what in getattr(other, name).items():
-                self._name(getattr(self, name), path, what)
+        for kind in ("missing", "corrupt", "silent"):
+            self.unnamed += naming.name(getattr(self, kind), getattr(other, kind))
 
     def _name(self, where: dict[str, Any], path: str, what: object) -> None:
-        if what and (path in where or len(where) < NAMED):
-            where[path] = what
-        elif what:
-            self.unnamed += 1
+        if what:
+            self.unnamed += naming.name(where, {path: what})
 
 
 def scrub(

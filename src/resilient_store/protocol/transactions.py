@@ -56,13 +56,15 @@ def begin(record: Record, moment: Moment, wish: Wish) -> tuple[Record, Beginning
     if wish.create and record.present is not None:
         return record, Exists()
     quiet = tuple(name for name in wish.placed if moment.is_quiet(record.replica(name)))
+    complete = knows_all(moment, wish.placed)
+    is_new = complete and record.entry is None and not record.voids
     number = moment.new_id()
     intent = Intent(
         id=number,
         version=number,
         kind=wish.kind,
         token=f"{number}-{number}",
-        direct=quiet if wish.kind == "write" and is_known_empty(record, moment) else (),
+        direct=quiet if wish.kind == "write" and is_new else (),
         checksum=wish.checksum,
         owner=wish.owner,
         started_s=moment.now_s,
@@ -77,7 +79,7 @@ def begin(record: Record, moment: Moment, wish: Wish) -> tuple[Record, Beginning
         quiet=quiet,
         marked=owed if wish.kind == "repair" else (),
         now_s=moment.now_s,
-        complete=moment.store.complete,
+        complete=complete,
     )
 
 
@@ -85,9 +87,9 @@ def _is_copy_owed(record: Record, backend: str) -> bool:
     return record.present is not None and record.owes(record.replica(backend))
 
 
-def is_known_empty(record: Record, moment: Moment) -> bool:
-    """Say whether nothing can lie at the own keys: nobody wrote there, and we know all paths."""
-    return moment.store.complete and record.entry is None and not record.voids
+def knows_all(moment: Moment, placed: Iterable[str]) -> bool:
+    """Say whether nothing can lie on these backends that the catalog does not know (R3)."""
+    return moment.store.complete and all(moment.store.backend(name).met for name in placed)
 
 
 def everywhere(record: Record, moment: Moment) -> tuple[str, ...]:
@@ -192,6 +194,7 @@ def commit(
     placed: Mapping[str, Placed],
     derived_from: tuple[str, int | None] | None = None,
     ends: bool,
+    unsent: Mapping[str, Replica | None] | None = None,
 ) -> tuple[Record, bool]:
     """Make a version the current one: the only moment that decides.
 
@@ -199,6 +202,8 @@ def commit(
     ----------
     ends
         Whether nothing is left to publish, so that the intent ends here.
+    unsent
+        As in `finish`: to a backend that is known to be away nothing is sent.
 
     Returns
     -------
@@ -225,7 +230,7 @@ def commit(
     held = {name: _passed_over(row) for name, row in record.replicas.items()}
     for name, found in placed.items():
         held[name] = _held(held.get(name) or Replica(backend=name), found, intent.version)
-    after = attrs.evolve(record, entry=entry, replicas=held, voids=())
+    after = _unmarked(attrs.evolve(record, entry=entry, replicas=held, voids=()), unsent or {})
     if ends:
         return _ended(after, moment), True
     return attrs.evolve(after, intent=attrs.evolve(intent, phase=Phase.COMMITTED)), True

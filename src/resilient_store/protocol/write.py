@@ -80,6 +80,11 @@ def judge(demand: Demand, domains: Mapping[str, str], answers: Mapping[str, bool
     return Verdict.WAIT if demand.is_met(good | pending, domains) and pending else Verdict.GIVE_UP
 
 
+def grace_s(slowest_s: float) -> float:
+    """Return how long nobody waits in vain, by how long the slowest success took."""
+    return max(GRACE_AT_LEAST_S, GRACE_TIMES_SLOWEST * slowest_s)
+
+
 @attrs.define
 class FanOutMachine(Generic[V]):
     """Ask all backends the same at once; stop when everybody answered or has had its time.
@@ -123,6 +128,5 @@ class FanOutMachine(Generic[V]):
             return Done(self._replies)
         until_s = math.inf
         if self._met_at_s is not None:
-            grace_s = max(GRACE_AT_LEAST_S, GRACE_TIMES_SLOWEST * self._slowest_s)
-            until_s = self._met_at_s + grace_s
+            until_s = self._met_at_s + grace_s(self._slowest_s)
         return Done(self._replies) if now_s >= until_s else Wait(until_s)

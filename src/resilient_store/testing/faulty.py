@@ -11,6 +11,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+import attrs
 from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractBufferedFile
@@ -257,7 +258,7 @@ class FaultyFamily:
     def __init__(self, filesystem: FaultyFileSystem, family: Family) -> None:
         self._fs = filesystem
         self._family = family
-        self.traits = family.traits
+        self.traits = attrs.evolve(family.traits, realm="")  # so that copies meet faults, too
 
     async def _meet(self, verb: str, key: str, work: Callable[[Family], Awaitable[T]]) -> T:
         return await self._fs.meet(verb, key, lambda: work(self._family))

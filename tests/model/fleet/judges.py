@@ -123,8 +123,6 @@ def _with_one_hung_s(model: FleetModel, call: Called, ill: dict[str, set[str]]) 
     is_enough = len(ill) == 1 and len(well) >= model.min_copies
     if call.error is not None or not is_enough or not set().union(*ill.values()) <= HUNG:
         return CALL_AT_MOST_S
-    if any((name, model.held(name, path)) in model.foreign for name in ill for path in call.paths):
-        return CALL_AT_MOST_S  # it is staged there alone, and published for a whole time-out
     state = model.database.state()
     if state is None or not state.complete:  # who knows not all must look, and waits for it
         return CALL_AT_MOST_S

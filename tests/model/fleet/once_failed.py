@@ -61,4 +61,28 @@ ONCE_FAILED: dict[str, Plan] = {
         Step("write", "p0", text="<1>", wait_s=15.0),
         troubles=(Trouble("hang", 6.0, 120.0, ("b",), verbs=("get",)),),
     ),
+    "a write waited for a backend that hung when it alone had staged, and was to publish": _day(
+        Step("write", "p1", text="<1>"),
+        Step("write", "p0", text="<2>", wait_s=40.0),
+        troubles=(
+            Trouble("foreign", 34.7, 34.7, ("c",), "p0"),
+            Trouble("hang", 38.0, 158.0, ("c",), verbs=("info", "list")),
+        ),
+    ),
+    "and for one that answered the look, and not the publication": _day(
+        Step("write", "p1", text="<1>"),
+        Step("write", "p0", text="<2>", wait_s=40.0),
+        troubles=(
+            Trouble("foreign", 34.7, 34.7, ("c",), "p0"),
+            Trouble("hang", 38.0, 158.0, ("c",), verbs=("publish", "delete")),
+        ),
+    ),
+    "and for one that did not hand out what it had to put aside": _day(
+        Step("write", "p1", text="<1>"),
+        Step("write", "p0", text="<2>", wait_s=40.0),
+        troubles=(
+            Trouble("foreign", 34.7, 34.7, ("c",), "p0"),
+            Trouble("hang", 38.0, 158.0, ("c",), verbs=("get",)),
+        ),
+    ),
 }

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 import resilient_store as rs
-from resilient_store.errors import CatalogUnavailableError, ObjectError
+from resilient_store.errors import CatalogUnavailableError, ConfigurationError, ObjectError
 from resilient_store.operations.adopt import adopt_all
 from resilient_store.operations.drain import drain_one
 from resilient_store.operations.evacuate import evacuate_all
@@ -216,6 +216,11 @@ class FleetPlay:
         self._under_way.append(call)
         return call
 
+    def _no_place(self, step: Step) -> type[Exception]:
+        """Return what an evacuation may be refused by: all others may be taken out of use."""
+        is_alone = step.verb == "evacuate" and len(self.model.drained) >= len(self.model.names) - 1
+        return ConfigurationError if is_alone else ObjectError
+
     def _ended(self, process: Process, call: Called) -> None:
         """Judge a call that came to its end."""
         model, step, error = self.model, call.step, call.error
@@ -228,7 +233,7 @@ class FleetPlay:
         if step.verb not in OPERATOR:
             for breach in judges.judge(model, call):
                 model.fail(f"{step}: {breach}")
-        elif error is not None and not isinstance(error, ObjectError):
+        elif error is not None and not isinstance(error, ObjectError | self._no_place(step)):
             model.fail(f"{step} ended in {type(error).__name__}: {error}")
 
     async def _cancelled(self, process: Process, call: Called) -> None:

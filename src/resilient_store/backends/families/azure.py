@@ -18,6 +18,7 @@ from resilient_store import runtime
 from resilient_store.backends.contract import (
     CorruptBodyError,
     Moves,
+    Origin,
     RefusedError,
     Stored,
     Traits,
@@ -31,11 +32,14 @@ from resilient_store.backends.families.azure_answers import (
     about_container,
     about_key,
     about_range,
+    about_source,
     checked_options,
     code_of,
     digest_header,
     info_of,
+    md5_of,
     require_copied,
+    same_fields,
     settings_for,
     tag_of,
 )
@@ -50,11 +54,15 @@ from resilient_store.backends.families.flat import (
     Page,
     Place,
 )
+from resilient_store.backends.families.realm import about_copy, realm_of
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.policies import Backend
 
 # Source: "Get Blob", the header x-ms-range-get-content-md5.
 LARGEST_CHECKED_RANGE_BYTES = 4 * 1024**2
+
+# Source: "Copy Blob From URL".
+LARGEST_COPY_BYTES = 256 * 1024**2
 
 LAST_OF_ONE_UNIT = "\uffff"  # of UTF-16
 
@@ -78,6 +86,7 @@ def open_family(
         Place.of(backend, name, container, prefix),
         backend.write_options,
         backend.max_concurrency + SPARE_CONNECTIONS,
+        realm_of(cls, arguments, options),
     )
 
 
@@ -91,9 +100,14 @@ class AzureFamily(FlatFamily):
     least_part_bytes = 4 * 1024**2
 
     def __init__(
-        self, account: Account, place: Place, write_options: Mapping[str, Any], connections: int
+        self,
+        account: Account,
+        place: Place,
+        write_options: Mapping[str, Any],
+        connections: int,
+        realm: str = "",
     ) -> None:
-        super().__init__(place, write_options)
+        super().__init__(place, write_options, realm)
         self._account = account
         self._connections = connections
         self._transport: AzureTransport | None = None
@@ -287,6 +301,37 @@ class AzureFamily(FlatFamily):
         if not keep:
             await self._discard(staged)
         return Stored(tag_of(tag), headers_kept=True)
+
+    async def copy_from(
+        self, origin: Origin, key: str, *, exclusive: bool, headers: Headers
+    ) -> Stored | None:
+        """Copy an object of another container; Azure compares the bytes with their digest."""
+        if origin.size > LARGEST_COPY_BYTES:
+            return None
+        source: AzureFamily = origin.family
+        try:
+            there = await source.still(origin)
+            digest = None if there is None else md5_of(there)
+            if there is None or digest is None or not same_fields(there, headers):
+                return None
+            settings = settings_for(headers, digest)
+            answers: list[Any] = []
+            answer = await self.blob(key, changing=True).start_copy_from_url(
+                self._account.lent(source.blob(origin.key)),
+                metadata=settings["metadata"] or None,
+                requires_sync=True,
+                source_etag=f'"{origin.tag}"',
+                source_match_condition=MatchConditions.IfNotModified,
+                headers={"x-ms-source-content-md5": digest_header(digest)},
+                raw_response_hook=answers.append,
+                **(_only_if(None) if exclusive else {}),
+                **checked_options(self.write_options),
+            )
+        except Exception as error:
+            raise about_copy(about_source(error, origin.key)) from None
+        said = answers[-1].http_response.headers.get("Content-MD5")
+        is_proven = answer.get("copy_status") == "success" and said == digest_header(digest)
+        return Stored(tag_of(answer.get("etag")), headers_kept=True, proven=is_proven)
 
     async def _remove(self, key: str) -> None:
         await self.blob(key).delete_blob()

@@ -13,6 +13,8 @@ from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from resilient_store import runtime
 from resilient_store.backends.contract import RefusedError
 
+LENT_FOR_S = 900  # longer than any copy may take
+
 
 @attrs.frozen
 class Account:
@@ -50,6 +52,17 @@ class Account:
         if isinstance(self.credential, AzureSasCredential):
             url += f"?{self.credential.signature.lstrip('?')}"
         return url
+
+    def lent(self, blob: Any) -> str:
+        """Return a URL by which the account lets itself read a blob for one copy.
+
+        Raises
+        ------
+        RefusedError
+            Neither a shared access signature nor the account's key is known.
+        """
+        url = self.source(blob)
+        return url if url != blob.url else self.sign(blob, LENT_FOR_S)
 
     def sign(self, blob: Any, expiration: int) -> str:
         """Return a URL by which anybody can read a blob for so many seconds.

@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 from azure.storage.blob import ContentSettings, StandardBlobTier
 
 from resilient_store.backends.contract import (
     ChangedError,
     CorruptBodyError,
+    RefusedError,
     RootMissingError,
     WrongOptionError,
 )
@@ -50,6 +52,13 @@ def about_key(error: Exception, key: str) -> Exception:
     if code_of(error) in _ABSENT:
         return FileNotFoundError(2, "no such object", key)
     return about_container(error)
+
+
+def about_source(error: Exception, key: str) -> Exception:
+    """Turn an error about a copy into what it says of its source."""
+    if code_of(error) == "CannotVerifyCopySource":
+        return RefusedError("its source cannot be read")
+    return about_key(error, key)
 
 
 def about_range(error: Exception, key: str) -> Exception:
@@ -119,6 +128,17 @@ def info_of(key: str, found: Any) -> ObjectInfo:
         ),
         native=(f"{MD5}{bytes(settings.content_md5).hex()}",) if settings.content_md5 else (),
     )
+
+
+def md5_of(info: ObjectInfo) -> bytes | None:
+    """Return the digest that Azure states of an object's bytes."""
+    return next((bytes.fromhex(text.removeprefix(MD5)) for text in info.native), None)
+
+
+def same_fields(info: ObjectInfo, headers: Headers) -> bool:
+    """Say whether a copy, which keeps all fields but metadata, would have these headers."""
+    held = info.headers or Headers()
+    return attrs.evolve(held, metadata={}) == attrs.evolve(headers, metadata={})
 
 
 def is_folder(metadata: Mapping[str, str]) -> bool:

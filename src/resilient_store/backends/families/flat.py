@@ -20,6 +20,7 @@ from resilient_store.backends.contract import (
     CorruptBodyError,
     Listed,
     Moves,
+    Origin,
     RefusedError,
     Stored,
     StrangerError,
@@ -111,6 +112,8 @@ class FlatFamily(ABC):
         The bucket and its limits.
     write_options
         Given to every write.
+    realm
+        As in its traits.
 
     Notes
     -----
@@ -125,7 +128,8 @@ class FlatFamily(ABC):
     least_part_bytes = 1
     part_grain_bytes = 1
 
-    def __init__(self, place: Place, write_options: Mapping[str, Any]) -> None:
+    def __init__(self, place: Place, write_options: Mapping[str, Any], realm: str = "") -> None:
+        self.traits = attrs.evolve(self.traits, realm=realm)
         self.place = place
         self.write_options = dict(write_options)
         self._below = f"{place.prefix}/" if place.prefix else ""
@@ -331,6 +335,17 @@ class FlatFamily(ABC):
                 self.place.name,
                 type(error).__name__,
             )
+
+    async def still(self, origin: Origin) -> ObjectInfo | None:
+        """Look at what is to be copied from here; None where it is not what it was."""
+        try:
+            info = await self._head(origin.key)
+        except FileNotFoundError:
+            await self._require_bucket()
+            return None
+        except CorruptBodyError:
+            return None
+        return info if info.tag == origin.tag else None
 
     async def _absent_or_changed(self, key: str) -> Exception:
         """Tell the two apart where a condition was not met, which platforms say of both."""

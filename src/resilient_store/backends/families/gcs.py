@@ -15,9 +15,9 @@ from gcsfs import core
 from google.auth.credentials import Signing
 
 from resilient_store.backends.contract import (
-    ChangedError,
     CorruptBodyError,
     Moves,
+    Origin,
     RefusedError,
     Stored,
     StrangerError,
@@ -40,7 +40,6 @@ from resilient_store.backends.families.gcs_answers import (
     NOT_FOUND,
     OBJECT,
     PAGE,
-    REWRITE,
     REWRITTEN,
     WRITTEN,
     Answer,
@@ -60,6 +59,7 @@ from resilient_store.backends.families.gcs_answers import (
     stated_in,
     tag_of,
 )
+from resilient_store.backends.families.gcs_copies import proves, rewritten
 from resilient_store.backends.families.gcs_parts import GRAIN_BYTES, GcsParts
 from resilient_store.backends.families.gcs_requests import (
     JSON,
@@ -67,13 +67,12 @@ from resilient_store.backends.families.gcs_requests import (
     multipart,
     read,
 )
+from resilient_store.backends.families.realm import about_copy, realm_of
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.policies import Backend
 
 # Source: "V4 signing process".
 LONGEST_SIGNATURE_S = 7 * 24 * 3600
-# Google copies for half a minute, and then wants to be asked to go on.
-MOST_REWRITES = 1000
 
 
 def open_family(
@@ -96,7 +95,7 @@ def open_family(
     bucket, _, prefix = root.strip("/").partition("/")
     place = Place.of(backend, name, bucket, prefix)
     requests = GcsRequests(filesystem, place, backend.max_concurrency + SPARE_CONNECTIONS)
-    return GcsFamily(requests, place, backend.write_options)
+    return GcsFamily(requests, place, backend.write_options, realm_of(cls, arguments, options))
 
 
 class GcsFamily(FlatFamily):
@@ -108,9 +107,13 @@ class GcsFamily(FlatFamily):
     part_grain_bytes = GRAIN_BYTES
 
     def __init__(
-        self, requests: GcsRequests, place: Place, write_options: Mapping[str, Any]
+        self,
+        requests: GcsRequests,
+        place: Place,
+        write_options: Mapping[str, Any],
+        realm: str = "",
     ) -> None:
-        super().__init__(place, write_options)
+        super().__init__(place, write_options, realm)
         self._requests = requests
 
     # Reading
@@ -290,7 +293,7 @@ class GcsFamily(FlatFamily):
             "fields": REWRITTEN,
             **options.for_rewrite(),
         }
-        copy = await self._rewrite(staged, key, params, json.dumps(resource).encode())
+        copy = await self._rewrite(self, staged, key, params, resource)
         tag = tag_of(copy)
         if tag is None:
             raise UnknownOutcomeError
@@ -301,33 +304,39 @@ class GcsFamily(FlatFamily):
         return Stored(tag, headers_kept=True)
 
     async def _rewrite(
-        self, staged: str, key: str, params: dict[str, str], data: bytes
+        self, source: GcsFamily, named: str, key: str, params: Mapping[str, str], resource: Any
     ) -> Mapping[str, Any]:
-        """Copy within the bucket; return the copy's resource."""
+        """Copy an object of this bucket, or another; return the copy's resource."""
         target = ("rewriteTo", "b", self.place.bucket, "o", self.at(key))
-        address = self._requests.address("o", self.at(staged), *target)
-        for _ in range(MOST_REWRITES):
-            try:
-                found = await self._requests.ask(
-                    "rewrite",
-                    "POST",
-                    address,
-                    kind=REWRITE,
-                    params=params,
-                    headers={"Content-Type": JSON},
-                    data=data,
-                )
-            except GcsError as error:
-                if is_not_met(error):
-                    raise ChangedError from None
-                if error.status == NOT_FOUND:
-                    await self._require_bucket()
-                raise about_key(error, staged) from None
-            if found.get("done"):
-                copy: Mapping[str, Any] = found.get("resource") or {}
-                return copy
-            params["rewriteToken"] = str(found.get("rewriteToken") or "")
-        raise StrangerError("a copy that is never done")
+        address = source._requests.address("o", source.at(named), *target)
+        try:
+            return await rewritten(self._requests, address, params, resource)
+        except GcsError as error:
+            if error.status == NOT_FOUND:
+                await self._require_bucket()
+            raise about_key(error, named) from None
+
+    async def copy_from(
+        self, origin: Origin, key: str, *, exclusive: bool, headers: Headers
+    ) -> Stored | None:
+        """Copy one generation of an object of another bucket, and compare the checksums."""
+        options = Options.of(self.write_options)
+        params = {
+            "ifSourceGenerationMatch": origin.tag,
+            "fields": REWRITTEN,
+            **_only_if_absent(exclusive=exclusive),
+            **options.for_rewrite(),
+        }
+        resource = {**resource_of(headers), **options.fields}
+        source: GcsFamily = origin.family
+        try:
+            there = await source.still(origin)
+            if there is None:
+                return None
+            copy = await self._rewrite(source, origin.key, key, params, resource)
+        except Exception as error:
+            raise about_copy(error) from None
+        return Stored(tag_of(copy), headers_kept=True, proven=proves(copy, there))
 
     async def _remove(self, key: str) -> None:
         await self.delete(key)

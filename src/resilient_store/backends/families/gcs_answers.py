@@ -151,12 +151,16 @@ def info_of(key: str, found: Mapping[str, Any]) -> ObjectInfo:
     fields = {field: found.get(name) for name, field in FIELDS.items()}
     fields["content_type"] = type_or_none(fields["content_type"])
     headers = Headers(**fields, metadata=unpack(found.get("metadata")))
-    native = tuple(
+    return attrs.evolve(brief_of(key, found), headers=headers, native=native_of(found))
+
+
+def native_of(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the checksums that an object's resource states."""
+    return tuple(
         f"{kind}{base64.b64decode(text).hex()}"
         for kind, name in ((MD5, "md5Hash"), (CRC32C, "crc32c"))
         if (text := found.get(name))
     )
-    return attrs.evolve(brief_of(key, found), headers=headers, native=native)
 
 
 def brief_of(key: str, found: Mapping[str, Any]) -> ObjectInfo:

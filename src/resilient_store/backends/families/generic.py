@@ -58,6 +58,7 @@ class GenericFamily:
         directories=True,
         creates_whole=False,
         begins_anywhere=False,
+        keeps_headers=False,
     )
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -25,7 +26,12 @@ T = TypeVar("T")
 class LocalFamily:
     """Objects as plain files below a root directory."""
 
-    traits = Traits(exclusive_create=True, conditional_delete=True, directories=True)
+    traits = Traits(
+        exclusive_create=True,
+        conditional_delete=True,
+        directories=True,
+        keeps_headers=hasattr(os, "setxattr"),  # not every filesystem has them; a write shows it
+    )
 
     def __init__(self, root: str, name: str, threads: int) -> None:
         self._disk = Disk(root)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from resilient_store.backends.contract import (
     ChangedError,
     CorruptBodyError,
     Moves,
+    Origin,
     RefusedError,
     Stored,
     StrangerError,
@@ -33,6 +33,7 @@ from resilient_store.backends.families.flat import (
     Page,
     Place,
 )
+from resilient_store.backends.families.realm import about_copy, realm_of
 from resilient_store.backends.families.s3_answers import (
     FIELDS,
     about_bucket,
@@ -47,17 +48,17 @@ from resilient_store.backends.families.s3_answers import (
     tag_for,
     tag_of,
 )
+from resilient_store.backends.families.s3_copies import (
+    COPY_PART_BYTES,
+    LARGEST_COPY_BYTES,
+    copied_in_parts,
+    part_bytes_of,
+)
 from resilient_store.backends.families.s3_parts import S3Parts, body_of
 from resilient_store.backends.families.s3_session import OneTrySession
 from resilient_store.backends.families.sessions import drop_session
 from resilient_store.model.info import MD5, Body, Headers, ObjectInfo
 from resilient_store.policies import Backend
-
-logger = logging.getLogger("resilient_store")
-
-# Source: Amazon S3 API reference, CopyObject.
-LARGEST_COPY_BYTES = 5 * 1024**3
-COPY_PART_BYTES = 512 * 1024**2
 
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
@@ -87,7 +88,8 @@ def open_family(
     }
     filesystem = cls(*arguments, **{**options, "config_kwargs": config, "asynchronous": True})
     bucket, prefix, _ = filesystem.split_path(root)
-    return S3Family(filesystem, Place.of(backend, name, bucket, prefix), backend.write_options)
+    place = Place.of(backend, name, bucket, prefix)
+    return S3Family(filesystem, place, backend.write_options, realm_of(cls, arguments, options))
 
 
 class S3Family(FlatFamily):
@@ -100,8 +102,10 @@ class S3Family(FlatFamily):
     traits = Traits(exclusive_create=None, conditional_delete=False, directories=False)
     least_part_bytes = 5 * 1024**2
 
-    def __init__(self, filesystem: Any, place: Place, write_options: Mapping[str, Any]) -> None:
-        super().__init__(place, write_options)
+    def __init__(
+        self, filesystem: Any, place: Place, write_options: Mapping[str, Any], realm: str = ""
+    ) -> None:
+        super().__init__(place, write_options, realm)
         self._fs = filesystem
         self._client: Any = None
 
@@ -243,12 +247,16 @@ class S3Family(FlatFamily):
         if size is None:
             size = (await self._head(staged)).size or 0
         if size > LARGEST_COPY_BYTES:
-            tag = await self._copy_in_parts(staged, key, size, condition)
+            headers = (await self._head(staged)).headers or Headers()
+            parts = await self._begin(key, exclusive=False, headers=headers)
+            tag = await copied_in_parts(
+                parts, self.source(staged), (size, COPY_PART_BYTES), condition, self.place.name
+            )
         else:
             answer = await self.ask(
                 "copy_object",
                 Key=self.at(key),
-                CopySource=self._source(staged),
+                **self.source(staged),
                 **await self._params("CopyObject"),
                 **condition,
             )
@@ -267,28 +275,43 @@ class S3Family(FlatFamily):
         if lies_there != expected:
             raise ChangedError
 
-    async def _copy_in_parts(
-        self, staged: str, key: str, size: int, condition: Mapping[str, str]
-    ) -> str | None:
-        headers = (await self._head(staged)).headers or Headers()
-        parts = await self._begin(key, exclusive=False, headers=headers)
-        try:
-            for first in range(0, size, COPY_PART_BYTES):
-                await parts.copy(self._source(staged), first, min(size, first + COPY_PART_BYTES))
-            return await parts.complete(condition)
-        except BaseException:
-            try:
-                await parts.abort()
-            except Exception as error:  # the first one is the one to hear of
-                logger.warning(
-                    "backend %s: parts stay until a sweep (%s)",
-                    self.place.name,
-                    type(error).__name__,
-                )
-            raise
+    def source(self, key: str) -> dict[str, Any]:
+        """Name an object as the source of a copy."""
+        return {"CopySource": {"Bucket": self.place.bucket, "Key": self.at(key)}}
 
-    def _source(self, key: str) -> dict[str, str]:
-        return {"Bucket": self.place.bucket, "Key": self.at(key)}
+    async def copy_from(
+        self, origin: Origin, key: str, *, exclusive: bool, headers: Headers
+    ) -> Stored | None:
+        """Copy an object of another bucket so that its tag must come out the same."""
+        part_bytes = part_bytes_of(origin.tag, origin.size)
+        if part_bytes is None:
+            return None
+        if exclusive:  # not every server that speaks like S3 knows conditions
+            await self._expect(key, None)
+        source = {**origin.family.source(origin.key), "CopySourceIfMatch": f'"{origin.tag}"'}
+        condition = {"IfNoneMatch": "*"} if exclusive else {}
+        try:
+            if part_bytes:
+                parts = await self._begin(key, exclusive=False, headers=headers)
+                size = (origin.size, part_bytes)
+                tag = await copied_in_parts(parts, source, size, condition, self.place.name)
+                is_proof = True
+            else:
+                answer = await self.ask(
+                    "copy_object",
+                    Key=self.at(key),
+                    MetadataDirective="REPLACE",
+                    **source,
+                    **await self._params("CopyObject", headers),
+                    **condition,
+                )
+                tag = tag_of(answer.get("CopyObjectResult", {}))
+                is_proof = is_md5(answer, tag)
+        except StrangerError:  # it took the request for a part of nothing
+            raise RefusedError("it copies no parts") from None
+        except Exception as error:
+            raise about_copy(about_key(error, origin.key)) from None
+        return Stored(tag, headers_kept=True, proven=is_proof and tag == origin.tag)
 
     async def _remove(self, key: str) -> None:
         answer = await self.ask("delete_object", Key=self.at(key))

@@ -65,12 +65,12 @@ class S3Parts:
         if is_md5(answer, tag):
             self._digests.append(digest)
 
-    async def copy(self, source: Mapping[str, str], first: int, last: int) -> None:
-        """Take one part from an object that is there."""
+    async def copy(self, source: Mapping[str, Any], first: int, last: int) -> None:
+        """Take one part from an object that is there, and what it must be."""
         answer = await self._ask(
             "upload_part_copy",
             PartNumber=self._next(),
-            CopySource=source,
+            **source,
             CopySourceRange=f"bytes={first}-{last - 1}",
         )
         tag = tag_of(answer.get("CopyPartResult", {}))

@@ -7,22 +7,63 @@ from typing import Any
 from resilient_store.backends.client import BackendClient
 from resilient_store.backends.contract import Stored
 from resilient_store.backends.upload import seconds_for
-from resilient_store.io.catalogued import own_key
+from resilient_store.io.catalogued import own_key, server_side
+from resilient_store.io.catalogued import read as versions
+from resilient_store.io.catalogued.enrich import enrich
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.io.taken import tries_exclusive_create
-from resilient_store.model.info import Body
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import Entry, Replica, State
 from resilient_store.model.step import Step
 from resilient_store.protocol.account import Verdict
 from resilient_store.runtime import reach
 
+# Something lies there, a directory has its name or forbids it: a staged copy counts all the same.
+_HERE_NEVER = (Outcome.EXISTS, Outcome.REFUSED, Outcome.DENIED)
 _UNKNOWN = (Outcome.TIMED_OUT, Outcome.CORRUPT)
 
 
-def expects_nothing(row: Replica, entry: Entry) -> bool:
+async def create(
+    holder: Holder, client: BackendClient, row: Replica
+) -> tuple[Reply[Any], own_key.Notes] | None:
+    """Copy verified bytes to the own key; None where they have to be staged.
+
+    That is where something is expected there, is in its way, or may be under way to it; and where
+    the backend seems to be away: what is sent to nobody would make the key busy all the same.
+
+    Returns
+    -------
+    tuple
+        What the backend answered, and what to note of it.
+    """
+    entry = holder.record.present
+    assert entry is not None
+    may_send = client.name in holder.quiet and client.health.is_closed("write")
+    if not may_send or not _expects_nothing(row, entry):
+        return None
+    copying = await server_side.copying(holder, client, holder.path, exclusive=True)
+    had = await _read_whole(holder) if copying is None else None
+    if copying is None and had is None:
+        return None
+    if not await _is_empty(holder, client) or not await holder.touch(client.name):
+        return None
+    reply = None if copying is None else await copying()
+    if reply is None and (had := had or await _read_whole(holder)) is not None:
+        reply = await _put(holder, client, entry, had.data)
+    reach(Step.REPAIR_CREATED)
+    if reply is None or reply.outcome in _HERE_NEVER:
+        return None
+    if reply.value is not None:
+        return await _confirmed(client, holder.path, entry, reply.value)
+    if had := had or await _read_whole(holder):  # what may lie there will have to be recognised
+        enrich(holder.store, had, None, None)
+    unknown = reply.outcome in _UNKNOWN
+    return reply, {"error": reply.words(), **({"state": State.UNKNOWN} if unknown else {})}
+
+
+def _expects_nothing(row: Replica, entry: Entry) -> bool:
     """Say whether nothing should lie at an own key, so that a short object may go there at once."""
     if entry.content is None or entry.content.size > BLOCK_BYTES:
         return False
@@ -32,36 +73,17 @@ def expects_nothing(row: Replica, entry: Entry) -> bool:
     return never_sent or row.state in (State.MISSING, State.GONE)
 
 
-async def create(
-    holder: Holder, client: BackendClient, entry: Entry, source: Body
-) -> tuple[Reply[Any], own_key.Notes] | None:
-    """Send a copy to the own key; None where something lies there, or may be under way to it.
+async def _read_whole(holder: Holder) -> versions.Had | None:
+    had, _ = await versions.read_version(holder.store, holder.record, None, None)
+    return had
 
-    Returns
-    -------
-    tuple
-        What the backend answered, and what to note of it.
-    """
-    if not await _is_empty(holder, client):
-        return None
-    if not await holder.touch(client.name):
-        return None
+
+async def _put(holder: Holder, client: BackendClient, entry: Entry, data: bytes) -> Reply[Stored]:
     assert entry.content is not None
     checksum = entry.content.checksum if entry.content.kind == "chunked" else ""
-    await holder.ready_for(client.backend.timeout + seconds_for(len(source.data)))
-    reply = await client.put(
-        holder.path,
-        source.data,
-        exclusive=True,
-        headers=labelled(entry.headers, entry.version, checksum),
-    )
-    reach(Step.REPAIR_CREATED)
-    if reply.outcome is Outcome.EXISTS:
-        return None
-    if reply.value is None:
-        unknown = reply.outcome in _UNKNOWN
-        return reply, {"error": reply.words(), **({"state": State.UNKNOWN} if unknown else {})}
-    return await _confirmed(client, holder.path, entry, reply.value)
+    await holder.ready_for(client.backend.timeout + seconds_for(len(data)))
+    headers = labelled(entry.headers, entry.version, checksum)
+    return await client.put(holder.path, data, exclusive=True, headers=headers)
 
 
 async def _is_empty(holder: Holder, client: BackendClient) -> bool:
@@ -82,7 +104,10 @@ async def _confirmed(
     if tag is None:  # nothing says so far that it has arrived (R20)
         looked = await client.info(path, kind="write")
         info = looked.value
-        if info is None or entry.content is None or info.size != entry.content.size:
+        assert entry.content is not None
+        if info is not None and info.size != entry.content.size:
+            looked = Reply(client.name, Outcome.CORRUPT, detail="another size than was sent")
+        if info is None or not looked.ok:
             return looked, {"state": State.UNKNOWN, "error": looked.words()}
         tag = info.tag
     return Reply(client.name, Outcome.OK), own_key.in_place(entry, tag)

@@ -160,6 +160,13 @@ class Holder:
         touch = functools.partial(transactions.touch, intent_id=self.intent.id, backend=backend)
         return await self.change(touch)
 
+    async def folded(self) -> list[str]:
+        """Return objects whose own keys are one with this on a disk that folds names."""
+        try:
+            return await self.store.known.folded(self.path)
+        except CatalogDownError as error:
+            raise unavailable(self.path, error) from None
+
     async def note(self, backend: str, version: int, changes: Mapping[str, Any]) -> bool:
         """Record what was done at one backend."""
         return await self.change(

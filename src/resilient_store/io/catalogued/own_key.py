@@ -57,7 +57,10 @@ class Look:
 
 
 async def look(holder: Holder, client: BackendClient) -> Look:
-    """Look at an own key under its path's intent."""
+    """Look at an own key under its path's intent; what lies there may be another object's."""
+    if client.folds and (others := await holder.folded()):
+        detail = f"{others[0]!r} differs only in case or Unicode form: it cannot hold both"
+        return Look(None, None, Reply(client.name, Outcome.REFUSED, detail=detail))
     return await judged(holder.record_now, client)
 
 

@@ -18,6 +18,7 @@ from resilient_store.io.catalogued.adopt import adopt_path
 from resilient_store.io.catalogued.holder import find, key_of, run
 from resilient_store.io.catalogued.labels import unlabelled
 from resilient_store.io.catalogued.numbers import highest_in, number_in
+from resilient_store.io.catalogued.sidecar import described
 from resilient_store.io.catalogued.survey import Survey, is_known
 from resilient_store.io.catalogued.suspects import Staged
 from resilient_store.io.copy import run_local
@@ -53,7 +54,7 @@ class Reconciled:
     partly
         Backends where it should lie and does not, while others hold it.
     unclear
-        Backends with other bytes, at its own key or staged since, that say nothing of themselves.
+        Backends with other bytes, at its own key or staged since; nothing says what they are.
     why
         What prevented it.
     """
@@ -135,6 +136,8 @@ async def _look(
     async def look(client: BackendClient) -> Reply[Any]:
         for place in (OWN, *tokens.get(client.name, ())):
             reply = await client.info(key_of(place, path), kind="write")
+            if reply.value is not None and place != OWN:
+                reply = await described(client, reply.value)
             if reply.value is not None:
                 if not reply.value.directory:
                     infos[client.name, place] = reply.value

@@ -12,20 +12,21 @@ import attrs
 from resilient_store.backends.client import BackendClient
 from resilient_store.backends.upload import UploadClient
 from resilient_store.errors import ConcurrentWriteError, ObjectError
-from resilient_store.io.catalogued import own_key
+from resilient_store.io.catalogued import own_key, server_side
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.begin import begin
-from resilient_store.io.catalogued.create import create, expects_nothing
+from resilient_store.io.catalogued.create import create
 from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.catalogued.labels import labelled
 from resilient_store.io.catalogued.settle import settle
+from resilient_store.io.catalogued.sidecar import describe, drop
 from resilient_store.io.drive import protected
 from resilient_store.io.identity import owe_epoch
 from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
-from resilient_store.model.state import OWN, Entry, Replica, State
+from resilient_store.model.state import OWN, Content, Entry, Replica, State
 from resilient_store.model.step import Step
 from resilient_store.protocol import findings
 from resilient_store.protocol.account import Verdict
@@ -132,11 +133,11 @@ async def _bring(
     """Bring the current version to a backend; return what is to be noted when the intent ends."""
     entry = holder.record.present
     assert entry is not None
-    was_sent = row.busy_until_s > 0 or row.version > 0
-    if row.state is State.UNKNOWN and was_sent and client.name in holder.quiet:
+    may_hold = row.state is State.UNKNOWN and client.name in holder.record.replicas
+    if may_hold and client.name in holder.quiet:
         row = await _found_out(holder, client, row, entry)
     if row.state is not State.GOOD or row.version != entry.version:
-        if created := await _create(holder, client, row, entry):
+        if created := await create(holder, client, row):
             reply, notes = created
             if not reply.ok:
                 report.failed(reply)
@@ -148,18 +149,6 @@ async def _bring(
     if row.place != OWN:
         await _publish(holder, client, row, report)
     return None
-
-
-async def _create(
-    holder: Holder, client: BackendClient, row: Replica, entry: Entry
-) -> tuple[Reply[Any], own_key.Notes] | None:
-    """Copy verified bytes to an own key where nothing is expected; None where that cannot be."""
-    if client.name not in holder.quiet or not expects_nothing(row, entry):
-        return None
-    had, _ = await versions.read_version(holder.store, holder.record, None, None)
-    if had is None or had.reply.value is None:
-        return None
-    return await create(holder, client, entry, had.reply.value)
 
 
 async def _repair_elsewhere(
@@ -248,12 +237,29 @@ async def _is_current(
     if info.directory or info.size != entry.content.size:
         return False
     summed = await own_key.checksum_of(client, holder.path, info)
-    return summed.value is not None and summed.value == entry.content.checksum
+    return summed.value is not None and summed.value == await _checksum(holder, entry.content)
+
+
+async def _checksum(holder: Holder, content: Content) -> str | None:
+    """Return the checksum of the current bytes; an adopted object has none, so they are read."""
+    if content.kind == "chunked":
+        return content.checksum
+    found = ChunkedChecksum()
+    while found.size < content.size:
+        end = min(content.size, found.size + BLOCK_BYTES)
+        had, _ = await versions.read_version(holder.store, holder.record, found.size, end)
+        if had is None or not had.data:
+            return None
+        found.update(had.data)
+    return found.content().checksum
 
 
 async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[Any]:
     """Copy verified bytes into staging, block by block; never from an unverified source."""
     assert entry.content is not None
+    copying = await server_side.copying(holder, client, holder.staging)
+    if copying is not None and (copied := await copying()) is not None:
+        return copied
     content = entry.content
     checksum = content.checksum if content.kind == "chunked" else ""
 
@@ -279,7 +285,10 @@ async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[A
         return written
 
     headers = labelled(entry.headers, entry.version, checksum)
-    return await own_key.uploaded(client, holder.staging, headers, copy)
+    reply = await own_key.uploaded(client, holder.staging, headers, copy)
+    if reply.value is None:
+        return reply
+    return await describe(client, holder.staging, reply.value, headers)
 
 
 async def _publish(holder: Holder, client: BackendClient, row: Replica, report: Repaired) -> None:
@@ -302,7 +311,7 @@ async def _publish(holder: Holder, client: BackendClient, row: Replica, report: 
         return
     reach(Step.REPAIR_COUNTED)
     report.copied.append(client.name)
-    await client.delete(staged, looked=True)
+    await drop(client, staged)
 
 
 async def _clear(holder: Holder, client: BackendClient, report: Repaired) -> None:

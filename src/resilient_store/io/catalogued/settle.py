@@ -8,6 +8,7 @@ from resilient_store.backends.client import BackendClient
 from resilient_store.errors import ObjectError
 from resilient_store.io.catalogued import own_key
 from resilient_store.io.catalogued.holder import Holder
+from resilient_store.io.catalogued.sidecar import drop
 from resilient_store.io.drive import protected
 from resilient_store.io.fanout import fan_out
 from resilient_store.model.outcome import Reply
@@ -35,7 +36,7 @@ async def undo(holder: Holder) -> dict[str, Reply[Any]]:
 
     async def take_back(client: BackendClient) -> Reply[Any]:
         if client.name not in intent.direct:
-            return await client.delete(holder.staging, looked=True)
+            return await drop(client, holder.staging)
         reply, said = await own_key.remove(holder, client)
         notes[client.name] = said
         return reply

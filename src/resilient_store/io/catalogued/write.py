@@ -10,7 +10,7 @@ finish     the intent ends                                  crash: it expires, s
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import attrs
@@ -29,6 +29,7 @@ from resilient_store.io.catalogued.looking import look_at, place_directly
 from resilient_store.io.catalogued.publish import drop_staged, publish_staged
 from resilient_store.io.catalogued.refusal import refusal
 from resilient_store.io.catalogued.settle import settle, undo
+from resilient_store.io.catalogued.sidecar import describe
 from resilient_store.io.drive import protected
 from resilient_store.io.fanout import away_to_write, fan_out
 from resilient_store.io.parts import Buffer
@@ -42,8 +43,8 @@ from resilient_store.model.step import Step
 from resilient_store.protocol import transactions
 from resilient_store.protocol.moment import Wish
 from resilient_store.protocol.transactions import Placed
-from resilient_store.protocol.write import Demand
-from resilient_store.runtime import reach
+from resilient_store.protocol.write import Demand, grace_s
+from resilient_store.runtime import now_s, reach
 from resilient_store.store import Store
 
 T = TypeVar("T")
@@ -98,6 +99,7 @@ class CataloguedWrite:
         self._sent: set[str] = set()
         self._buffer = Buffer()
         self._checksum = ChunkedChecksum()
+        self._slowest_s = 0.0
         self._ended = False
 
     @property
@@ -265,6 +267,7 @@ class CataloguedWrite:
         return max(timeouts_s, default=0.0) + seconds_for(self._checksum.size)
 
     async def _finish(self, last: Part, client: BackendClient) -> Reply[Stored]:
+        began_s = now_s()
         upload = self._uploads.get(client.name)
         if upload is not None:
             reply = await upload.finish()
@@ -277,9 +280,13 @@ class CataloguedWrite:
                 exclusive=client.name in self._direct,
                 headers=self._labelled(self._checksum.text),
             )
+        if reply.value is not None and client.name not in self._direct:
+            key, headers = self._key(client.name), self._labelled(self._checksum.text)
+            reply = await describe(client, key, reply.value, headers)
         if reply.value is not None:
             reach(Step.WRITE_LANDED)
             self._stored[client.name] = reply.value
+            self._slowest_s = max(self._slowest_s, now_s() - began_s)
             if client.name not in self._direct:
                 self._staged.add(client.name)
         return reply
@@ -295,6 +302,7 @@ class CataloguedWrite:
             placed={name: self._became(name) for name in self._placed},
             derived_from=self._derived_from,
             ends=ends,
+            unsent={n: holder.record.replicas.get(n) for n in self._placed if n not in self._sent},
         )
         committed = await self._decided(holder, commit)
         self._ended = True
@@ -310,12 +318,13 @@ class CataloguedWrite:
 
     async def _show(self, holder: Holder) -> None:
         """Publish what is staged; who is silent then is not asked again, and holds nobody up."""
+        wait_s = grace_s(self._slowest_s)
+        published: Sequence[str] = ()
+        silent: set[str] = set()
         if self._staged:
             names = sorted(self._staged)
-            published, silent = await publish_staged(holder, names, self._checksum.size)
-            await drop_staged(holder, self._stored.keys() - silent, published)
-        else:
-            await drop_staged(holder, self._stored)
+            published, silent = await publish_staged(holder, names, self._checksum.size, wait_s)
+        await drop_staged(holder, self._stored.keys() - silent, published, wait_s)
 
     async def _decided(self, holder: Holder, commit: Any) -> bool:
         return await holder.certainly(commit)

@@ -9,11 +9,11 @@ import attrs
 
 from resilient_store.io.catalogued.own_key import QUARANTINE
 from resilient_store.io.fanout import fan_out
+from resilient_store.model import naming
 from resilient_store.model.damage import Quarantine, QuarantinedFile, as_moment, as_text
 from resilient_store.model.outcome import Outcome
 from resilient_store.store import Store
 
-NAMED = 10_000
 _FIELDS = tuple(field.name for field in attrs.fields(QuarantinedFile))
 
 
@@ -39,7 +39,7 @@ async def quarantine_of(store: Store, deaf: list[str]) -> Quarantine:
             if not info.directory
         ]
         count += len(found)
-        files = heapq.nsmallest(NAMED, [*files, *found], key=lambda one: (one.path, one.key))
+        files = heapq.nsmallest(naming.NAMED, [*files, *found], key=lambda one: (one.path, one.key))
     return Quarantine(
         files=tuple(files), unnamed=count - len(files), unlisted=tuple(sorted(unlisted))
     )

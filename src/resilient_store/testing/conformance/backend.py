@@ -344,6 +344,7 @@ class BackendConformance(PageConformance):
                 stored = subject.put(key if way == "put" else STAGED, DATA, HEADERS)[1]
             if way == "publish":
                 stored = subject.ask("publish", STAGED, key, expected=None)[1]
+            assert subject.family.traits.keeps_headers or not stored.headers_kept
             kept = subject.ask("info", key)[1].headers
             assert kept == HEADERS if stored.headers_kept else kept in (None, Headers())
 

@@ -1,0 +1,166 @@
+"""Changes that wait for SQLite's one writer share a transaction, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from resilient_store.catalog import catalog as module
+from resilient_store.catalog.catalog import Catalog
+from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError, single
+from resilient_store.catalog.grouping import Grouping, Waiting, carry_out_all
+from resilient_store.model.state import Record, StoreState
+from resilient_store.protocol.moment import Moment
+
+STATE = StoreState(identity="x", complete=True)
+
+
+class Watched:
+    """A database that notes of which paths each transaction is, and stalls in the first."""
+
+    def __init__(self, database):
+        self.database = database
+        self.groups = []
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        self.error = None
+
+    def __getattr__(self, name):
+        return getattr(self.database, name)
+
+    def change(self, paths, late_window_s, change):
+        self.groups.append(list(paths))
+        if len(self.groups) == 1:
+            self.begun.set()
+            assert self.go_on.wait(10)
+        answer = self.database.change(paths, late_window_s, change)
+        if self.error is not None and len(self.groups) > 1:
+            raise self.error
+        return answer
+
+
+@pytest.fixture
+def watched(opened, file_url):
+    database = opened(file_url)
+    database.prepare()
+    database.change_state(lambda *_: STATE)
+    return Watched(database)
+
+
+def mark(name):
+    """Make a change that gives a backend a row, and answers whose it found."""
+
+    def change(record, _):
+        return record.with_replicas(record.replica(name)), sorted(record.replicas)
+
+    return single(change)
+
+
+def refuse(record, _):
+    raise KeyError(record.path)
+
+
+async def behind_one_that_stalls(watched, catalog, changes):
+    """Let changes queue up behind one that is being carried out; return what became of each."""
+    first = asyncio.create_task(catalog.change(("first",), mark("aws")))
+    await asyncio.to_thread(watched.begun.wait, 10)
+    tasks = [asyncio.create_task(catalog.change((p,), change)) for p, change in changes]
+    await asyncio.sleep(0)  # each has begun to wait
+    watched.go_on.set()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    await first
+    return ended
+
+
+def played(watched, changes):
+    catalog = Catalog(watched)
+    ended = asyncio.run(behind_one_that_stalls(watched, catalog, changes))
+    return ended, watched.groups[1:]
+
+
+def rows(watched, path):
+    return sorted(watched.find(path)[0].replicas)
+
+
+def test_what_waits_is_carried_out_together(watched):
+    paths = [f"path {number}" for number in range(5)]
+    ended, groups = played(watched, [(path, mark("aws")) for path in paths])
+    assert (ended, groups) == ([[]] * 5, [paths])
+    assert all(rows(watched, path) == ["aws"] for path in paths)
+
+
+def test_two_of_one_path_see_what_the_other_left(watched):
+    ended, groups = played(watched, [("a", mark("aws")), ("b", mark("aws")), ("a", mark("gcp"))])
+    assert (ended, groups) == ([[], [], ["aws"]], [["a", "b"], ["a"]])
+
+
+def test_no_transaction_carries_out_more_than_so_many(watched, monkeypatch):
+    monkeypatch.setattr(module, "GROUPED", 3)
+    _, groups = played(watched, [(f"{number}", mark("aws")) for number in range(7)])
+    assert [len(group) for group in groups] == [3, 3, 1]
+
+
+def test_one_that_fails_fails_alone(watched):
+    changes = [("a", mark("aws")), ("b", single(refuse)), ("c", mark("aws"))]
+    ended, groups = played(watched, changes)
+    assert (ended[0], repr(ended[1]), ended[2]) == ([], "KeyError('b')", [])
+    assert groups == [["a", "b", "c"]]
+    assert (rows(watched, "a"), rows(watched, "b"), rows(watched, "c")) == (["aws"], [], ["aws"])
+
+
+@pytest.mark.parametrize("error", [CatalogDownError("full"), CommitUnknownError("who knows")])
+def test_each_hears_that_the_transaction_failed(watched, error):
+    watched.error = error
+    ended, _ = played(watched, [("a", mark("aws")), ("b", single(refuse)), ("c", mark("aws"))])
+    assert [type(one) for one in ended] == [type(error)] * 3
+    assert ended[0] is not ended[2], "each caller raises an error of its own"
+
+
+def test_where_no_number_can_be_drawn_the_whole_transaction_fails():
+    class Broken:
+        def change(self, paths, late_window_s, change):
+            def new_id():
+                raise CatalogDownError("the disk is full")
+
+            records = tuple(Record(path=path) for path in paths)
+            moment = Moment(now_s=1.0, late_window_s=1.0, store=STATE, new_id=new_id)
+            return change(records, moment)
+
+    def draw(record, moment):
+        return record, moment.new_id()
+
+    group = [Waiting(("a",), mark("aws")), Waiting(("b",), single(draw))]
+    carry_out_all(group, Broken(), 1.0)
+    for one in group:
+        with pytest.raises(CatalogDownError, match="the disk is full"):
+            one.answer()
+
+
+def test_who_gives_up_while_it_waits_changes_nothing_and_hinders_nobody(watched):
+    async def play():
+        catalog = Catalog(watched)
+        first = asyncio.create_task(catalog.change(("first",), mark("aws")))
+        await asyncio.to_thread(watched.begun.wait, 10)
+        tasks = [asyncio.create_task(catalog.change((p,), mark("aws"))) for p in "abc"]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        await asyncio.wait([tasks[1]])
+        watched.go_on.set()
+        return await asyncio.gather(first, *tasks, return_exceptions=True)
+
+    ended = asyncio.run(play())
+    assert [type(one) for one in ended] == [list, list, asyncio.CancelledError, list]
+    assert (rows(watched, "a"), rows(watched, "b"), rows(watched, "c")) == (["aws"], [], ["aws"])
+
+
+def test_what_a_parent_has_begun_is_left_to_it(watched):
+    """In a forked child the list is there, and nobody who waits."""
+    grouping = Grouping(32)
+    theirs = Waiting(("theirs",), mark("aws"))
+    theirs.process += 1
+    grouping.add(theirs)
+    watched.go_on.set()
+    assert grouping.carry_out(Waiting(("mine",), mark("aws")), watched, 1.0) == []
+    assert watched.groups == [["mine"]]
+    assert not theirs.taken
