@@ -7,6 +7,7 @@ import os
 
 import attrs
 import pytest
+from fsspec.asyn import sync
 from fsspec.callbacks import Callback
 
 import resilient_store as rs
@@ -16,6 +17,7 @@ from resilient_store.io import pages
 from resilient_store.io.catalogued.numbers import MARGIN
 from resilient_store.model import naming
 from resilient_store.model.outcome import Outcome, Reply
+from resilient_store.model.state import State
 from resilient_store.operations import adopt as module
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, THREE, TWO, record, states, store_state
 from tests.catalogued.test_everywhere import ServerShop
@@ -321,6 +323,16 @@ def test_p5_what_a_suspect_backend_does_not_show_is_not_known_to_be_missing_ther
         fs.cat(CAT)
 
 
+def with_row(fs, path, name, **changes):
+    """Change what the catalog says of a replica."""
+
+    def change(records, _):
+        row = attrs.evolve(records[0].replica(name), **changes)
+        return (records[0].with_replicas(row),), None
+
+    sync(fs.loop, fs.store.known.change, [path], change)
+
+
 def test_the_newest_stays_the_newest_however_often_it_is_adopted(shop):
     """One that was killed is called again, and what lost before is still there."""
     shop.put_behind("aws", CAT, ONE)
@@ -334,6 +346,10 @@ def test_the_newest_stays_the_newest_however_often_it_is_adopted(shop):
         assert (report.new, report.known, report.conflicts, report.complete) == (0, 1, {}, True)
         assert fs.cat(CAT) == TWO
     assert rs.adopt(fs).conflicts == {CAT: ("aws",)}
+    shop.put_behind("azure", CAT, ONE)  # nobody asked there, as of a backend that was away
+    os.utime(shop.disk("azure") / CAT, (1e9, 1e9))
+    with_row(fs, CAT, "azure", state=State.UNKNOWN, looked=False)
+    assert rs.adopt(fs, on_conflict="newest").new == 0
     shop.put_behind("aws", CAT, THREE)  # and now it is the newest
     assert rs.adopt(fs, on_conflict="newest").adopted == [CAT]
     assert fs.cat(CAT) == THREE

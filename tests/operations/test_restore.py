@@ -12,7 +12,7 @@ import tracemalloc
 import attrs
 import pytest
 from fsspec.asyn import sync
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import resilient_store as rs
@@ -842,6 +842,7 @@ PATHS = st.text(st.sampled_from("a/é🎈\ue000"), min_size=1, max_size=4)
 
 
 @given(st.lists(st.tuples(PATHS, st.none() | st.sampled_from(NAMES), st.booleans())), PATHS)
+@settings(deadline=None)
 def test_suspects_come_once_in_order_and_with_what_is_staged(said, after):
     with Suspects() as suspects:
         expected = {}
@@ -906,8 +907,8 @@ def test_a_platform_alone_brings_the_catalog_back(shop, request, kind):
     alone = rs.Backend(
         platform.url(bucket), name=kind, domain=kind, storage_options=platform.storage_options()
     )
-    settings = shop.settings(write=rs.WriteToAll(min_copies=1))
-    with rs.ResilientFileSystem([alone], **settings) as fs:
+    options = shop.settings(write=rs.WriteToAll(min_copies=1))
+    with rs.ResilientFileSystem([alone], **options) as fs:
         fs.write(CAT, ONE)
         fs.write(DOG, ONE, metadata={"who": "the dog"})
         fs.rm(CAT)
@@ -915,7 +916,7 @@ def test_a_platform_alone_brings_the_catalog_back(shop, request, kind):
         fs.write(DOG, TWO)
         fs.write(OWL, THREE)
     lose_catalog(shop)
-    with rs.ResilientFileSystem([alone], **settings) as again:
+    with rs.ResilientFileSystem([alone], **options) as again:
         report = rs.restore(again)
         assert (report.objects, report.newer, report.complete) == (1, 2, True)
         assert (report.failed, report.unclear, report.partly) == ({}, {}, {})

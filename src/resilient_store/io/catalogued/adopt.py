@@ -32,6 +32,7 @@ from resilient_store.runtime import reach
 from resilient_store.store import Store
 
 CHANGED = "it changed meanwhile"
+ROUNDED_S = 2.0  # so much of a time a filesystem may leave out
 
 
 @attrs.frozen
@@ -289,7 +290,11 @@ async def _adopt_over(store: Store, record: Record, *, newest: bool, dry_run: bo
 def _is_later(record: Record, name: str, info: ObjectInfo) -> bool:
     """Say whether bytes came after the version that is known: those that lost to it did not."""
     assert record.entry is not None, "only a known path is adopted over"
-    return record.replica(name).looked or _age_key(info) > record.entry.modified_s
+    row, since_s = record.replica(name), record.entry.modified_s
+    if row.state is State.FOREIGN:
+        return _age_key(info) > since_s
+    # Where others lay when somebody looked, these came later, whatever a backend's clock says.
+    return row.looked or _age_key(info) > since_s - ROUNDED_S
 
 
 def _highest(infos: Iterable[ObjectInfo]) -> int:
