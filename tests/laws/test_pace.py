@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from resilient_store.protocol.pace import BURST_S, FEW_READS, LEAST, Heard, Pace, Reads
+from resilient_store.protocol.pace import (
+    BURST_S,
+    FEW_READS,
+    LEAST,
+    Heard,
+    Pace,
+    Reads,
+    reads_of,
+)
 
 
 class Platform:
@@ -186,3 +195,44 @@ def test_a_few_reads_say_nothing():
         pace.begin(float(second), 0)
         pace.hear(float(second), Heard(second, reads={"first": Reads(1 + 2 * second, 5.0)}))
     assert pace.rate == Pace().rate
+
+
+# --- callers' reads are never all alike ----------------------------------------------------
+
+
+def paced_beside_reads(slower, seconds=120.0):
+    """Return how many pieces a second are begun beside fifty reads a second that vary.
+
+    Parameters
+    ----------
+    slower
+        How many times as long reads take at a rate.
+    """
+    chance, pace, now_s, pieces = random.Random(5), Pace(), 0.0, 0
+    latest_s = deque((0.02 * chance.lognormvariate(0.0, 0.5) for _ in range(30)), maxlen=30)
+    count = 30
+    while now_s < seconds:
+        reads = {"a": reads_of(count, latest_s)}
+        pace.hear(now_s, Heard(asked=2 * pieces, median_s=0.02, reads=reads))
+        now_s = max(pace.begin(now_s, 0), now_s + 0.005)
+        pieces += 1
+        while count < 30 + 50 * now_s:
+            count += 1
+            latest_s.append(0.02 * slower(pace.rate) * chance.lognormvariate(0.0, 0.5))
+    return pieces / seconds
+
+
+def test_p7_reads_that_vary_by_themselves_keep_nobody_from_work():
+    assert paced_beside_reads(lambda _: 1.0) > 150
+
+
+def test_p6_reads_that_vary_say_all_the_same_that_they_wait_because_of_us():
+    assert paced_beside_reads(lambda rate: 4.0 if rate > 40 else 1.0) < 40
+
+
+@given(st.lists(st.floats(0.001, 10.0), min_size=1, max_size=30))
+def test_the_noise_of_a_median_is_at_least_nothing_and_none_where_all_are_alike(latest_s):
+    said = reads_of(len(latest_s), latest_s)
+    assert said.noise >= 1.0
+    assert min(latest_s) <= said.median_s <= max(latest_s)
+    assert reads_of(1, [latest_s[0]] * 30).noise == 1.0

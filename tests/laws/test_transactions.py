@@ -165,9 +165,10 @@ def test_a_frozen_store_accepts_nothing_but_repair(kind):
 def test_r3_r11_an_intent_is_what_was_wished_and_names_where_it_writes(record, moment, wish):
     wish = attrs.evolve(wish, create=False)
     after, begun = begin(record, moment, wish)
-    known_empty = moment.store.complete and record.entry is None and record.voids == ()
+    met = all(moment.store.backend(name).met for name in wish.placed)
+    known_empty = moment.store.complete and met and record.entry is None and record.voids == ()
     quiet = quiet_ones(record, moment, wish.placed)
-    assert begun.quiet == quiet
+    assert (begun.quiet, begun.complete) == (quiet, moment.store.complete and met)
     assert (begun.record, begun.now_s) == (record, moment.now_s)
     assert begun.intent == Intent(
         id=FIRST_NEW_ID,
@@ -211,6 +212,15 @@ def test_r3_one_reason_to_doubt_that_nothing_lies_there_is_enough(changed):
     moment = answering(100.0, complete=bool(changed))
     _, begun = begin(Record(path=PATH, **changed), moment, WRITE)
     assert (begun.intent.direct, begun.quiet) == ((), NAMES)
+
+
+def test_r3_who_was_never_met_may_hold_what_nobody_knows():
+    _, begun = begin(Record(path=PATH), answering(100.0, met=NAMES[1:]), WRITE)
+    assert (begun.intent.direct, begun.complete) == ((), False)
+    _, begun = begin(
+        Record(path=PATH), answering(100.0, met=NAMES[1:]), Wish(kind="write", placed=NAMES[1:])
+    )
+    assert (begun.intent.direct, begun.complete) == (NAMES[1:], True)
 
 
 def test_r2_a_busy_key_is_not_written_at_even_if_it_is_known_to_be_empty():

@@ -14,7 +14,7 @@ from resilient_store.model.outcome import Outcome
 from resilient_store.model.result import BackendState
 from resilient_store.protocol.breaker import Breaker, BreakerState
 from resilient_store.protocol.hedge import HedgeBudget
-from resilient_store.protocol.pace import Reads
+from resilient_store.protocol.pace import Reads, reads_of
 
 logger = logging.getLogger("resilient_store")
 
@@ -127,7 +127,7 @@ class Health:
     def reads(self) -> Reads:
         """What callers have read, and how long the latest of it took."""
         with self._lock:
-            return Reads(self._reads, _median(self._reads_s))
+            return reads_of(self._reads, self._reads_s)
 
     @property
     def asked(self) -> int:

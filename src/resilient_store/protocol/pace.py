@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -24,6 +24,7 @@ PROMPT_S = 0.1  # where answers come sooner nobody is made to wait for long
 LEARNT = 0.2  # how much of a new window's average counts
 FEW_READS = 10  # in a window: their median says nothing
 DISTURBED = 1.2  # times as long as usual: callers' reads wait because of us
+CHANCE = 4.0  # about as many standard errors of a median: the usual is the least that was seen
 FORGOTTEN = 0.1  # of what is usual, in each window at the lowest rate: that is not our doing
 
 
@@ -37,10 +38,30 @@ class Reads:
         How many reads, since the process began.
     median_s
         How long the latest took; None before the first.
+    noise
+        How many times as long the median may be by chance, where nothing has changed.
     """
 
     count: int = 0
     median_s: float | None = None
+    noise: float = 1.0
+
+
+def reads_of(count: int, latest_s: Sequence[float]) -> Reads:
+    """Say what callers have read, by how long the latest took.
+
+    Notes
+    -----
+    Source: the standard error of a median is about 1.25 deviations by the root of the number, and
+    a normal distribution's quartiles lie 1.35 deviations apart; here of the logarithms.
+    """
+    if not latest_s:
+        return Reads(count)
+    ordered = sorted(latest_s)
+    lower_s, upper_s = ordered[len(ordered) // 4], ordered[3 * len(ordered) // 4]
+    spread = upper_s / lower_s if lower_s > 0 else 1.0
+    noise = spread ** (CHANCE / math.sqrt(len(ordered)))
+    return Reads(count, ordered[len(ordered) // 2], noise)
 
 
 @attrs.frozen
@@ -154,7 +175,8 @@ class Pace:
             if now.median_s is None or now.count - before.count < FEW_READS:
                 continue
             usual_s = self._usual_s.get(name, before.median_s or now.median_s)
-            worst = max(worst, now.median_s / usual_s if usual_s else 1.0)
+            expected_s = usual_s * now.noise
+            worst = max(worst, now.median_s / expected_s if expected_s else 1.0)
             later_s = usual_s * (1 + FORGOTTEN) if self.rate <= self._least else usual_s
             self._usual_s[name] = min(now.median_s, later_s)
         return worst
