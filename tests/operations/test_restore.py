@@ -148,6 +148,18 @@ def test_an_overwrite_that_was_never_acknowledged_does_not_hide_what_was(fs, sho
     assert again.cat(CAT) == ONE
 
 
+def test_a_newer_version_on_fewer_backends_than_were_acknowledged_is_doubtful(fs, shop):
+    fs.write(CAT, ONE)
+    rs.snapshot(fs)
+    fs.write(CAT, TWO)
+    shop.lose("azure")
+    fs.rm(CAT)
+    shop.bring_back("azure")
+    again, report = brought_back(shop, fs)
+    assert (report.newer, report.doubtful) == (1, [CAT])
+    assert again.cat(CAT) == TWO
+
+
 def test_a_staged_overwrite_on_too_few_backends_does_not_hide_what_was_acknowledged(fs, shop):
     fs.write(CAT, ONE)
     rs.snapshot(fs)

@@ -152,6 +152,8 @@ class Plan:
         A backend that the store gets when half of all is done.
     restored
         Whether the catalog is lost when half of all is done, and restored.
+    plain
+        A backend that keeps no metadata.
     """
 
     seed: int
@@ -165,6 +167,7 @@ class Plan:
     lying: tuple[Lying, ...] = ()
     added: str = ""
     restored: bool = False
+    plain: str = ""
 
     @property
     def calls(self) -> int:
@@ -180,6 +183,8 @@ class Plan:
             yield attrs.evolve(self, troubles=fewer)
         if self.added or self.restored:
             yield attrs.evolve(self, added="", restored=False)
+        if self.plain:
+            yield attrs.evolve(self, plain="")
         for less in _without_one(self.lying):
             yield attrs.evolve(self, lying=less)
         for at, worker in enumerate(self.workers):
@@ -195,6 +200,8 @@ class Plan:
         )
         for one in self.lying:
             yield f"{one.path} is {one.data.decode()} on {', '.join(one.backends)}, unknown"
+        if self.plain:
+            yield f"{self.plain} keeps no metadata"
         if self.added:
             yield f"{self.added} is added when half of all is done"
         if self.restored:
@@ -273,6 +280,8 @@ class _Drawing:
             lying=lying,
             added=self.added,
             restored=restored,
+            # After a restore nobody knows what is at the own keys of such a one.
+            plain="" if restored else chance.choice(("", "", *self.backends)),
         )
 
     def _lying(self) -> Iterator[Lying]:

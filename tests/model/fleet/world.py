@@ -83,6 +83,9 @@ class FleetModel(Model):
             self.degraded = rs.DegradedRead({"p{number}": ["d{number}"]})
         if plan.added:
             self.configured = tuple(name for name in self.names if name != plan.added)
+        if plan.plain:
+            plain = self.disks[plan.plain]
+            plain.traits = attrs.evolve(plain.traits, keeps_headers=False)
         lying = {one.path: one.data for one in plan.lying}
         for path in plan.paths:
             self.truths[path].append((0.0, lying.get(path)))

@@ -108,8 +108,8 @@ async def reconcile_path(
 
     version = reconcile.newest(looked, enough)
     if version:
-        sure = enough(looked.newer[version]) or looked.is_committed(version)
-        return await _taken(store, looked, version, infos, doubtful=not sure)
+        doubtful = not enough(looked.newer[version])
+        return await _taken(store, looked, version, infos, doubtful=doubtful)
     if record.is_empty and looked.lying:
         if any(one.version or store.came_back(one.backend) for one in looked.lying):
             return Reconciled(path)  # it had come to its end before the snapshot
@@ -280,8 +280,8 @@ def _is_other(looked: Looked, one: Lying, size: int) -> bool:
     """Say whether what says nothing of itself may be other bytes than those that are known."""
     if one.place != OWN:  # its key tells when it was staged
         return highest_in(one.place) > looked.number
-    # A backend that has no tags says nothing either way.
-    return one.size != size or looked.by.replica(one.backend).tag is not None
+    tag = looked.by.replica(one.backend).tag  # of what was last known there, whatever counts
+    return one.size != size if tag is None else one.tag != tag
 
 
 def _holds(looked: Looked, name: str) -> bool:

@@ -246,7 +246,8 @@ class SimulatedFamily:
             if key in self._disk.directories or _is_prefix(key, objects):
                 raise IsADirectoryError(errno.EISDIR, "it is a directory")
         tag = self._disk.set(key, data, headers, cause)
-        return Stored(tag if self.traits.conditional_delete else None, headers_kept=True)
+        known = tag if self.traits.conditional_delete else None
+        return Stored(known, headers_kept=self.traits.keeps_headers)
 
     def _found(self, key: str) -> StoredObject:
         found = self._disk.objects.get(key)
@@ -257,9 +258,12 @@ class SimulatedFamily:
     def _info(self, key: str) -> ObjectInfo:
         found = self._disk.objects.get(key)
         if found is not None:
-            size = len(found.data)
             return ObjectInfo(
-                key=key, size=size, tag=found.tag, modified=found.modified, headers=found.headers
+                key=key,
+                size=len(found.data),
+                tag=found.tag,
+                modified=found.modified,
+                headers=found.headers if self.traits.keeps_headers else None,
             )
         if not key or key in self._disk.directories or _is_prefix(key, self._disk.objects):
             return ObjectInfo(key=key, directory=True)
