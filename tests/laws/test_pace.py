@@ -236,3 +236,7 @@ def test_the_noise_of_a_median_is_at_least_nothing_and_none_where_all_are_alike(
     assert said.noise >= 1.0
     assert min(latest_s) <= said.median_s <= max(latest_s)
     assert reads_of(1, [latest_s[0]] * 30).noise == 1.0
+
+
+def test_before_the_first_read_nothing_is_known_of_reads():
+    assert reads_of(0, []) == Reads()
