@@ -61,6 +61,7 @@ nitpick_ignore = [
 ]
 nitpick_ignore_regex = [
     ("py:class", r"(.*\.)?[A-Z](_co|_contra)?"),  # type variables have no page
+    ("py:obj", r"typing\.Literal\[.*"),  # the values themselves are shown
 ]
 
 
