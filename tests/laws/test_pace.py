@@ -121,6 +121,19 @@ def test_it_begins_no_faster_than_was_set(most):
     assert Pace(most).rate == min(most, 100.0)
 
 
+@pytest.mark.parametrize(("after_s", "listens"), [(0.0, False), (0.2, False), (0.25, True)])
+def test_it_listens_at_first_and_then_four_times_a_second_at_most(after_s, listens):
+    pace = Pace()
+    assert pace.listens(5.0)
+    pace.hear(5.0, Heard())
+    assert pace.listens(5.0 + after_s) is listens
+
+
+@pytest.mark.parametrize(("most", "cost"), [(math.inf, 1.0), (100.0, 4.0)])
+def test_where_a_limit_was_set_a_piece_is_taken_to_be_costly_until_it_is_known(most, cost):
+    assert Pace(most).cost == cost
+
+
 def test_what_a_piece_costs_is_known_after_a_quarter_of_a_second():
     pace, platform = Pace(), Platform(1e9)
     work(pace, platform, 0.3, 1)

@@ -50,8 +50,10 @@ class Paces:
         asked = dict.fromkeys(self._platforms[name] for name in backends)
         begins_s = now_s
         for name in asked:
-            self._paces[name].hear(now_s, self._heard(name))
-            begins_s = max(begins_s, self._paces[name].begin(now_s, size))
+            pace = self._paces[name]
+            if pace.listens(now_s):
+                pace.hear(now_s, self._heard(name))
+            begins_s = max(begins_s, pace.begin(now_s, size))
         if begins_s > now_s:
             await runtime.pause(begins_s - now_s)
 

@@ -12,6 +12,7 @@ ENOUGH = 50  # and no longer than it takes to hear so many answers,
 AT_FIRST = 10  # or so few, to learn what a piece of work costs
 FIRST = 100.0  # requests a second, before anything was heard,
 GENTLY = 16.0  # and so many where callers read in the same process
+COSTLY = 4.0  # requests that a piece may need, where nothing must be exceeded
 LEAST = 4.0  # below it nothing would ever be finished
 TOLERATED = 0.02  # of a window's requests refused: chance, or somebody else's fault
 SLOWER = 0.7
@@ -114,7 +115,7 @@ class Pace:
     most: float = math.inf
     bytes_per_s: float = math.inf
     rate: float = attrs.field(init=False)
-    cost: float = attrs.field(default=4.0, init=False)
+    cost: float = attrs.field(init=False)
     _free_at_s: float = attrs.field(default=-math.inf, init=False)
     _since_s: float | None = attrs.field(default=None, init=False)
     _before: Heard = attrs.field(factory=Heard, init=False)
@@ -126,6 +127,8 @@ class Pace:
 
     def __attrs_post_init__(self) -> None:
         self.rate = min(FIRST, self.most)
+        # A limit is kept from the first piece on; else no more is waited for than is known.
+        self.cost = COSTLY if self.most < math.inf else 1.0
 
     def begin(self, now_s: float, size: int) -> float:
         """Reserve the time of one piece of work that moves so many bytes; return when it begins."""
@@ -134,12 +137,16 @@ class Pace:
         self._pieces += 1
         return max(now_s, free_at_s)
 
+    def listens(self, now_s: float) -> bool:
+        """Say whether it may change its rate now, by what was heard."""
+        return self._since_s is None or now_s - self._since_s >= SHORTEST_S
+
     def hear(self, now_s: float, heard: Heard) -> None:
         """Listen to what the platform answered; once in a while, change the rate by it."""
         if self._since_s is None:
             self._since_s, self._before = now_s, heard
             if any(one.count >= FEW_READS for one in heard.reads.values()):
-                self.rate = min(GENTLY, self.most)
+                self.rate, self.cost = min(GENTLY, self.most), COSTLY
         took_s = now_s - self._since_s
         asked = heard.asked - self._before.asked
         enough, learnt = (ENOUGH, LEARNT) if self._has_learnt else (AT_FIRST, 1.0)
