@@ -218,8 +218,8 @@ class FleetPlay:
 
     def _no_place(self, step: Step) -> type[Exception]:
         """Return what an evacuation may be refused by: all others may be taken out of use."""
-        is_alone = step.verb == "evacuate" and len(self.model.drained) >= len(self.model.names) - 1
-        return ConfigurationError if is_alone else ObjectError
+        is_alone = len(self.model.drained) >= len(self.model.configured) - 1
+        return ConfigurationError if step.verb == "evacuate" and is_alone else ObjectError
 
     def _ended(self, process: Process, call: Called) -> None:
         """Judge a call that came to its end."""
