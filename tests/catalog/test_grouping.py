@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 
 import pytest
 
@@ -115,6 +116,9 @@ def test_each_hears_that_the_transaction_failed(watched, error):
     ended, _ = played(watched, [("a", mark("aws")), ("b", single(refuse)), ("c", mark("aws"))])
     assert [type(one) for one in ended] == [type(error)] * 3
     assert ended[0] is not ended[2], "each caller raises an error of its own"
+    for one in (ended[0], ended[2]):
+        frames = traceback.extract_tb(one.__traceback__)
+        assert "raise self.error" in [frame.line for frame in frames], "it says where it was raised"
 
 
 def test_where_no_number_can_be_drawn_the_whole_transaction_fails():

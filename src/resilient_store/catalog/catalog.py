@@ -143,15 +143,14 @@ class Catalog:
             gate.enter()
             return after, (answer, moment.store)
 
-        database = self._database or await self._load(self._writers)
+        if self._database is None:  # nothing is waited for between joining the others and the job
+            await self._load(self._writers)
         one = Waiting(paths, gated)
         # A simulated loop makes each call at a moment of its own.
         if self._threads == SQLITE_THREADS and runtime.has_threads():
             self._grouping.add(one)
-        answer, state = await self._within(
-            self._writers,
-            lambda _: self._grouping.carry_out(one, database, self.late_window_s),
-            gate,
+        answer, state = await self._write(
+            lambda database: self._grouping.carry_out(one, database, self.late_window_s), gate
         )
         self._saw(state)
         return answer

@@ -47,7 +47,7 @@ class Waiting(Generic[A]):
 
     def fail(self, error: BaseException) -> None:
         """Say that the transaction failed; each caller raises an error of its own."""
-        self._error = copy.copy(error)
+        self._error = copy.copy(error).with_traceback(error.__traceback__)
 
     def answer(self) -> A:
         """Return what the change answered, or raise why it was not made."""

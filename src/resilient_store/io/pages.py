@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -134,7 +135,7 @@ async def _one_longer(client: BackendClient, beginning: str, looks: Any) -> list
 def _behind(beginning: str) -> str | None:
     """Return what comes after nearly all keys that begin so."""
     letter = ord(beginning[-1]) + 1
-    if letter > 0x10FFFF:  # noqa: PLR2004 - the last of all
+    if letter > sys.maxunicode:  # that was the last of all
         return None
     return beginning[:-1] + ("\ue000" if _is_surrogate(chr(letter)) else chr(letter))
 
