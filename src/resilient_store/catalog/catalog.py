@@ -23,7 +23,7 @@ from resilient_store.catalog.contract import (
     Stretch,
     Summary,
 )
-from resilient_store.catalog.grouping import Grouping, Waiting
+from resilient_store.catalog.group_commit import GroupCommit, Waiting
 from resilient_store.catalog.location import locate
 from resilient_store.catalog.opening import database_at
 from resilient_store.model.state import Record, StoreState
@@ -114,7 +114,7 @@ class Catalog:
         self._begin()
 
     def _begin(self) -> None:
-        self._grouping = Grouping(GROUPED)
+        self._group_commit = GroupCommit(GROUPED)
         self._writers = DaemonPool("catalog-writer", self._threads[0])
         self._readers = DaemonPool("catalog-reader", self._threads[1])
 
@@ -148,9 +148,9 @@ class Catalog:
         one = Waiting(paths, gated)
         # A simulated loop makes each call at a moment of its own.
         if self._threads == SQLITE_THREADS and runtime.has_threads():
-            self._grouping.add(one)
+            self._group_commit.add(one)
         answer, state = await self._write(
-            lambda database: self._grouping.carry_out(one, database, self.late_window_s), gate
+            lambda database: self._group_commit.carry_out(one, database, self.late_window_s), gate
         )
         self._saw(state)
         return answer

@@ -11,7 +11,7 @@ import pytest
 from resilient_store.catalog import catalog as module
 from resilient_store.catalog.catalog import Catalog
 from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError, single
-from resilient_store.catalog.grouping import Grouping, Waiting, carry_out_all
+from resilient_store.catalog.group_commit import GroupCommit, Waiting, carry_out_all
 from resilient_store.model.state import Record, StoreState
 from resilient_store.protocol.moment import Moment
 
@@ -160,11 +160,11 @@ def test_who_gives_up_while_it_waits_changes_nothing_and_hinders_nobody(watched)
 
 def test_what_a_parent_has_begun_is_left_to_it(watched):
     """In a forked child the list is there, and nobody who waits."""
-    grouping = Grouping(32)
+    group_commit = GroupCommit(32)
     theirs = Waiting(("theirs",), mark("aws"))
     theirs.process += 1
-    grouping.add(theirs)
+    group_commit.add(theirs)
     watched.go_on.set()
-    assert grouping.carry_out(Waiting(("mine",), mark("aws")), watched, 1.0) == []
+    assert group_commit.carry_out(Waiting(("mine",), mark("aws")), watched, 1.0) == []
     assert watched.groups == [["mine"]]
     assert not theirs.taken

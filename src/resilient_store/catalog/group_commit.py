@@ -1,4 +1,4 @@
-"""Changes that wait for the one writer of a database are carried out in one transaction.
+"""Group commit: changes that wait for a database's one writer are carried out in one transaction.
 
 A transaction that is durable costs the same for one change as for ten, and a database with one
 writer at a time carries out those of others no earlier than this one. Each keeps its own answer:
@@ -56,7 +56,7 @@ class Waiting(Generic[A]):
         return self._answer[0]
 
 
-class Grouping:
+class GroupCommit:
     """What waits, of all loops of the process, for the one thread that carries it out.
 
     Parameters
