@@ -63,7 +63,8 @@ backends = ["memory://one", "memory://two"]
 backends = [{target = "memory://three", domain = "there/now"}]
 """
 INI = "[pytest]\nresilient_store = shop:make_store\npythonpath = .\naddopts = --strict-markers\n"
-PLUGINS = ("-p", "no:randomly")
+# What others have put into this environment takes a second to load, in each process.
+PLUGINS = ("-p", "no:randomly", "-p", "no:zarr", "-p", "no:asyncio", "-p", "no:platformdirs")
 
 
 @pytest.fixture
