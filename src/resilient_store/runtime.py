@@ -20,7 +20,6 @@ from typing import Any, Protocol, TypeVar
 from resilient_store.model.step import Step
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 logger = logging.getLogger("resilient_store")
 
@@ -211,27 +210,49 @@ async def within(call: Coroutine[Any, Any, T], deadline: Deadline) -> T:
     """
     task = asyncio.create_task(call)
     try:
-        while not task.done():
-            left_s = deadline.left_s()
-            if left_s <= 0:
-                raise OutOfTimeError
-            waited: list[asyncio.Future[Any]] = [task]
-            if deadline.pulled is not None and not deadline.pulled.done():
-                waited.append(deadline.pulled)
-            await asyncio.wait(waited, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        await _is_done_by(task, deadline)
         return task.result()
     finally:
         await end_tasks([task])
 
 
-class BlockingJob(Protocol[T_co]):
+async def _is_done_by(future: asyncio.Future[Any], deadline: Deadline) -> None:
+    """Wait for a future until a deadline, however it ends, and do not cancel it."""
+    # `asyncio.wait` does this too, but takes as long again as the task itself, on every call.
+    loop = asyncio.get_running_loop()
+    while not future.done():
+        left_s = deadline.left_s()
+        if left_s <= 0:
+            raise OutOfTimeError
+        waiter = loop.create_future()
+
+        def wake(_: Any = None, waiter: asyncio.Future[None] = waiter) -> None:
+            _complete(waiter)
+
+        pulled = deadline.pulled
+        waited = [future] if pulled is None or pulled.done() else [future, pulled]
+        for one in waited:
+            one.add_done_callback(wake)
+        timer = loop.call_later(left_s, wake)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            for one in waited:
+                one.remove_done_callback(wake)
+
+
+class BlockingJob(Protocol[T]):
     """A blocking call in a thread of its own."""
 
     def is_done_within(self, seconds: float) -> bool:
         """Hold the calling thread up for so long, or until it is done."""
 
-    async def wait(self) -> T_co:
+    async def wait(self) -> T:
         """Wait for its answer."""
+
+    def answer(self) -> asyncio.Future[T]:
+        """Return its answer to come; who cancels that waits no more."""
 
 
 class BlockingPool(Protocol):
@@ -274,7 +295,13 @@ async def run_blocking(
         job = pool.submit(lambda _: call())
         if glance_s and job.is_done_within(glance_s):
             return await job.wait()
-        return await within(job.wait(), deadline)
+        answer = job.answer()
+        try:
+            await _is_done_by(answer, deadline)
+            return answer.result()
+        finally:
+            if not answer.cancel() and not answer.cancelled():
+                answer.exception()  # retrieved, also where the caller was cancelled just then
     hook = getattr(runtime, "run_blocking", None)
     simulated = in_executor(call) if hook is None else hook(call)
     return await within(simulated, deadline)

@@ -78,10 +78,14 @@ class Job(Generic[T]):
         if self._future.done():
             return self._future.result()
         try:
-            return await asyncio.wrap_future(self._future)
+            return await self.answer()
         except asyncio.CancelledError:
             self.give_up(dispose)
             raise
+
+    def answer(self) -> asyncio.Future[T]:
+        """Return the answer to come; cancelled, a call that has not begun never does."""
+        return asyncio.wrap_future(self._future)
 
     def give_up(self, dispose: Callable[[T], None] | None) -> None:
         """Wait no more: the call is told, and what it still brings goes to `dispose`."""

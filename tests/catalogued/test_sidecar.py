@@ -112,7 +112,8 @@ def test_it_takes_one_more_request_and_one_more_to_remove_it(fs, shop):
     assert of_the_one_before == [("rm_file", "cat.jpg"), ("rm_file", NAME)]
 
 
-def test_a_stream_is_described_when_its_checksum_is_known(fs, shop):
+def test_a_stream_is_described_when_its_checksum_is_known(shop):
+    fs = shop.open(late_window=60.0)  # nothing is published before it is looked at
     fs.write(CAT, ONE)
     with fs.open(CAT, "wb") as file:
         for _ in range(5):

@@ -20,7 +20,7 @@ FIRST_MISSED = {
     ("foreign", "account"): 0,
     ("dirty-read", "discover"): 0,
     ("undiscovered", "lookup"): 2,
-    ("version-reuse", "counter"): 984,
+    ("version-reuse", "counter"): 1508,
     ("commit-unknown", "commitcheck"): 3,
     ("read-window", "reread"): 33,
     ("read-window", "cas"): 33,
