@@ -29,6 +29,7 @@ JOBS = ("repair", "scrub", "sweep", "snapshot")  # last what may fail as a whole
 WHOLE = ("snapshot", "sweep")  # one machine does them
 MONTH_S = 30 * 86400.0
 LEASE_S = 60.0
+LONGEST_LEASE_S = 86_400.0  # what a killed process had waits for so long
 OBJECTS = 10_000
 
 
@@ -108,14 +109,14 @@ def maintain(
     at_once, requests_per_s, bytes_per_s
         As `repair` and `scrub` take them; this process's.
     lease
-        After so many seconds without a word a process counts as dead.
+        After so many seconds without a word a process counts as dead; at most a day.
     objects
         How many a part holds. What is most endangered comes first within each part.
 
     Raises
     ------
     ConfigurationError
-        There is no catalog, or an argument is not positive.
+        There is no catalog, or an argument is not positive, or the lease longer than a day.
     BackendsUnavailableError
         No backend took the snapshot, or the catalog cannot be had.
 
@@ -128,6 +129,8 @@ def maintain(
     limits = {"requests_per_s": requests_per_s, "bytes_per_s": bytes_per_s}
     check_limits("maintain", max_age=max_age, at_once=at_once, **limits, lease=lease)
     check_limits("maintain", objects=objects)
+    if not lease <= LONGEST_LEASE_S:
+        raise ConfigurationError(f"maintain: lease={lease!r} must be at most a day, in seconds")
     if not (every >= 0 and older_than >= 0):
         raise ConfigurationError("maintain: every and older_than must be at least 0 seconds")
     plan = _Plan(max_age=max_age, at_once=at_once, limits=limits, older_than=older_than)

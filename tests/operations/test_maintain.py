@@ -262,7 +262,14 @@ def test_it_needs_a_catalog_and_sensible_limits(fs, tmp_path):
     bare = rs.ResilientFileSystem([rs.Backend(str(tmp_path / "a"))], write=rs.WriteToAll())
     with pytest.raises(rs.ConfigurationError, match="needs a catalog"):
         rs.maintain(bare)
-    for wrong in ({"lease": 0}, {"objects": 0}, {"every": -1}, {"older_than": -1}, {"max_age": 0}):
+    for wrong in (
+        {"lease": 0},
+        {"lease": float("inf")},
+        {"objects": 0},
+        {"every": -1},
+        {"older_than": -1},
+        {"max_age": 0},
+    ):
         with pytest.raises(rs.ConfigurationError, match=next(iter(wrong))):
             rs.maintain(fs, **wrong)
 
