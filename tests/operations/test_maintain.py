@@ -228,9 +228,9 @@ def test_a_part_that_failed_is_given_back_at_once(fs, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(maintenance, "snapshot_all", fail)
         with pytest.raises(rs.BackendsUnavailableError):
-            rs.maintain(fs, every=3600, lease=1e6)
+            rs.maintain(fs, every=3600, lease=86_400)
     assert not store_state(fs).rounds["snapshot"].ended_s
-    report = rs.maintain(fs, every=3600, lease=1e6)
+    report = rs.maintain(fs, every=3600, lease=86_400)
     assert report.parts == {"repair": 0, "scrub": 0, "sweep": 0, "snapshot": 1}
 
 
