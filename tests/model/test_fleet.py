@@ -73,6 +73,7 @@ def test_every_workload_and_every_fault_is_drawn():
     assert any(step.cancel_s is not None for step in steps)
     assert any(plan.added for plan in plans)
     assert any(plan.restored for plan in plans)
+    assert any(plan.away for plan in plans)
 
 
 def test_a_run_that_breaks_a_promise_is_made_small_and_told():

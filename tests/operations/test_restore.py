@@ -580,6 +580,18 @@ def test_one_backend_that_is_away_is_doubted_and_the_others_serve(fs, shop):
     assert shop.held(CAT) == dict.fromkeys(NAMES, TWO)
 
 
+def test_what_is_seen_on_too_few_counts_while_one_is_away_and_is_doubtful(fs, shop):
+    fs.write(CAT, ONE)
+    rs.snapshot(fs)
+    shop.lose("gcp")
+    fs.write(CAT, TWO)  # acknowledged, for azure has it, too
+    shop.lose("azure")
+    shop.bring_back("gcp")
+    again, report = brought_back(shop, fs)
+    assert (report.away, report.doubtful) == (("azure",), [CAT])
+    assert again.cat(CAT) == TWO
+
+
 def test_p1_where_those_that_are_away_may_hold_it_alone_nothing_is_restored(fs, shop):
     fs.write(CAT, ONE)
     rs.snapshot(fs)

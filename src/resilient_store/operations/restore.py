@@ -61,8 +61,9 @@ class RestoreReport:
     newer
         How many objects have a version that the snapshot did not know.
     doubtful
-        Such versions that fewer backends hold than an acknowledged one must be on: a write that
-        was never acknowledged, or one that has lost copies since. They count.
+        Such versions that fewer backends are seen to hold than an acknowledged one must be on: a
+        write that was never acknowledged, one that has lost copies since, or one that lies on a
+        backend that is away. They count.
     vanished
         Objects of the snapshot of which nothing lies on any backend that answered: deleted or
         moved since, or lost, or on one that is away. Reads say that they cannot be known; delete

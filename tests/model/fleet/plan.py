@@ -54,7 +54,7 @@ WORKLOADS: dict[str, tuple[int, dict[str, int]]] = {
 }
 WAITS_S = (0.0, 0.0, 0.005, 0.05, 0.5, 3.0, LEASE_S + 2, LATE_WINDOW_S + 5)
 CANCELLED, OPERATOR_CANCELLED, HALF = 0.08, 0.25, 0.5
-ADDED, RESTORED = 0.3, 0.15
+ADDED, RESTORED, RESTORED_WITHOUT_ONE = 0.3, 0.15, 0.4
 CANCELS_S = (0.0, 0.01, 0.05, 1.0)
 CANCELS_WITHIN_S = (0.005, 0.02, 0.2)
 STEPS, LARGE_STEPS = (8, 40), (8, 24)
@@ -152,6 +152,8 @@ class Plan:
         A backend that the store gets when half of all is done.
     restored
         Whether the catalog is lost when half of all is done, and restored.
+    away
+        A backend that does not answer while the catalog is restored.
     plain
         A backend that keeps no metadata.
     """
@@ -167,6 +169,7 @@ class Plan:
     lying: tuple[Lying, ...] = ()
     added: str = ""
     restored: bool = False
+    away: str = ""
     plain: str = ""
 
     @property
@@ -182,7 +185,9 @@ class Plan:
         for fewer in _without_one(self.troubles):
             yield attrs.evolve(self, troubles=fewer)
         if self.added or self.restored:
-            yield attrs.evolve(self, added="", restored=False)
+            yield attrs.evolve(self, added="", restored=False, away="")
+        if self.away:
+            yield attrs.evolve(self, away="")
         if self.plain:
             yield attrs.evolve(self, plain="")
         for less in _without_one(self.lying):
@@ -205,7 +210,8 @@ class Plan:
         if self.added:
             yield f"{self.added} is added when half of all is done"
         if self.restored:
-            yield "the catalog is lost when half of all is done, and restored"
+            without = f", without {self.away}" if self.away else ""
+            yield f"the catalog is lost when half of all is done, and restored{without}"
         for worker in self.workers:
             unsteady = f" dies at {worker.crashes_at}" if worker.crashes_at else ""
             unsteady += f" stops at {worker.pauses_at}" if worker.pauses_at else ""
@@ -266,6 +272,9 @@ class _Drawing:
         if restored or self.added:
             troubles = tuple(one for one in troubles if one.kind not in ACTS)
         strange = any(one.kind == "foreign" for one in troubles)
+        min_copies = chance.choice([1, 2, 2])
+        # Without it the catalog does not know all paths: a derivative means that an original was.
+        one_may_be_away = restored and min_copies > 1 and self.workload != DERIVED
         if lying or strange:  # nobody has a checksum of what nobody has read before
             troubles = tuple(one for one in troubles if one.kind != "flip")
         return Plan(
@@ -273,7 +282,7 @@ class _Drawing:
             workload=self.workload,
             paths=self.paths,
             backends=self.backends,
-            min_copies=chance.choice([1, 2, 2]),
+            min_copies=min_copies,
             conditions=chance.random() < 0.5,
             workers=tuple(workers),
             troubles=troubles,
@@ -282,7 +291,12 @@ class _Drawing:
             restored=restored,
             # After a restore nobody knows what is at the own keys of such a one.
             plain="" if restored else chance.choice(("", "", *self.backends)),
+            away=self._away() if one_may_be_away else "",
         )
+
+    def _away(self) -> str:
+        is_one = self.chance.random() < RESTORED_WITHOUT_ONE
+        return self.chance.choice(self.backends) if is_one else ""
 
     def _lying(self) -> Iterator[Lying]:
         chance = self.chance

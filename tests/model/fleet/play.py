@@ -12,7 +12,12 @@ from typing import Any
 import attrs
 
 import resilient_store as rs
-from resilient_store.errors import CatalogUnavailableError, ConfigurationError, ObjectError
+from resilient_store.errors import (
+    BackendsUnavailableError,
+    CatalogUnavailableError,
+    ConfigurationError,
+    ObjectError,
+)
 from resilient_store.operations.adopt import adopt_all
 from resilient_store.operations.drain import drain_one
 from resilient_store.operations.evacuate import evacuate_all
@@ -319,6 +324,7 @@ class FleetPlay:
             process.dead = True
         for late in list(model.lates):
             model.land(late)
+        model.away = self.plan.away
         before = Before.of(model, self._under_way)
         model.say("the catalog is lost")
         model.lose_catalog()
@@ -327,8 +333,10 @@ class FleetPlay:
         model.say(f"restored: {report}")
         for breach in before.judge(model, report):
             model.fail(breach)
+        model.away = ""
         for path in report.vanished:
-            await fs._rm_file(path)
+            if not await _is_back(fs, path):
+                await fs._rm_file(path)
         model.look_again()
         state = await fs.store.known.state()
         assert state is not None
@@ -347,6 +355,8 @@ class FleetPlay:
             model.land(late)
         await thaw_store(fs.store)
         await self._rejoin(fs)
+        if self.plan.away:  # what it held alone, nobody has looked at so far
+            await adopt_all(fs.store)
         report = None
         for turn, wait_s in enumerate(PEACE_S):
             await asyncio.sleep(wait_s)
@@ -367,6 +377,15 @@ class FleetPlay:
             model.fail(breach)
         for path in model.paths:
             await self._call(Process("peace"), fs, Step("read", path))
+
+
+async def _is_back(fs: rs.ResilientFileSystem, path: str) -> bool:
+    """Say whether what vanished can be read again: it lies on a backend that was away."""
+    try:
+        await fs._read(path, degraded=False)
+    except BackendsUnavailableError:
+        return False
+    return True
 
 
 async def _listed(fs: rs.ResilientFileSystem, path: str) -> list[str]:

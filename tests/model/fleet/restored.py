@@ -48,8 +48,12 @@ class Before:
 
     def judge(self, model: FleetModel, report: RestoreReport) -> Iterator[str]:
         """Return what a restore has lost or brought back, and must not; note what it may."""
-        if report.failed or report.away or not report.complete:
+        away = (model.away,) if model.away else ()
+        if report.failed or report.away != away or report.complete is bool(away):
             yield f"P1: all is well, and a restore comes to {report}"
+        if model.away:  # what it held alone is found by and by, and nobody can say what it is
+            held = {one.data for one in model.disks[model.away].objects.values()}
+            model.unsure |= held - {*self.truth.values()}
         for path in self.truth:
             now = None if path in report.vanished else model.now(model.record(path))
             yield from self._a_path(model, report, path, now)
@@ -61,16 +65,19 @@ class Before:
         if now == truth:
             return
         count = 0 if now is None else len(lying.get(now, ()))
-        is_newer = path in self.unsettled and count >= model.min_copies
-        if truth is not None:
-            if truth in lying and not is_newer:
-                yield f"P1: {shown(truth)} is {shown(now)} on {count} backends after a restore"
-            return
-        if path not in self.unsettled:
+        silent = 1 if model.away else 0  # who does not answer may hold it as well
+        is_newer = path in self.unsettled and count + silent >= model.min_copies
+        if truth is None and path not in self.unsettled:
             yield f"P3: {shown(now)} was deleted before the snapshot, and is back"
-        if now is None or not count:
+        if truth is None and not count:
             yield f"P3: {shown(now)} is back, and lay nowhere"
+        if truth is not None and truth in lying and not is_newer:
+            yield f"P1: {shown(truth)} is {shown(now)} on {count} backends after a restore"
+        if now is None:
             return
         model.unsure.add(now)
+        # Of what the snapshot knew, who is away holds what it held: so the report says.
+        was_known = now in [one for when_s, one in model.truths[path] if when_s <= model.snapshot_s]
+        count += silent if was_known else 0
         if count < model.min_copies and path not in (*report.doubtful, *report.partly):
-            yield f"P8: {path} is back on {count} backends, and nobody is told"
+            yield f"P8: {path} is {shown(now)} on {count} backends, and nobody is told"

@@ -56,6 +56,8 @@ class FleetModel(Model):
         Backends that an operator has taken out, and from when to when.
     snapshot_s
         When the latest snapshot of the catalog began that has ended.
+    away
+        A backend that does not answer, whatever the plan says of troubles.
     unsure
         Objects that a restore has brought back although nobody was told that they exist.
     origins
@@ -77,6 +79,7 @@ class FleetModel(Model):
         self.frozen_since_s: float | None = None
         self.drained: list[Trouble] = []
         self.snapshot_s = 0.0
+        self.away = ""
         self.unsure: set[bytes] = set()
         self.origins: dict[bytes, tuple[str, int | None]] = {}
         if plan.workload == DERIVED:
@@ -122,9 +125,11 @@ class FleetModel(Model):
 
     def trouble(self, backend: str, verb: str, key: str) -> Trouble | None:
         """Return what is wrong with a request now."""
+        now_s = self.now_s()
+        if backend == self.away:
+            return Trouble("down", now_s, now_s, (backend,))
         if self.quiet_world:
             return None
-        now_s = self.now_s()
         for one in self.plan.troubles:
             if not one.start_s <= now_s < one.end_s or backend not in one.backends:
                 continue
@@ -210,6 +215,8 @@ class FleetModel(Model):
         """Return what lies at a path's own keys or staged for it, and on which backends."""
         found: dict[bytes, set[str]] = {}
         for name, disk in self.disks.items():
+            if name == self.away:
+                continue
             for key, one in disk.objects.items():
                 if key.rpartition("/")[2] == path:
                     found.setdefault(one.data, set()).add(name)

@@ -48,7 +48,7 @@ class Reconciled:
     newer
         Whether a version was taken that the snapshot did not know.
     doubtful
-        Whether fewer backends hold it than an acknowledged one must be on.
+        Whether fewer backends are seen to hold it than an acknowledged one must be on.
     vanished
         Whether its version lies on no backend that answered.
     partly
@@ -104,9 +104,10 @@ async def reconcile_path(
     silent = frozenset(placed) - looked.answered
 
     def enough(names: frozenset[str]) -> bool:
-        return store.demand_of(placed).is_met(set(names | silent), store.domains)
+        return store.demand_of(placed).is_met(set(names), store.domains)
 
-    version = reconcile.newest(looked, enough)
+    # Who is silent may hold it too: then it was acknowledged, and counts, though nothing shows it.
+    version = reconcile.newest(looked, lambda names: enough(names | silent))
     if version:
         doubtful = not enough(looked.newer[version])
         return await _taken(store, looked, version, infos, doubtful=doubtful)
