@@ -397,13 +397,21 @@ def test_p6_a_backend_that_was_never_met_and_hangs_costs_a_process_a_second(fs, 
         assert larger.write(DOG, TWO).copies == (*NAMES, "new")
 
 
-def test_p5_an_identity_that_came_spoilt_is_no_other_stores(fs, shop, monkeypatch):
+SPOILT = [identity.Identity("", damaged=data) for data in (b"one way", b"another way")]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [[None, SPOILT[0]], SPOILT[:1], SPOILT],
+    ids=["where another process was quicker", "at the first look", "at two"],
+)
+def test_p5_an_identity_that_came_spoilt_is_no_other_stores(fs, shop, monkeypatch, said):
     """Two processes meet a backend at once: who is slower reads what the other has written."""
     fs.write(CAT, ONE)
     added = shop.folder / "platforms" / "late"
     added.mkdir()
     there = rs.Backend(str(added), name="late", domain="late")
-    real, answers = identity.read_identity, iter([None, identity.Identity("")])
+    real, answers = identity.read_identity, iter(said)
 
     async def read(family):
         said = await real(family)

@@ -29,12 +29,18 @@ WAYS_ON = (
 )
 
 
+# A file that is no identity is read so often before it is called another store's: what was spoilt
+# on its way comes otherwise each time.
+LOOKS = 4
+
+
 @attrs.frozen
 class Identity:
-    """What ``.resilient/store.json`` says; of a damaged one, nothing."""
+    """What ``.resilient/store.json`` says; of a damaged one, only its bytes."""
 
     store: str
     epoch: int = 0
+    damaged: bytes = attrs.field(default=b"", repr=False)
 
     @property
     def is_damaged(self) -> bool:
@@ -59,8 +65,8 @@ class Identity:
             found = cls(str(plain["store"]), int(plain["epoch"]))
             is_whole = plain.get("check", found.check) == found.check
         except (ValueError, KeyError, TypeError):
-            return cls("")
-        return found if is_whole else cls("")
+            return cls("", damaged=data)
+        return found if is_whole else cls("", damaged=data)
 
 
 async def read_identity(family: Family) -> Identity | None:
@@ -118,8 +124,8 @@ async def admit(
             return False
         raise RootMissingError from None
     row = BackendRow(name=client.name) if state is None else state.backend(client.name)
-    if found is not None and found.is_damaged and row.met:  # its trouble, and not the store's
-        raise RootMissingError
+    if found is not None and found.is_damaged and (row.met or not await _stays(family, found)):
+        raise RootMissingError  # its trouble, and not the store's
     if found is not None and (state is None or found.store != state.identity):
         raise StoreIdentityError(f"backend {client.name} belongs to another store: {WAYS_ON}")
     if row.met:
@@ -131,6 +137,14 @@ async def admit(
         await _meet(catalog, configured, client, family, found)
     if client.folds is None and family.traits.directories:
         client.folds = await _folds(family)
+    return True
+
+
+async def _stays(family: Family, damaged: Identity) -> bool:
+    """Say whether a file that is no identity is one each time that it is read."""
+    for _ in range(LOOKS - 1):
+        if await read_identity(family) != damaged:
+            return False
     return True
 
 

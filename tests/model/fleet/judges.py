@@ -261,7 +261,10 @@ def _a_look(_: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[
 
 def _a_description(model: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[str]:
     yield from _an_absence(call, truth)
-    if call.error is None and call.value["size"] not in [len(one) for one in truth if one]:
+    if call.error is None and call.value["original_missing"]:
+        if truth[-1] is None or _lies_where_it_counts(model, truth[-1]):
+            yield f"P5: said to be lost, and the truth was {shown(truth)}"
+    elif call.error is None and call.value["size"] not in [len(one) for one in truth if one]:
         yield f"P2: said to be of {call.value['size']} bytes, and the truth was {shown(truth)}"
 
 
