@@ -498,9 +498,9 @@ def passed_over(row):
 
 def committed(row, found, version):
     """Say what is to become of a placed backend's row."""
-    row = attrs.evolve(row, state=found.state, place=None, error=found.error)
+    row = attrs.evolve(row, state=found.state, place=found.place, error=found.error)
     if found.state is State.GOOD:
-        row = attrs.evolve(row, version=version, place=found.place)
+        row = attrs.evolve(row, version=version)
         if found.place == OWN:
             row = attrs.evolve(row, looked=True, tag=found.tag)
     return row

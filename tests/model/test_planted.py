@@ -24,7 +24,7 @@ FIRST_MISSED = {
     ("commit-unknown", "commitcheck"): 3,
     ("read-window", "reread"): 33,
     ("read-window", "cas"): 33,
-    ("repair-write", "sweep"): 4,
+    ("repair-write", "sweep"): 29,
     ("back-in-time", "epoch"): 1,
     ("purge-slow", "lookorder"): 3,
 }

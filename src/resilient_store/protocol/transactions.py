@@ -254,7 +254,7 @@ def _held(row: Replica, found: Placed, version: int) -> Replica:
         row,
         version=version if found.state is State.GOOD else row.version,
         state=found.state,
-        place=found.place if found.state is State.GOOD else None,
+        place=found.place,
         looked=row.looked or own,
         tag=found.tag if own else row.tag,
         error=found.error,

@@ -113,7 +113,9 @@ def _at_most_s(model: FleetModel, call: Called) -> float:
         return WELL_S
     if call.step.verb in READS:
         is_held = any(one.backend not in ill for one in call.holders)
-        return READS[call.step.verb] if is_held and call.error is None else CALL_AT_MOST_S
+        met_s = MEET_S if call.is_first and model.plan.added else 0.0
+        is_read = is_held and call.error is None
+        return READS[call.step.verb] + met_s if is_read else CALL_AT_MOST_S
     return _with_one_hung_s(model, call, ill)
 
 

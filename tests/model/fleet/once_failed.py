@@ -10,6 +10,7 @@ def _day(
     troubles: tuple[Trouble, ...] = (),
     lying: tuple[Lying, ...] = (),
     seed: int = 1,
+    min_copies: int = 2,
 ) -> Plan:
     """Return the day of one process and three backends."""
     return Plan(
@@ -17,7 +18,7 @@ def _day(
         workload="once failed",
         paths=("p0", "p1"),
         backends=("a", "b", "c"),
-        min_copies=2,
+        min_copies=min_copies,
         conditions=True,
         workers=(Worker("w0", steps),),
         troubles=troubles,
@@ -44,6 +45,16 @@ ONCE_FAILED: dict[str, Plan] = {
         Step("find", wait_s=30.0),
         troubles=(Trouble("full", 5.0, 20.0, ("b", "c")),),
         lying=(Lying("p0", b"<old>", ("a",)),),
+    ),
+    "the last copy lay in staging where nobody had confirmed it, and was not looked for": _day(
+        Step("write", "p0", text="<1>"),
+        Step("write", "p0", text="<2>", wait_s=10.0),
+        Step("read", "p0", wait_s=50.0),
+        troubles=(
+            Trouble("unknown", 5.0, 30.0, ("a", "c"), verbs=("put",)),
+            Trouble("wipe", 40.0, 40.0, ("b",), "p0"),
+        ),
+        min_copies=1,
     ),
     "an incomplete catalog did not list an object by its own path": _day(
         Step("ls", "p0", wait_s=1.0),

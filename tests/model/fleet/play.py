@@ -340,7 +340,11 @@ class FleetPlay:
         model.look_again()
         state = await fs.store.known.state()
         assert state is not None
-        model.take_back([name for name in model.names if not state.backend(name).drained])
+        for name in model.names:  # as the snapshot says
+            if state.backend(name).drained:
+                model.drain(name)
+            else:
+                model.take_back([name])
         await self._thaw(fs)
         model.quiet_world = False
         return fs

@@ -248,12 +248,21 @@ class FleetModel(Model):
         self._forget_what_nobody_knew()
 
     def _forget_what_nobody_knew(self) -> None:
-        """Let nobody expect what lay on one backend, and in no catalog, and is gone with it."""
+        """Let nobody expect what lay on one backend, and in no catalog, and is gone with it.
+
+        Where it is back, it is an object again.
+        """
         held = {one.data for disk in self.disks.values() for one in disk.objects.values()}
         for path, truth in self.truths.items():
             is_unknown = self.record(path).entry is None and truth[-1][1] is not None
             if is_unknown and truth[-1][1] not in held:
                 truth.append((self.loop.true_s(), None))
+        for one in self.plan.lying:
+            is_unknown = (
+                self.record(one.path).entry is None and self.truths[one.path][-1][1] is None
+            )
+            if is_unknown and any(self.held(name, one.path) == one.data for name in one.backends):
+                self.truths[one.path].append((self.loop.true_s(), one.data))
 
 
 class FleetDisk(ModelDisk):

@@ -155,7 +155,7 @@ async def _repair_elsewhere(
     holder: Holder, client: BackendClient, row: Replica, report: Repaired
 ) -> None:
     """Do what is owed on a backend on which the path is not placed."""
-    if row.state is State.UNKNOWN and row.place is None:
+    if row.state is State.UNKNOWN and (row.place is None or holder.record.holders()):
         await _find_out(holder, client, row, report)
     elif client.backend.read_only:
         return

@@ -337,9 +337,12 @@ class CataloguedWrite:
         if stored is not None:
             return Placed(state=State.GOOD, place=self._holder.intent.token)
         reply = self._failed.get(name) or self._away.get(name)
-        unknown = reply is not None and reply.outcome in _UNKNOWN
-        state = State.UNKNOWN if unknown else State.STALE
-        return Placed(state=state, error="" if reply is None else reply.words())
+        error = "" if reply is None else reply.words()
+        if reply is None or reply.outcome not in _UNKNOWN:
+            return Placed(state=State.STALE, error=error)
+        # If it has arrived all the same, that is where it lies: it may be the last copy some day.
+        place = None if name in self._direct else self._holder.intent.token
+        return Placed(state=State.UNKNOWN, place=place, error=error)
 
     def _receipt(self, holder: Holder) -> WriteReceipt:
         copies = tuple(name for name in self._placed if name in self._stored)
