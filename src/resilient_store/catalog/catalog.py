@@ -145,12 +145,13 @@ class Catalog:
 
         if self._database is None:  # nothing is waited for between joining the others and the job
             await self._load(self._writers)
-        one = Waiting(paths, gated)
+        # The writer's, which after a close is another: two would take each other's changes.
+        one, group_commit = Waiting(paths, gated), self._group_commit
         # A simulated loop makes each call at a moment of its own.
         if self._threads == SQLITE_THREADS and runtime.has_threads():
-            self._group_commit.add(one)
+            group_commit.add(one)
         answer, state = await self._write(
-            lambda database: self._group_commit.carry_out(one, database, self.late_window_s), gate
+            lambda database: group_commit.carry_out(one, database, self.late_window_s), gate
         )
         self._saw(state)
         return answer
