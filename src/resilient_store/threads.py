@@ -133,10 +133,16 @@ class DaemonPool:
         return await job.wait(dispose)
 
     def submit(self, call: Callable[[Abandonment], T]) -> Job[T]:
-        """Begin a blocking call in a thread."""
+        """Begin a blocking call in a thread.
+
+        Raises
+        ------
+        RuntimeError
+            The pool has no thread, and the system gives it none. The call is not made.
+        """
         job: Job[T] = Job(call)
-        self._jobs.put(job)
         self._start_thread_if_needed()
+        self._jobs.put(job)
         return job
 
     def close(self) -> None:
@@ -154,8 +160,13 @@ class DaemonPool:
                     name=f"resilient-{self._name}-{len(self._threads)}",
                     daemon=True,
                 )
-                self._threads.append(thread)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # one that is busy will do; the next call tries again
+                    if not self._threads:
+                        raise
+                else:
+                    self._threads.append(thread)
 
 
 _pools: weakref.WeakSet[DaemonPool] = weakref.WeakSet()

@@ -21,6 +21,7 @@ import pytest
 import resilient_store as rs
 from resilient_store.backends.families import memory as memory_family
 from resilient_store.importing import import_in_turn
+from resilient_store.threads import DaemonPool
 from tests.traps.faulty import Faulty, directories, files_below, over, two
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -378,6 +379,34 @@ def test_threads_share_a_store(tmp_path):
         assert list(pool.map(use, range(48))) == [b"%d" % number for number in range(48)]
 
 
+def test_where_the_system_gives_no_thread_a_pool_asks_again_for_the_next_call(monkeypatch):
+    start, scarce, go_on, made = threading.Thread.start, threading.Event(), threading.Event(), []
+
+    def start_if_any(thread):
+        if scarce.is_set() and thread.name.startswith("resilient-scarce"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_any)
+    pool = DaemonPool("scarce", 2)
+
+    async def use():
+        scarce.set()
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            await pool.run(lambda _: made.append("what was refused"))
+        scarce.clear()
+        busy = asyncio.create_task(pool.run(lambda _: go_on.wait(10)))
+        await asyncio.sleep(0)
+        scarce.set()
+        queued = asyncio.create_task(pool.run(lambda _: "by the thread that was busy"))
+        await asyncio.sleep(0)
+        go_on.set()
+        return await busy, await queued
+
+    assert asyncio.run(use()) == (True, "by the thread that was busy")
+    assert made == []
+
+
 SHORT_SCRIPT = """
 import asyncio, gc, sys, threading, warnings
 import resilient_store as rs
@@ -437,6 +466,7 @@ def test_a_hung_backend_does_not_keep_a_process_from_ending(tmp_path):
     script = """
 import sys, threading
 import resilient_store as rs
+from resilient_store.threads import DaemonPool
 from tests.traps.faulty import Faulty
 one = Faulty()
 one.info = one.cat_file = lambda *_, **__: threading.Event().wait()
