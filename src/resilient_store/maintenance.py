@@ -23,13 +23,13 @@ from resilient_store.operations.repair import RepairReport, repair_all
 from resilient_store.operations.scrub import ScrubReport, scrub_all
 from resilient_store.operations.snapshot import SnapshotReport, snapshot_all
 from resilient_store.operations.sweep import OLDER_THAN_S, SweepReport, sweep_all
+from resilient_store.protocol.rounds import LONGEST_S
 from resilient_store.store import Store, StoreOwner
 
 JOBS = ("repair", "scrub", "sweep", "snapshot")  # last what may fail as a whole
 WHOLE = ("snapshot", "sweep")  # one machine does them
 MONTH_S = 30 * 86400.0
 LEASE_S = 60.0
-LONGEST_LEASE_S = 86_400.0  # what a killed process had waits for so long
 OBJECTS = 10_000
 
 
@@ -129,7 +129,7 @@ def maintain(
     limits = {"requests_per_s": requests_per_s, "bytes_per_s": bytes_per_s}
     check_limits("maintain", max_age=max_age, at_once=at_once, **limits, lease=lease)
     check_limits("maintain", objects=objects)
-    if not lease <= LONGEST_LEASE_S:
+    if not lease <= LONGEST_S:
         raise ConfigurationError(f"maintain: lease={lease!r} must be at most a day, in seconds")
     if not (every >= 0 and older_than >= 0):
         raise ConfigurationError("maintain: every and older_than must be at least 0 seconds")
