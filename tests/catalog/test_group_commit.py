@@ -150,6 +150,7 @@ def test_who_gives_up_while_it_waits_changes_nothing_and_hinders_nobody(watched)
         await asyncio.sleep(0)
         tasks[1].cancel()
         await asyncio.wait([tasks[1]])
+        assert len(catalog._group_commit._waiting) == 2, "it is kept by nobody"
         watched.go_on.set()
         return await asyncio.gather(first, *tasks, return_exceptions=True)
 

@@ -21,7 +21,7 @@ import pytest
 import resilient_store as rs
 from resilient_store.backends.families import memory as memory_family
 from resilient_store.importing import import_in_turn
-from resilient_store.threads import DaemonPool
+from resilient_store.threads import CLEARED_UP_AT, DaemonPool
 from tests.traps.faulty import Faulty, directories, files_below, over, two
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -407,6 +407,28 @@ def test_where_the_system_gives_no_thread_a_pool_asks_again_for_the_next_call(mo
     assert made == []
 
 
+def test_calls_that_are_given_up_behind_one_that_hangs_are_let_go_of():
+    pool, go_on = DaemonPool("hung", 1), threading.Event()
+
+    async def gives_up():
+        task = asyncio.create_task(pool.run(lambda _: pytest.fail("nobody waits for it")))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+    async def use():
+        first = asyncio.create_task(pool.run(lambda _: go_on.wait(20)))
+        second = asyncio.create_task(pool.run(lambda _: "waited for all the time"))
+        await asyncio.sleep(0)
+        for _ in range(2 * CLEARED_UP_AT):
+            await gives_up()
+        assert pool._jobs.qsize() <= CLEARED_UP_AT
+        go_on.set()
+        return await first, await second
+
+    assert asyncio.run(use()) == (True, "waited for all the time")
+
+
 SHORT_SCRIPT = """
 import asyncio, gc, sys, threading, warnings
 import resilient_store as rs
@@ -466,7 +488,7 @@ def test_a_hung_backend_does_not_keep_a_process_from_ending(tmp_path):
     script = """
 import sys, threading
 import resilient_store as rs
-from resilient_store.threads import DaemonPool
+from resilient_store.threads import CLEARED_UP_AT, DaemonPool
 from tests.traps.faulty import Faulty
 one = Faulty()
 one.info = one.cat_file = lambda *_, **__: threading.Event().wait()

@@ -150,9 +150,12 @@ class Catalog:
         # A simulated loop makes each call at a moment of its own.
         if self._threads == SQLITE_THREADS and runtime.has_threads():
             group_commit.add(one)
-        answer, state = await self._write(
-            lambda database: group_commit.carry_out(one, database, self.late_window_s), gate
-        )
+        try:
+            answer, state = await self._write(
+                lambda database: group_commit.carry_out(one, database, self.late_window_s), gate
+            )
+        finally:
+            group_commit.forget(one)
         self._saw(state)
         return answer
 
