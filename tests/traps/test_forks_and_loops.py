@@ -20,6 +20,8 @@ import pytest
 
 import resilient_store as rs
 from resilient_store.backends.families import memory as memory_family
+from resilient_store.catalog import catalog as catalog_module
+from resilient_store.catalog.opening import database_at
 from resilient_store.importing import import_in_turn
 from resilient_store.threads import CLEARED_UP_AT, DaemonPool
 from tests.traps.faulty import Faulty, directories, files_below, over, two
@@ -110,6 +112,32 @@ def test_a_lock_that_a_thread_held_is_not_held_in_the_child(tmp_path):
         finally:
             let_go.set()
             thread.join()
+
+
+@forks
+def test_a_catalog_that_a_thread_was_opening_is_opened_in_the_child(tmp_path, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(location):
+        begun.set()
+        assert go_on.wait(10)
+        return database_at(location)
+
+    monkeypatch.setattr(catalog_module, "database_at", slowly)
+    monkeypatch.setattr(catalog_module, "OPEN_WITHIN_S", 5.0)
+    catalog = catalog_module.Catalog(f"sqlite:///{tmp_path}/photos.db")
+
+    def work() -> None:
+        go_on.set()
+        asyncio.run(catalog.prepare())
+
+    with alarm(), ThreadPoolExecutor(1) as threads:
+        opening = threads.submit(asyncio.run, catalog.prepare())
+        assert begun.wait(10)
+        in_child(work)
+        go_on.set()
+        opening.result(10)
+    asyncio.run(catalog.close())
 
 
 SLOW_MODULE = """
