@@ -28,6 +28,7 @@ from resilient_store.store import Store, StoreOwner
 
 JOBS = ("repair", "scrub", "sweep", "snapshot")  # last what may fail as a whole
 WHOLE = ("snapshot", "sweep")  # one machine does them
+LONG = "scrub"  # may take weeks: the others fall due again meanwhile
 MONTH_S = 30 * 86400.0
 LEASE_S = 60.0
 OBJECTS = 10_000
@@ -92,8 +93,9 @@ def maintain(
 
     Call it on as many machines as you like. Each takes parts of the store under a lease in the
     catalog, so that none of it is done twice, and joins a round that is under way. What a killed
-    process had is done by another one when its lease has ended. Returns when the round has ended
-    on all machines, or at once where none is due.
+    process had is done by another one when its lease has ended. While the store is being scrubbed,
+    the other jobs fall due again. Returns when the round has ended on all machines, or at once
+    where none is due.
 
     Parameters
     ----------
@@ -145,12 +147,10 @@ async def maintain_all(
     report = MaintainReport()
     try:
         now_s = await store.known.now_s()
-        shares = Shares(store, JOBS, now_s, every_s, lease_s, objects)
+        shares = Shares(store, JOBS, LONG, now_s, every_s, lease_s, objects)
         while True:
-            for job, begin in _JOBS.items():
-                while (lease := await shares.take(job, whole=job in WHOLE)) is not None:
-                    call = begin(store, plan, lease.part, report)
-                    report.parts[job] += await shares.work(job, lease, call)
+            if await _works_on_a_part(store, plan, shares, report):
+                continue
             wait_s = await shares.wait_s()
             if wait_s is None:
                 break
@@ -159,6 +159,19 @@ async def maintain_all(
     except CatalogDownError as error:
         raise unavailable("", error) from None
     return report
+
+
+async def _works_on_a_part(
+    store: Store, plan: _Plan, shares: Shares, report: MaintainReport
+) -> bool:
+    """Work on a part of the first job of which one is to be had; say whether there was any."""
+    for job, begin in _JOBS.items():
+        lease = await shares.take(job, whole=job in WHOLE)
+        if lease is not None:
+            call = begin(store, plan, lease.part, report)
+            report.parts[job] += await shares.work(job, lease, call)
+            return True
+    return False
 
 
 # --- the jobs -----------------------------------------------------------------------------
