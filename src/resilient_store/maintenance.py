@@ -10,7 +10,7 @@ import attrs
 
 from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
-from resilient_store.errors import ConfigurationError
+from resilient_store.errors import ConfigurationError, ObjectError
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.drive import to_end
 from resilient_store.io.leased import Note, Shares, note_nothing
@@ -26,7 +26,7 @@ from resilient_store.operations.sweep import OLDER_THAN_S, SweepReport, sweep_al
 from resilient_store.protocol.rounds import LONGEST_S
 from resilient_store.store import Store, StoreOwner
 
-JOBS = ("repair", "scrub", "sweep", "snapshot")  # last what may fail as a whole
+JOBS = ("repair", "sweep", "snapshot", "scrub")  # last what takes longest
 WHOLE = ("snapshot", "sweep")  # one machine does them
 LONG = "scrub"  # may take weeks: the others fall due again meanwhile
 MONTH_S = 30 * 86400.0
@@ -120,7 +120,7 @@ def maintain(
     ConfigurationError
         There is no catalog, or an argument is not positive, or the lease longer than a day.
     BackendsUnavailableError
-        No backend took the snapshot, or the catalog cannot be had.
+        No backend took the snapshot, and all else was done; or the catalog cannot be had.
 
     Notes
     -----
@@ -145,11 +145,12 @@ async def maintain_all(
     """Maintain, as `maintain` says."""
     await prepare(store)
     report = MaintainReport()
+    failed: list[ObjectError] = []
     try:
         now_s = await store.known.now_s()
         shares = Shares(store, JOBS, LONG, now_s, every_s, lease_s, objects)
         while True:
-            if await _works_on_a_part(store, plan, shares, report):
+            if await _works_on_a_part(store, plan, shares, report, failed):
                 continue
             wait_s = await shares.wait_s()
             if wait_s is None:
@@ -158,19 +159,33 @@ async def maintain_all(
         report.next_in_s = await shares.due_in_s()
     except CatalogDownError as error:
         raise unavailable("", error) from None
+    if failed:
+        raise failed[0]
     return report
 
 
 async def _works_on_a_part(
-    store: Store, plan: _Plan, shares: Shares, report: MaintainReport
+    store: Store,
+    plan: _Plan,
+    shares: Shares,
+    report: MaintainReport,
+    failed: list[ObjectError],
 ) -> bool:
-    """Work on a part of the first job of which one is to be had; say whether there was any."""
-    for job, begin in _JOBS.items():
+    """Work on a part of the first job of which one is to be had; say whether there was any.
+
+    A job that fails is left to the next call, and stops no other.
+    """
+    for job in shares.jobs:
         lease = await shares.take(job, whole=job in WHOLE)
-        if lease is not None:
-            call = begin(store, plan, lease.part, report)
+        if lease is None:
+            continue
+        try:
+            call = _JOBS[job](store, plan, lease.part, report)
             report.parts[job] += await shares.work(job, lease, call)
-            return True
+        except ObjectError as error:
+            failed.append(error)
+            shares.jobs = tuple(other for other in shares.jobs if other != job)
+        return True
     return False
 
 

@@ -242,6 +242,7 @@ def test_p7_repair_falls_due_again_while_a_scrub_takes_longer_than_that(fs, shop
     monkeypatch.setattr(maintenance, "scrub_all", long)
     report = rs.maintain(fs, every=0.1, objects=2)
     assert report.parts["scrub"] == len(scrubbed)
+    assert report.parts["snapshot"] > 1
     assert report.scrubbed.missing == {paths[0]: ("aws",)}
     assert report.parts["repair"] > len(scrubbed)
 
@@ -278,8 +279,9 @@ def test_a_part_that_failed_is_given_back_at_once(fs, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(maintenance, "snapshot_all", fail)
-        with pytest.raises(rs.BackendsUnavailableError):
+        with pytest.raises(rs.BackendsUnavailableError, match="took the snapshot"):
             rs.maintain(fs, every=3600, lease=86_400)
+    assert store_state(fs).rounds["scrub"].ended_s, "it stops nothing else"
     assert not store_state(fs).rounds["snapshot"].ended_s
     report = rs.maintain(fs, every=3600, lease=86_400)
     assert report.parts == {"repair": 0, "scrub": 0, "sweep": 0, "snapshot": 1}
