@@ -10,7 +10,7 @@ import attrs
 
 from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError
-from resilient_store.errors import ConfigurationError
+from resilient_store.errors import ConfigurationError, ObjectError
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.drive import to_end
 from resilient_store.io.leased import Note, Shares, note_nothing
@@ -23,13 +23,14 @@ from resilient_store.operations.repair import RepairReport, repair_all
 from resilient_store.operations.scrub import ScrubReport, scrub_all
 from resilient_store.operations.snapshot import SnapshotReport, snapshot_all
 from resilient_store.operations.sweep import OLDER_THAN_S, SweepReport, sweep_all
+from resilient_store.protocol.rounds import LONGEST_S
 from resilient_store.store import Store, StoreOwner
 
-JOBS = ("repair", "scrub", "sweep", "snapshot")  # last what may fail as a whole
+JOBS = ("repair", "sweep", "snapshot", "scrub")  # last what takes longest
 WHOLE = ("snapshot", "sweep")  # one machine does them
+LONG = "scrub"  # may take weeks: the others fall due again meanwhile
 MONTH_S = 30 * 86400.0
 LEASE_S = 60.0
-LONGEST_LEASE_S = 86_400.0  # what a killed process had waits for so long
 OBJECTS = 10_000
 
 
@@ -92,8 +93,9 @@ def maintain(
 
     Call it on as many machines as you like. Each takes parts of the store under a lease in the
     catalog, so that none of it is done twice, and joins a round that is under way. What a killed
-    process had is done by another one when its lease has ended. Returns when the round has ended
-    on all machines, or at once where none is due.
+    process had is done by another one when its lease has ended. While the store is being scrubbed,
+    the other jobs fall due again. Returns when the round has ended on all machines, or at once
+    where none is due.
 
     Parameters
     ----------
@@ -118,7 +120,7 @@ def maintain(
     ConfigurationError
         There is no catalog, or an argument is not positive, or the lease longer than a day.
     BackendsUnavailableError
-        No backend took the snapshot, or the catalog cannot be had.
+        No backend took the snapshot, and all else was done; or the catalog cannot be had.
 
     Notes
     -----
@@ -129,7 +131,7 @@ def maintain(
     limits = {"requests_per_s": requests_per_s, "bytes_per_s": bytes_per_s}
     check_limits("maintain", max_age=max_age, at_once=at_once, **limits, lease=lease)
     check_limits("maintain", objects=objects)
-    if not lease <= LONGEST_LEASE_S:
+    if not lease <= LONGEST_S:
         raise ConfigurationError(f"maintain: lease={lease!r} must be at most a day, in seconds")
     if not (every >= 0 and older_than >= 0):
         raise ConfigurationError("maintain: every and older_than must be at least 0 seconds")
@@ -143,14 +145,13 @@ async def maintain_all(
     """Maintain, as `maintain` says."""
     await prepare(store)
     report = MaintainReport()
+    failed: list[ObjectError] = []
     try:
         now_s = await store.known.now_s()
-        shares = Shares(store, JOBS, now_s, every_s, lease_s, objects)
+        shares = Shares(store, JOBS, LONG, now_s, every_s, lease_s, objects)
         while True:
-            for job, begin in _JOBS.items():
-                while (lease := await shares.take(job, whole=job in WHOLE)) is not None:
-                    call = begin(store, plan, lease.part, report)
-                    report.parts[job] += await shares.work(job, lease, call)
+            if await _works_on_a_part(store, plan, shares, report, failed):
+                continue
             wait_s = await shares.wait_s()
             if wait_s is None:
                 break
@@ -158,7 +159,34 @@ async def maintain_all(
         report.next_in_s = await shares.due_in_s()
     except CatalogDownError as error:
         raise unavailable("", error) from None
+    if failed:
+        raise failed[0]
     return report
+
+
+async def _works_on_a_part(
+    store: Store,
+    plan: _Plan,
+    shares: Shares,
+    report: MaintainReport,
+    failed: list[ObjectError],
+) -> bool:
+    """Work on a part of the first job of which one is to be had; say whether there was any.
+
+    A job that fails is left to the next call, and stops no other.
+    """
+    for job in shares.jobs:
+        lease = await shares.take(job, whole=job in WHOLE)
+        if lease is None:
+            continue
+        try:
+            call = _JOBS[job](store, plan, lease.part, report)
+            report.parts[job] += await shares.work(job, lease, call)
+        except ObjectError as error:
+            failed.append(error)
+            shares.jobs = tuple(other for other in shares.jobs if other != job)
+        return True
+    return False
 
 
 # --- the jobs -----------------------------------------------------------------------------

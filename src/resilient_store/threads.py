@@ -7,6 +7,7 @@ that hangs in a dead mount keeps the process alive for ever. These threads do no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import threading
@@ -20,6 +21,8 @@ import attrs
 from resilient_store import runtime
 
 T = TypeVar("T")
+
+CLEARED_UP_AT = 1000  # calls in a queue
 
 
 @attrs.define
@@ -64,6 +67,11 @@ class Job(Generic[T]):
             except BaseException as error:
                 self._future.set_exception(error)
         self._done.release()
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody waits for it any more, and it had not begun: it never will."""
+        return self._future.cancelled()
 
     def is_done_within(self, seconds: float) -> bool:
         """Hold the calling thread up for so long, or until the call is done."""
@@ -116,6 +124,7 @@ class DaemonPool:
         self._idle = threading.Semaphore(0)
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+        self._most = CLEARED_UP_AT
         self._finalizer = weakref.finalize(self, _dismiss, self._jobs, self._threads)
 
     async def run(
@@ -133,15 +142,35 @@ class DaemonPool:
         return await job.wait(dispose)
 
     def submit(self, call: Callable[[Abandonment], T]) -> Job[T]:
-        """Begin a blocking call in a thread."""
+        """Begin a blocking call in a thread.
+
+        Raises
+        ------
+        RuntimeError
+            The pool has no thread, and the system gives it none. The call is not made.
+        """
         job: Job[T] = Job(call)
-        self._jobs.put(job)
+        if self._jobs.qsize() >= self._most:
+            self._clear_up()
         self._start_thread_if_needed()
+        self._jobs.put(job)
         return job
 
     def close(self) -> None:
         """Let idle threads end; those that hang are left to themselves."""
         self._finalizer()
+
+    def _clear_up(self) -> None:
+        """Let go of calls that were given up in the queue: threads that hang never come to it."""
+        with self._lock:
+            waiting = []
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    waiting.append(self._jobs.get_nowait())
+            left = [job for job in waiting if job is None or not job.is_given_up]
+            for job in left:
+                self._jobs.put(job)
+            self._most = max(CLEARED_UP_AT, 2 * len(left))
 
     def _start_thread_if_needed(self) -> None:
         if self._idle.acquire(blocking=False):
@@ -154,8 +183,13 @@ class DaemonPool:
                     name=f"resilient-{self._name}-{len(self._threads)}",
                     daemon=True,
                 )
-                self._threads.append(thread)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # one that is busy will do; the next call tries again
+                    if not self._threads:
+                        raise
+                else:
+                    self._threads.append(thread)
 
 
 _pools: weakref.WeakSet[DaemonPool] = weakref.WeakSet()

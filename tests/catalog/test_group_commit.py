@@ -150,6 +150,7 @@ def test_who_gives_up_while_it_waits_changes_nothing_and_hinders_nobody(watched)
         await asyncio.sleep(0)
         tasks[1].cancel()
         await asyncio.wait([tasks[1]])
+        assert len(catalog._group_commit._waiting) == 2, "it is kept by nobody"
         watched.go_on.set()
         return await asyncio.gather(first, *tasks, return_exceptions=True)
 
@@ -168,3 +169,63 @@ def test_what_a_parent_has_begun_is_left_to_it(watched):
     assert group_commit.carry_out(Waiting(("mine",), mark("aws")), watched, 1.0) == []
     assert watched.groups == [["mine"]]
     assert not theirs.taken
+
+
+class Stall:
+    """A change that goes no further until it may."""
+
+    def __init__(self):
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, value, _):
+        self.begun.set()
+        assert self.go_on.wait(10)
+        return value
+
+    async def has_begun(self):
+        assert await asyncio.to_thread(self.begun.wait, 10)
+
+
+class Lockless:
+    """A database in which two threads write at once."""
+
+    def close(self):
+        pass
+
+    def change_state(self, change):
+        return change(STATE, 1.0)
+
+    def change(self, paths, late_window_s, change):
+        records = tuple(Record(path=path) for path in paths)
+        moment = Moment(now_s=1.0, late_window_s=late_window_s, store=STATE, new_id=int)
+        return change(records, moment)[1]
+
+
+def test_who_begins_after_a_close_is_carried_out_by_no_thread_from_before():
+    """Else it would hear that it is done, while it is not, and have no answer."""
+    first, last, beside = Stall(), Stall(), Stall()
+
+    async def play():
+        catalog = Catalog(Lockless())
+        closing = asyncio.create_task(catalog.close())
+        others = [
+            asyncio.create_task(catalog.change_state(first)),
+            asyncio.create_task(catalog.change(("old",), single(lambda r, m: (last(r, m), None)))),
+        ]
+        await first.has_begun()
+        await closing
+        others.append(asyncio.create_task(catalog.change_state(beside)))
+        await beside.has_begun()
+        new = asyncio.create_task(catalog.change(("new",), mark("aws")))
+        await asyncio.sleep(0)
+        first.go_on.set()
+        await last.has_begun()
+        beside.go_on.set()
+        try:
+            return await new
+        finally:
+            last.go_on.set()
+            await asyncio.gather(*others)
+            await catalog.close()
+
+    assert asyncio.run(play()) == []

@@ -59,7 +59,7 @@ OBJECTS = entries.filter(lambda entry: not entry.deleted)
 ENTRY = Entry(path=PATH, version=4, content=Content(size=1, checksum="c1"))
 TOMBSTONE = Entry(path=PATH, version=4, content=None)
 MINE = Intent(id=9, version=9, kind="repair", token="9-9", expires_s=1000.0)
-CHANGES = {"version": 3, "place": "3-3", "tag": "t2"}
+CHANGES = {"version": 3, "place": "3-3", "tag": "t2", "state": State.GOOD}
 
 
 # --- observe ------------------------------------------------------------------------------
@@ -74,7 +74,8 @@ def sights(draw):
         current = attrs.evolve(record.replica(name), version=record.present.version)
         record = record.with_replicas(current)
     row = record.replica(name)
-    changed = draw(st.sampled_from([(), (), (), ("version",), ("place",), ("tag",)]))
+    fields = [(), (), (), ("version",), ("place",), ("tag",), ("state",)]
+    changed = draw(st.sampled_from(fields))
     by = attrs.evolve(row, **{field: CHANGES[field] for field in changed})
     by = attrs.evolve(by, error=draw(st.sampled_from([row.error, "since then"])))
     seen = Seen(
@@ -93,11 +94,12 @@ def test_r16_recorded_exactly_when_version_place_and_tag_are_those_it_was_read_b
     version = record.entry.version if record.present else None
     same = row.version == seen.by.version and row.place == seen.by.place and row.tag == seen.by.tag
     after, done = observe(record, moment, seen)
-    assert done is (same and version == seen.version == row.version)
+    good = seen.state is State.GOOD
+    found_bad_since = good and row.state is not seen.by.state
+    assert done is (same and version == seen.version == row.version and not found_bad_since)
     if not done:
         assert after is record
         return
-    good = seen.state is State.GOOD
     expected = attrs.evolve(
         row,
         state=seen.state,
@@ -143,6 +145,15 @@ def test_r16_a_late_report_is_of_something_else(since):
     seen = Seen(by=READ_BY, version=4, state=State.CORRUPT)
     after, done = observe(since, answering(70.0), seen)
     assert (after is since, done) == (True, False)
+
+
+@pytest.mark.parametrize("since", [State.CORRUPT, State.MISSING, State.UNKNOWN])
+def test_r16_that_a_copy_was_good_before_it_was_found_bad_is_no_news(since):
+    """Nor that a staged one was there before its backend came back from the past (R19)."""
+    staged = attrs.evolve(READ_BY, place="4-4", tag=None)
+    record = READ.with_replicas(attrs.evolve(staged, state=since))
+    after, done = observe(record, answering(70.0), Seen(by=staged, version=4, state=State.GOOD))
+    assert (after is record, done) == (True, False)
 
 
 def test_r16_a_stale_row_is_no_news_of_the_current_version():

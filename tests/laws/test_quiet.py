@@ -271,9 +271,32 @@ def test_a_break_changes_nothing_else_of_a_backends_row():
     assert answered(backend, 25.5, Z_S) == attrs.evolve(backend, answered_s=25.5)
 
 
-def test_a_clock_that_was_put_back_takes_no_answer_away():
+def test_a_clock_that_was_put_back_a_little_takes_no_answer_away():
     backend = BackendRow(name="aws", answered_s=100.0)
     assert answered(backend, 50.0, Z_S) is backend
+
+
+def test_r2_after_a_clock_was_put_back_silence_is_noticed_as_before():
+    """A year of silence would else be taken for answers, from a time that has not come."""
+    sent, ahead_s = row(66.0), 3600.0
+    backend = BackendRow(name="aws", answered_s=ahead_s)
+    assert not is_quiet(sent, backend, 67.0, Z_S), "nobody knows since when it is silent"
+    assert not is_quiet(sent, failed(backend, 50.0), 67.0, Z_S)
+    again = answered(backend, 60.0, Z_S)
+    assert again == attrs.evolve(backend, answered_s=60.0)
+    assert is_quiet(sent, again, 67.0, Z_S)
+    assert not is_quiet(sent, again, 60.0 + Z_S, Z_S)
+
+
+def test_r2_a_break_before_the_clock_was_put_back_ended_when_it_answered_at_the_latest():
+    backend = BackendRow(
+        name="aws", answered_s=3600.0, failed_s=3601.0, away_from_s=40.0, back_s=3600.0
+    )
+    again = answered(backend, 60.0, Z_S)
+    assert again == attrs.evolve(backend, answered_s=60.0, failed_s=60.0, back_s=60.0)
+    later = answered(again, 60.0 + Z_S - 1, Z_S)
+    assert not is_quiet(row(50.0), later, 60.0 + Z_S - 1, Z_S)
+    assert is_quiet(row(50.0), answered(later, 60.0 + Z_S, Z_S), 60.0 + Z_S, Z_S)
 
 
 @given(st.floats(0, 100), st.floats(1, 100))

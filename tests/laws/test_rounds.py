@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from resilient_store.model.key_range import EVERYTHING, KeyRange
 from resilient_store.model.round import Lease, Round
-from resilient_store.protocol.rounds import current, done, free_at_s, opening, renewed, taken
+from resilient_store.protocol.rounds import (
+    LONGEST_S,
+    current,
+    done,
+    free_at_s,
+    opening,
+    renewed,
+    taken,
+)
 
 LEASE_S = 10.0
 FRESH = Round(began_s=100.0)
@@ -79,7 +87,15 @@ def test_who_is_too_late_takes_nothing():
     assert taken(attrs.evolve(FRESH, at=None), Lease(KeyRange(""), "b"), 100.0) is None
 
 
-@pytest.mark.parametrize(("now_s", "is_dead"), [(109.9, False), (110.0, True)])
+@pytest.mark.parametrize(
+    ("now_s", "is_dead"),
+    [
+        (109.9, False),
+        (110.0, True),
+        (109.0 - LONGEST_S, False),  # the clock was put back a little since it was given
+        (109.9 - 2 * LONGEST_S, True),  # or by a year: nobody can have given it now
+    ],
+)
 def test_a_dead_workers_part_is_taken_first_when_its_lease_has_ended(now_s, is_dead):
     one = attrs.evolve(FRESH, at="m", leases=(A,))
     heir = attrs.evolve(A, owner="b", until_s=now_s + LEASE_S)

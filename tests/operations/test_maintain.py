@@ -8,6 +8,9 @@ import itertools
 import json
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 import pytest
@@ -219,6 +222,55 @@ def test_a_round_is_due_when_the_last_one_began_long_enough_ago(fs):
     assert rs.maintain(fs).parts == first.parts
 
 
+def test_p7_repair_falls_due_again_while_a_scrub_takes_longer_than_that(fs, shop, monkeypatch):
+    """Nothing would be repaired for all the days in which everything is read."""
+    paths = [f"p/{number}" for number in range(6)]
+    for path in paths:
+        fs.write(path, ONE)
+    real, scrubbed = maintenance.scrub_all, []
+
+    async def long(store, *args, part, **options):
+        scrubbed.append(part)
+        if len(scrubbed) == 1:
+            shop.remove_behind("aws", paths[0])
+        await asyncio.sleep(0.2)
+        found = await real(store, *args, part=part, **options)
+        if len(scrubbed) == 3:
+            assert shop.held(paths[0]) == dict.fromkeys(NAMES, ONE), "it was repaired by then"
+        return found
+
+    monkeypatch.setattr(maintenance, "scrub_all", long)
+    report = rs.maintain(fs, every=0.1, objects=2)
+    assert report.parts["scrub"] == len(scrubbed)
+    assert report.parts["snapshot"] > 1
+    assert report.scrubbed.missing == {paths[0]: ("aws",)}
+    assert report.parts["repair"] > len(scrubbed)
+
+
+def test_p7_who_waits_for_another_machines_scrub_repairs_when_that_is_due(fs, shop, monkeypatch):
+    fs.write(CAT, ONE)
+    real, begun, go_on = maintenance.scrub_all, threading.Event(), threading.Event()
+
+    async def long(store, *args, **options):
+        begun.set()
+        assert await asyncio.to_thread(go_on.wait, 20)
+        return await real(store, *args, **options)
+
+    monkeypatch.setattr(maintenance, "scrub_all", long)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(rs.maintain, fs, every=0.1)
+        assert begun.wait(20)
+        second = threads.submit(rs.maintain, shop.open(), every=0.1)
+        until_s = time.monotonic() + 20
+        began_s = store_state(fs).rounds["repair"].began_s
+        while store_state(fs).rounds["repair"].began_s < began_s + 0.3:
+            assert time.monotonic() < until_s, "nobody repairs"
+            time.sleep(0.02)
+        go_on.set()
+        assert first.result(20).parts["scrub"] == 1
+        assert second.result(20).parts["repair"] > 0
+
+
 def test_a_part_that_failed_is_given_back_at_once(fs, monkeypatch):
     fs.write(CAT, ONE)
 
@@ -227,8 +279,9 @@ def test_a_part_that_failed_is_given_back_at_once(fs, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(maintenance, "snapshot_all", fail)
-        with pytest.raises(rs.BackendsUnavailableError):
+        with pytest.raises(rs.BackendsUnavailableError, match="took the snapshot"):
             rs.maintain(fs, every=3600, lease=86_400)
+    assert store_state(fs).rounds["scrub"].ended_s, "it stops nothing else"
     assert not store_state(fs).rounds["snapshot"].ended_s
     report = rs.maintain(fs, every=3600, lease=86_400)
     assert report.parts == {"repair": 0, "scrub": 0, "sweep": 0, "snapshot": 1}

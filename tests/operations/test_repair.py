@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import random
@@ -16,7 +17,16 @@ from resilient_store.io.paced import Paces
 from resilient_store.model import naming
 from resilient_store.operations import repair as module
 from resilient_store.testing import Fault, Faults, FaultyFileSystem
-from tests.catalogued.stage import CAT, LATE_WINDOW_S, ONE, Shop, converge, told, well_again
+from tests.catalogued.stage import (
+    CAT,
+    LATE_WINDOW_S,
+    ONE,
+    TWO,
+    Shop,
+    converge,
+    told,
+    well_again,
+)
 
 
 @pytest.fixture
@@ -175,6 +185,32 @@ def test_p6_a_priority_that_changes_for_ever_ends_all_the_same(shop, monkeypatch
         fs.write(f"p/{number}", ONE)
     grows = itertools.count()
     assert rs.repair(fs, priority=lambda _: next(grows)).failed
+
+
+@pytest.mark.parametrize("change", ["deleted", "overwritten"])
+def test_p6_a_repair_ends_though_objects_change_all_the_time(fs, monkeypatch, change):
+    """What changed since it began is another call's, or it would go on as long as the shop."""
+    paths = [f"p/{number}" for number in range(20)]
+    for path in paths:
+        fs.write(path, ONE)
+    time.sleep(2 * LATE_WINDOW_S)
+    hear, passes = module.hear, itertools.count()
+
+    async def meanwhile(store):
+        path = paths[next(passes)]
+        if change == "deleted":
+            await fs._rm_file(path)
+        else:
+            await fs._write(path, TWO)
+            await fs._write(path, ONE)  # on a busy key: this one waits in staging
+        for _ in range(16):  # it answers all the time, or it might have hung
+            await asyncio.sleep(LATE_WINDOW_S / 8)
+            await hear(store)
+
+    monkeypatch.setattr(module, "hear", meanwhile)
+    report = rs.repair(fs)
+    assert report.copied + report.purged > 0
+    assert next(passes) <= 3
 
 
 def test_p6_only_callers_reads_say_that_callers_wait(shop):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -166,6 +167,24 @@ def test_what_is_changed_while_it_is_scrubbed_is_neither_bad_nor_makes_a_backend
     report = rs.scrub(fs, at_once=1)
     assert (report.missing, report.corrupt, report.checked) == ({}, {}, 0)
     assert not any(row.suspect for row in store_state(fs).backends.values())
+
+
+def test_p4_what_a_reader_finds_bad_after_a_scrub_has_seen_it_good_stays_bad(fs, shop, monkeypatch):
+    """What a scrub saw is recorded for many objects at once, and much may happen before."""
+    fs.write(CAT, ONE)
+    fs.write(DOG, TWO)
+    real = module.scrub_path
+
+    async def while_it_goes_on(store, record, names, *, deep):
+        if record.path == DOG:  # the cat was verified
+            shop.flip("aws", CAT)
+            assert (await fs._read(CAT)).backend == "gcp"
+            await asyncio.gather(*store.tails)
+        return await real(store, record, names, deep=deep)
+
+    monkeypatch.setattr(module, "scrub_path", while_it_goes_on)
+    assert rs.scrub(fs, at_once=1).clean
+    assert states(fs, CAT) == {"aws": "corrupt", "gcp": "good", "azure": "good"}
 
 
 def test_pages_and_progress(fs, monkeypatch):

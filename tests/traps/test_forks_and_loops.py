@@ -20,7 +20,10 @@ import pytest
 
 import resilient_store as rs
 from resilient_store.backends.families import memory as memory_family
+from resilient_store.catalog import catalog as catalog_module
+from resilient_store.catalog.opening import database_at
 from resilient_store.importing import import_in_turn
+from resilient_store.threads import CLEARED_UP_AT, DaemonPool
 from tests.traps.faulty import Faulty, directories, files_below, over, two
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -109,6 +112,32 @@ def test_a_lock_that_a_thread_held_is_not_held_in_the_child(tmp_path):
         finally:
             let_go.set()
             thread.join()
+
+
+@forks
+def test_a_catalog_that_a_thread_was_opening_is_opened_in_the_child(tmp_path, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(location):
+        begun.set()
+        assert go_on.wait(10)
+        return database_at(location)
+
+    monkeypatch.setattr(catalog_module, "database_at", slowly)
+    monkeypatch.setattr(catalog_module, "OPEN_WITHIN_S", 5.0)
+    catalog = catalog_module.Catalog(f"sqlite:///{tmp_path}/photos.db")
+
+    def work() -> None:
+        go_on.set()
+        asyncio.run(catalog.prepare())
+
+    with alarm(), ThreadPoolExecutor(1) as threads:
+        opening = threads.submit(asyncio.run, catalog.prepare())
+        assert begun.wait(10)
+        in_child(work)
+        go_on.set()
+        opening.result(10)
+    asyncio.run(catalog.close())
 
 
 SLOW_MODULE = """
@@ -378,6 +407,56 @@ def test_threads_share_a_store(tmp_path):
         assert list(pool.map(use, range(48))) == [b"%d" % number for number in range(48)]
 
 
+def test_where_the_system_gives_no_thread_a_pool_asks_again_for_the_next_call(monkeypatch):
+    start, scarce, go_on, made = threading.Thread.start, threading.Event(), threading.Event(), []
+
+    def start_if_any(thread):
+        if scarce.is_set() and thread.name.startswith("resilient-scarce"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_any)
+    pool = DaemonPool("scarce", 2)
+
+    async def use():
+        scarce.set()
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            await pool.run(lambda _: made.append("what was refused"))
+        scarce.clear()
+        busy = asyncio.create_task(pool.run(lambda _: go_on.wait(10)))
+        await asyncio.sleep(0)
+        scarce.set()
+        queued = asyncio.create_task(pool.run(lambda _: "by the thread that was busy"))
+        await asyncio.sleep(0)
+        go_on.set()
+        return await busy, await queued
+
+    assert asyncio.run(use()) == (True, "by the thread that was busy")
+    assert made == []
+
+
+def test_calls_that_are_given_up_behind_one_that_hangs_are_let_go_of():
+    pool, go_on = DaemonPool("hung", 1), threading.Event()
+
+    async def gives_up():
+        task = asyncio.create_task(pool.run(lambda _: pytest.fail("nobody waits for it")))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+    async def use():
+        first = asyncio.create_task(pool.run(lambda _: go_on.wait(20)))
+        second = asyncio.create_task(pool.run(lambda _: "waited for all the time"))
+        await asyncio.sleep(0)
+        for _ in range(2 * CLEARED_UP_AT):
+            await gives_up()
+        assert pool._jobs.qsize() <= CLEARED_UP_AT
+        go_on.set()
+        return await first, await second
+
+    assert asyncio.run(use()) == (True, "waited for all the time")
+
+
 SHORT_SCRIPT = """
 import asyncio, gc, sys, threading, warnings
 import resilient_store as rs
@@ -437,6 +516,7 @@ def test_a_hung_backend_does_not_keep_a_process_from_ending(tmp_path):
     script = """
 import sys, threading
 import resilient_store as rs
+from resilient_store.threads import CLEARED_UP_AT, DaemonPool
 from tests.traps.faulty import Faulty
 one = Faulty()
 one.info = one.cat_file = lambda *_, **__: threading.Event().wait()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, TypeVar
 
@@ -112,6 +114,7 @@ class Catalog:
         else:
             self._database = database
         self._begin()
+        _catalogs.add(self)
 
     def _begin(self) -> None:
         self._group_commit = GroupCommit(GROUPED)
@@ -145,13 +148,17 @@ class Catalog:
 
         if self._database is None:  # nothing is waited for between joining the others and the job
             await self._load(self._writers)
-        one = Waiting(paths, gated)
+        # The writer's, which after a close is another: two would take each other's changes.
+        one, group_commit = Waiting(paths, gated), self._group_commit
         # A simulated loop makes each call at a moment of its own.
         if self._threads == SQLITE_THREADS and runtime.has_threads():
-            self._group_commit.add(one)
-        answer, state = await self._write(
-            lambda database: self._group_commit.carry_out(one, database, self.late_window_s), gate
-        )
+            group_commit.add(one)
+        try:
+            answer, state = await self._write(
+                lambda database: group_commit.carry_out(one, database, self.late_window_s), gate
+            )
+        finally:
+            group_commit.forget(one)
         self._saw(state)
         return answer
 
@@ -318,6 +325,10 @@ class Catalog:
         if state is not None and state.identity:
             self.seen = state
 
+    def after_fork(self) -> None:
+        """Forget the parent's thread that was opening the database: it does not exist here."""
+        self._making = threading.Lock()
+
     def _open(self) -> Database:
         with self._making:
             if self._database is None:
@@ -360,3 +371,15 @@ class Catalog:
             raise CommitUnknownError("the catalog did not say in time whether it stored a change")
         said = "in time" if isinstance(within_s, runtime.Deadline) else f"within {within_s:g} s"
         raise CatalogDownError(f"the catalog did not answer {said}")
+
+
+_catalogs: weakref.WeakSet[Catalog] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for catalog in list(_catalogs):
+        catalog.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

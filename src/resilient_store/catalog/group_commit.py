@@ -67,11 +67,16 @@ class GroupCommit:
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
-        self._waiting: list[Waiting[Any]] = []
+        # Its keys alone are of use: they come and go in any thread, each in one step.
+        self._waiting: dict[Waiting[Any], None] = {}
 
     def add(self, one: Waiting[Any]) -> None:
         """Let whoever comes first carry it out; its caller comes with `carry_out` all the same."""
-        self._waiting.append(one)
+        self._waiting[one] = None
+
+    def forget(self, one: Waiting[Any]) -> None:
+        """Let nobody carry it out any more who has not begun: its caller has gone."""
+        self._waiting.pop(one, None)
 
     def carry_out(self, one: Waiting[A], database: Database, late_window_s: float) -> A:
         """Carry a change out, and others that wait; or return what another has carried out."""
@@ -82,11 +87,11 @@ class GroupCommit:
     def _take(self, one: Waiting[Any]) -> list[Waiting[Any]]:
         """Take what is to be done, in the order in which it came; no path twice."""
         group, paths = [one], set(one.paths)
-        for other in self._waiting[:]:
+        for other in list(self._waiting):
             if other is one or other.process != one.process:  # in a fork: its parent does it
-                self._waiting.remove(other)
+                self.forget(other)
             elif len(group) < self._at_once and paths.isdisjoint(other.paths):
-                self._waiting.remove(other)
+                self.forget(other)
                 group.append(other)
                 paths.update(other.paths)
         for each in group:

@@ -44,6 +44,8 @@ class Shares:
 
     Parameters
     ----------
+    long
+        The job during whose round the others fall due again.
     asked_s
         When it was begun, on the catalog's clock.
     every_s
@@ -56,12 +58,13 @@ class Shares:
 
     store: Store
     jobs: Sequence[str]
+    long: str
     asked_s: float
     every_s: float
     lease_s: float
     objects: int
     owner: str = attrs.field(factory=lambda: f"{runtime.who()} {runtime.new_id()}")
-    _joined: set[str] = attrs.field(factory=set)  # jobs of which it begins no other round
+    _joined: set[str] = attrs.field(factory=set)  # jobs of which it has had its round
 
     async def take(self, job: str, *, whole: bool = False) -> Lease | None:
         """Take a part of a job that is due; None: nothing of it can be had now.
@@ -134,9 +137,17 @@ class Shares:
         return state
 
     def _current(self, state: StoreState, job: str, now_s: float) -> Round | None:
-        asked_s = -math.inf if job in self._joined else self.asked_s
-        before = state.rounds.get(job)
+        asked_s, before = self.asked_s, state.rounds.get(job)
+        if self._falls_due_again(state, job):
+            asked_s = now_s
+        elif job in self._joined:
+            asked_s = -math.inf
         return rounds.current(before, asked_s=asked_s, every_s=self.every_s, now_s=now_s)
+
+    def _falls_due_again(self, state: StoreState, job: str) -> bool:
+        long = state.rounds.get(self.long)
+        is_under_way = long is not None and not long.ended_s
+        return self.every_s > 0 and job != self.long and is_under_way
 
     def _taken(self, lease: Lease, of: Round, now_s: float) -> Round | None:
         return rounds.taken(of, attrs.evolve(lease, until_s=now_s + self.lease_s), now_s)

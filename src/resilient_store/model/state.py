@@ -232,6 +232,12 @@ class Record:
         """Whether the catalog knows nothing of the path."""
         return self.entry is None and self.intent is None and not self.voids
 
+    @property
+    def changed(self) -> int:
+        """The number of its last version, deletion or failed creation; 0 for none."""
+        failed = max((void.id for void in self.voids), default=0)
+        return failed if self.entry is None else max(failed, self.entry.version)
+
     def replica(self, backend: str) -> Replica:
         """Return what a backend holds; a backend without a row was never touched."""
         return self.replicas.get(backend) or Replica(backend=backend)

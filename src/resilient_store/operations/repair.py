@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import heapq
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -111,6 +112,7 @@ def repair(
     late request can land any more, removes what deletions left, and forgets deletions that
     every backend has carried out. What is left on the fewest platforms comes first, then what
     has the fewest copies, then by `priority`, then the smallest.
+    What changes while it runs does not make it run on: that is for the next call.
 
     A platform that says that it is asked too much is asked less, and more again when it is
     content. May be killed and called again at any time, by any number of processes.
@@ -179,20 +181,21 @@ async def repair_all(
     part: KeyRange = EVERYTHING,
     callback: Any = DEFAULT_CALLBACK,
 ) -> RepairReport:
-    """Repair in passes, until one of them does nothing."""
+    """Repair in passes, until one of them does nothing but for what has changed since it began."""
     limits = {"requests_per_s": requests_per_s, "bytes_per_s": bytes_per_s}
     check_limits("repair", at_once=at_once, **limits)
     await prepare(store)
     report = RepairReport()
     paces = Paces(store, **limits)
     urgency = functools.partial(_urgency, store, priority or (lambda _: 0))
-    moved, refused, refusals = True, False, 0
+    moved, refused, refusals, began = True, False, 0, math.inf
 
     async def work(one: Holding) -> None:
-        nonlocal moved, refused
+        nonlocal moved, refused, began
         await paces.wait_for(_asked(store, one), one.size or 0)
         repaired = await repair_path(store, one.path)
-        moved = report.add(repaired) or moved
+        began = min(began, repaired.begun)
+        moved = (report.add(repaired) and repaired.changed < began) or moved
         refused = repaired.throttled or refused
         callback.relative_update(1)
 

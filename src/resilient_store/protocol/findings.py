@@ -35,11 +35,15 @@ class Seen:
 
 
 def observe(record: Record, moment: Moment, seen: Seen) -> tuple[Record, bool]:
-    """Record what a reader saw, where version, place and tag are still those it read by (R16)."""
+    """Record what a reader saw, where version, place and tag are still those it read by (R16).
+
+    That it was good is no news of what was found bad, or doubted, since.
+    """
     row = record.replica(seen.by.backend)
     current = record.present is not None and record.present.version == seen.version
     same = (row.version, row.place, row.tag) == (seen.by.version, seen.by.place, seen.by.tag)
-    if not current or not same or row.version != seen.version:
+    outdated = seen.state is State.GOOD and row.state is not seen.by.state
+    if not current or not same or outdated or row.version != seen.version:
         return record, False
     verified_s = moment.now_s if seen.state is State.GOOD else row.verified_at_s
     return record.with_replicas(

@@ -12,6 +12,7 @@ from resilient_store.model.state import BackendRow, Replica
 # minutes would prolong one break for ever.)
 BREAK_SHARE = 1.0
 NOTED_SHARE = 0.125
+AHEAD_S = 600.0  # a look is judged by answers that came since, of no more than that later
 
 
 def is_quiet(row: Replica, backend: BackendRow, now_s: float, late_window_s: float) -> bool:
@@ -27,7 +28,7 @@ def is_quiet(row: Replica, backend: BackendRow, now_s: float, late_window_s: flo
     """
     if row.busy_until_s <= 0:
         return True
-    if now_s < row.busy_until_s:
+    if now_s < row.busy_until_s or _is_ahead(backend, now_s, late_window_s):
         return False
     silent = now_s - backend.answered_s >= BREAK_SHARE * late_window_s
     if silent and row.busy_until_s >= backend.answered_s:
@@ -56,6 +57,14 @@ def answered(backend: BackendRow, now_s: float, late_window_s: float) -> Backend
     with more than Z between them, and no failure, show that it was well when the first came,
     and has had its time; else a repair that is run once in an hour would never see a quiet key.
     """
+    if _is_ahead(backend, now_s, late_window_s):
+        return attrs.evolve(
+            backend,
+            answered_s=now_s,
+            failed_s=min(now_s, backend.failed_s),
+            away_from_s=min(now_s, backend.away_from_s),
+            back_s=min(now_s, backend.back_s),
+        )
     silent_s = now_s - backend.answered_s
     if backend.answered_s > 0 and silent_s < NOTED_SHARE * late_window_s:
         return backend
@@ -66,3 +75,8 @@ def answered(backend: BackendRow, now_s: float, late_window_s: float) -> Backend
     earlier_matters = backend.back_s > 0 and well_until_s < backend.back_s + late_window_s
     away_from_s = backend.away_from_s if earlier_matters else backend.answered_s
     return attrs.evolve(backend, answered_s=now_s, away_from_s=away_from_s, back_s=now_s)
+
+
+def _is_ahead(backend: BackendRow, now_s: float, late_window_s: float) -> bool:
+    """Say whether the clock was put back since the last answer: how long ago that was, is lost."""
+    return backend.answered_s - now_s > max(AHEAD_S, late_window_s)

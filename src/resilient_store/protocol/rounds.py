@@ -12,6 +12,10 @@ import attrs
 from resilient_store.model.key_range import KeyRange
 from resilient_store.model.round import Lease, Round
 
+LONGEST_S = 86_400.0  # that a lease is given: what a killed process had waits for so long
+# What ends later than that was given by a clock that was put back since.
+_FUTURE_S = 2 * LONGEST_S
+
 
 def current(before: Round | None, *, asked_s: float, every_s: float, now_s: float) -> Round | None:
     """Return the round to work in, a new one where one is due; None: nothing is to be done.
@@ -41,7 +45,7 @@ def opening(of: Round, now_s: float) -> KeyRange | None:
     Of the latter, which begins at the round's `at`, a worker cuts off as much as it likes.
     """
     for lease in of.leases:
-        if lease.until_s <= now_s:
+        if _has_ended(lease, now_s):
             return lease.part
     return None if of.at is None else KeyRange(of.at)
 
@@ -50,7 +54,7 @@ def taken(of: Round, lease: Lease, now_s: float) -> Round | None:
     """Return the round after a part was taken; None: somebody was faster."""
     for other in of.leases:
         if other.part == lease.part:
-            if other.until_s > now_s:
+            if not _has_ended(other, now_s):
                 return None
             return attrs.evolve(of, leases=(*_without(of, other), lease))
     if of.at is None or lease.part.after != of.at:
@@ -79,6 +83,11 @@ def done(of: Round, lease: Lease, now_s: float) -> Round | None:
 def free_at_s(of: Round) -> float:
     """Return when the next lease ends of a round under way of which all is taken."""
     return min(lease.until_s for lease in of.leases)
+
+
+def _has_ended(lease: Lease, now_s: float) -> bool:
+    """Say whether a lease has ended, or was given in a future that the clock has left."""
+    return not now_s < lease.until_s <= now_s + _FUTURE_S
 
 
 def _held(of: Round, lease: Lease) -> Lease | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import math
 from typing import Any, Literal
 
 import attrs
@@ -40,7 +41,13 @@ NOTHING: own_key.Notes = {"state": State.GONE, "place": None, "looked": True, "t
 
 @attrs.define
 class Repaired:
-    """What repair did for one path, and whether anything is left to do."""
+    """What repair did for one path, and whether anything is left to do.
+
+    Attributes
+    ----------
+    begun, changed
+        Numbers of the store's counter: when it was repaired, and when the path was last changed.
+    """
 
     path: str
     ending: Ending = "done"
@@ -49,6 +56,8 @@ class Repaired:
     purged: bool = False
     why: str = ""
     throttled: bool = False
+    begun: float = math.inf
+    changed: int = 0
 
     def left(self, ending: Ending, why: str) -> None:
         """Say that something is left to do; a failure says more than a wait."""
@@ -86,6 +95,7 @@ async def repair_path(store: Store, path: str, placed: tuple[str, ...] | None = 
         report.left("at work", error.note)
         return report
     reach(Step.REPAIR_BEGUN)
+    report.begun, report.changed = holder.intent.id, holder.record.changed
     try:
         if holder.record.present is not None:
             notes = await _repair_object(holder, wish.placed, report, only=placed is not None)
