@@ -247,6 +247,23 @@ def test_p7_repair_falls_due_again_while_a_scrub_takes_longer_than_that(fs, shop
     assert report.parts["repair"] > len(scrubbed)
 
 
+def test_p4_what_takes_longer_than_a_round_may_last_leaves_time_to_scrub(fs, monkeypatch):
+    """A snapshot of very many objects takes hours, and would be due again when it has ended."""
+    for number in range(6):
+        fs.write(f"p/{number}", ONE)
+    real, taken = maintenance.snapshot_all, []
+
+    async def long(store):
+        taken.append(store)
+        await asyncio.sleep(0.3 if len(taken) < 9 else 0.0)
+        return await real(store)
+
+    monkeypatch.setattr(maintenance, "snapshot_all", long)
+    report = rs.maintain(fs, every=0.2, objects=2)
+    assert report.parts["scrub"] >= 3
+    assert len(taken) < 6
+
+
 def test_p7_who_waits_for_another_machines_scrub_repairs_when_that_is_due(fs, shop, monkeypatch):
     fs.write(CAT, ONE)
     real, begun, go_on = maintenance.scrub_all, threading.Event(), threading.Event()

@@ -138,16 +138,18 @@ class Shares:
 
     def _current(self, state: StoreState, job: str, now_s: float) -> Round | None:
         asked_s, before = self.asked_s, state.rounds.get(job)
-        if self._falls_due_again(state, job):
+        if self._falls_due_again(state, job, now_s):
             asked_s = now_s
         elif job in self._joined:
             asked_s = -math.inf
         return rounds.current(before, asked_s=asked_s, every_s=self.every_s, now_s=now_s)
 
-    def _falls_due_again(self, state: StoreState, job: str) -> bool:
-        long = state.rounds.get(self.long)
+    def _falls_due_again(self, state: StoreState, job: str, now_s: float) -> bool:
+        """Say whether it is done again beside the long job, to which it leaves as much time."""
+        long, before = state.rounds.get(self.long), state.rounds.get(job)
         is_under_way = long is not None and not long.ended_s
-        return self.every_s > 0 and job != self.long and is_under_way
+        has_rested = before is None or not 0 <= now_s - before.ended_s < self.every_s
+        return self.every_s > 0 and job != self.long and is_under_way and has_rested
 
     def _taken(self, lease: Lease, of: Round, now_s: float) -> Round | None:
         return rounds.taken(of, attrs.evolve(lease, until_s=now_s + self.lease_s), now_s)
