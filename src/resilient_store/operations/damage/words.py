@@ -77,8 +77,7 @@ def not_before(at: dt.datetime | None) -> str:
 def condition(replica: ReplicaCondition) -> str:
     """Say what one backend holds; of one that is away, what it held before."""
     state = STATES.get(replica.state, replica.state)
-    said = f"away ({state} before)" if replica.away else state
-    return f"{replica.backend}: {said}" + (f" [{replica.error}]" if replica.error else "")
+    return f"{replica.backend}: " + (f"away ({state} before)" if replica.away else state)
 
 
 def kept(file: QuarantinedFile) -> str:
