@@ -334,3 +334,108 @@ def test_without_its_extra_it_says_what_to_install():
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert (done.returncode, "resilient_store[cli]" in done.stderr) == (WRONG, True)
+
+
+def test_what_is_nested_is_no_number_and_what_was_removed_is_counted(fs, shop, run):
+    fs.write(CAT, ONE)
+    converge(fs)
+    for name in ("1-x/left", "1-y/left"):
+        shop.put_behind("aws", f".resilient/staging/{name}", ONE)
+    round_ = run("maintain", "--once").stdout.splitlines()
+    assert ("repaired:" in round_, "  copied: 0" in round_, "  repair: 1" in round_) == (True,) * 3
+    assert "removed: 0" in run("sweep").stdout.splitlines()
+    swept = run("sweep", "--older-than-hours", "0").stdout.splitlines()
+    assert "removed: 2" in swept
+    assert "  aws: .resilient/staging/1-x/left" in swept
+    assert run("thaw").stdout == "frozen: no\n"
+
+
+def test_no_name_is_taken_for_a_line_or_obeyed_by_a_terminal(fs, shop, run):
+    fs.exists(CAT)
+    shop.put_behind("aws", "a\nfailed: 0\x1b[2J", ONE)
+    said = run("adopt")
+    assert (said.exit_code, "  a\\nfailed: 0\\x1b[2J: " in said.stdout) == (LEFT, True)
+    assert "state: ONLINE" not in run("freeze", "x\nstate: ONLINE").stdout.splitlines()
+    assert "state: ONLINE" not in run("status").stdout.splitlines()
+
+
+def test_a_report_is_compared_with_the_one_that_it_replaces(fs, shop, run, tmp_path):
+    fs.write(CAT, ONE)
+    converge(fs)
+    file = str(tmp_path / "last.json")
+    assert run("damage-report", "--save", file).exit_code == DONE
+    for name in NAMES:
+        (shop.disk(name) / CAT).unlink()
+    rs.scrub(fs)
+    said = run("damage-report", "--since", file, "--save", file, as_json=True)
+    assert len(json.loads(said.stdout)["items"]) == 1
+    assert "newly lost: 1" in said.stderr
+    assert "newly lost: 0\nnewly unreachable: 0" in run("damage-report", "--since", file).stdout
+    wrong = run("damage-report", "--since", str(tmp_path / "none"))
+    assert (wrong.exit_code, wrong.stdout) == (WRONG, "")
+
+
+def test_a_restore_that_leaves_something_to_look_at_says_so(fs, shop, run):
+    fs.write(CAT, ONE)
+    converge(fs)
+    assert run("snapshot").exit_code == DONE
+    shop.leave(fs)
+    for file in shop.folder.glob("photos.db*"):
+        file.unlink()
+    assert json.loads(run("restore", "--dry-run", as_json=True).stdout)["objects"] == 1
+    shop.lose("azure")
+    restored = run("restore", as_json=True)
+    found = json.loads(restored.stdout)
+    assert (restored.exit_code, found["away"], found["taken"][:2]) == (LEFT, ["azure"], "20")
+
+
+def test_snapshots_that_are_all_damaged_are_no_reason_to_call_again(fs, shop, run):
+    fs.write(CAT, ONE)
+    assert run("snapshot").exit_code == DONE
+    for name in NAMES:
+        for file in shop.disk(name).glob(".resilient/snapshots/*/*"):
+            file.write_bytes(b"rot")
+    shop.leave(fs)
+    for file in shop.folder.glob("photos.db*"):
+        file.unlink()
+    lost = run("restore", as_json=True)
+    assert (lost.exit_code, json.loads(lost.stdout)["error"]) == (LEFT, "integrity")
+
+
+def test_a_lost_catalog_is_not_called_a_well_store(fs, shop, run):
+    fs.write(CAT, ONE)
+    shop.leave(fs)
+    for file in shop.folder.glob("photos.db*"):
+        file.unlink()
+    gone = run("repair", as_json=True)  # which makes the file anew, and nothing in it
+    assert json.loads(gone.stdout)["error"] == "store-identity"
+    said = run("status")
+    assert (said.exit_code, "restore" in said.stdout) == (UNAVAILABLE, True)
+    assert "no known data errors" not in said.stdout
+
+
+def test_what_is_left_unverified_after_rejoin_ends_with_one(fs, shop, run):
+    fs.write(CAT, ONE)
+    (shop.disk("aws") / ".resilient/store.json").unlink()
+    said = run("rejoin", "aws")
+    assert (said.exit_code, "to be verified: 1" in said.stdout) == (LEFT, True)
+
+
+def test_ctrl_c_before_it_has_begun_is_no_traceback():
+    script = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "resilient_store.cli.commands":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from resilient_store.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (
+        INTERRUPTED,
+        "resilient-store: stopped before it began\n",
+    )

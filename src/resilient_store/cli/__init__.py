@@ -9,6 +9,9 @@ def main() -> None:
     """Run the command line; the extra ``cli`` must be installed."""
     try:
         from resilient_store.cli.commands import app
+    except KeyboardInterrupt:
+        print("resilient-store: stopped before it began", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
     except ImportError as error:
         if error.name not in ("typer", "rich", "click"):
             raise
