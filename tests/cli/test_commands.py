@@ -421,6 +421,31 @@ def test_what_is_left_unverified_after_rejoin_ends_with_one(fs, shop, run):
     assert (said.exit_code, "to be verified: 1" in said.stdout) == (LEFT, True)
 
 
+WRONG_FILES = {
+    "[stores.photos\nx = 1": "line 1",
+    "stores = 5": "[stores.NAME]",
+    "[stores]\nphotos = 5": "[stores.photos]",
+    "[stores.photos]\nbackends = 5": "backends must be a list",
+    "[stores.photos]\nbackends = ['a']\nplacements = 5": "placements must be a list",
+    "[stores.photos]\nbackends = [{target = 'a', storage_options = 5}]": "storage_options",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG_FILES.items())
+def test_a_configuration_that_is_wrong_is_said_to_be(tmp_path, text, said):
+    path = tmp_path / "photos.toml"
+    path.write_text(text)
+    done = CliRunner().invoke(app, ["--config", str(path), "status"])
+    assert (done.exit_code, said in done.stderr) == (WRONG, True)
+
+
+def test_the_configuration_of_an_asynchronous_application_is_taken(fs, shop):
+    fs.exists(CAT)
+    path = config(shop)
+    path.write_text(path.read_text().replace("late_window", "asynchronous = true\nlate_window"))
+    assert CliRunner().invoke(app, ["--config", str(path), "status"]).exit_code == DONE
+
+
 def test_ctrl_c_before_it_has_begun_is_no_traceback():
     script = """
 import sys
