@@ -359,6 +359,14 @@ def test_no_name_is_taken_for_a_line_or_obeyed_by_a_terminal(fs, shop, run):
     assert "state: ONLINE" not in run("status").stdout.splitlines()
 
 
+def test_what_no_backend_has_was_not_adopted(fs, run):
+    fs.exists(CAT)
+    said = run("adopt", "--path", DOG, as_json=True)
+    found = json.loads(said.stdout)
+    assert (said.exit_code, found["known"]) == (LEFT, 0)
+    assert found["failed"] == {DOG: "no backend has it"}
+
+
 def test_a_report_is_compared_with_the_one_that_it_replaces(fs, shop, run, tmp_path):
     fs.write(CAT, ONE)
     converge(fs)
@@ -419,6 +427,36 @@ def test_what_is_left_unverified_after_rejoin_ends_with_one(fs, shop, run):
     (shop.disk("aws") / ".resilient/store.json").unlink()
     said = run("rejoin", "aws")
     assert (said.exit_code, "to be verified: 1" in said.stdout) == (LEFT, True)
+
+
+def test_a_round_whose_snapshot_failed_somewhere_is_not_done(fs, shop, run):
+    fs.write(CAT, ONE)
+    converge(fs)
+    assert run("maintain", "--once").exit_code == DONE
+    shop.lose("azure")
+    assert run("maintain", "--once").exit_code == LEFT
+
+
+def test_errors_of_the_whole_store_name_no_path_and_say_what_is_away(fs, shop, run):
+    fs.write(CAT, ONE)
+    shop.lose("aws")
+    away = run("rejoin", "aws", as_json=True)
+    assert "''" not in away.stderr
+    assert json.loads(away.stdout)["error"] == "backends-unavailable"
+    shop.leave(fs)
+    shop.catalog.write_bytes(b"no database" * 1000)
+    down = run("repair", as_json=True)
+    assert (down.exit_code, json.loads(down.stdout)["error"]) == (
+        UNAVAILABLE,
+        "catalog-unavailable",
+    )
+    assert "when the catalog is back" in down.stderr
+
+
+@pytest.mark.parametrize("hours", ["inf", "1e300", "1e12", "nan"])
+def test_an_age_beyond_all_time_is_refused(run, hours):
+    said = run("sweep", "--older-than-hours", hours)
+    assert (said.exit_code, "older_than" in said.stderr) == (WRONG, True)
 
 
 WRONG_FILES = {
