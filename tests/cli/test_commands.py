@@ -111,6 +111,7 @@ def test_a_drive_at_another_place_is_repaired_by_the_process_that_knows_of_it(fs
     shop.disk("aws").rename(shop.folder / "elsewhere")
     said = run("rejoin", "aws", "--target", str(shop.folder / "elsewhere"), as_json=True)
     assert json.loads(said.stdout)["repaired"]["failed"] == {}
+    assert "put the new place of aws into the configuration" in said.stderr
 
 
 def test_adopt_reports_conflicts(shop, run):

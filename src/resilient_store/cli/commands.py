@@ -281,6 +281,8 @@ def rejoin(
     with opened() as fs:
         unknown = rs.rejoin(fs, backend, target, dry_run=dry_run)
         report = None if target is None or dry_run else rs.repair(fs)
+    if report is not None:
+        say(f"now put the new place of {backend} into the configuration of every process")
     finish(
         {
             "rejoined": None if dry_run else backend,

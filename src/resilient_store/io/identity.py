@@ -28,6 +28,8 @@ WAYS_ON = (
     f"was lost, or adopt the objects into this one after removing {KEY}, or go without a catalog"
 )
 
+REMEDY = "bring back what was there, or call rejoin"
+
 
 @attrs.frozen
 class Identity:
@@ -119,14 +121,14 @@ async def admit(
         raise RootMissingError from None
     row = BackendRow(name=client.name) if state is None else state.backend(client.name)
     if found is not None and found.is_damaged and row.met:  # its trouble, and not the store's
-        raise RootMissingError
+        raise RootMissingError(f"its identity is damaged: {REMEDY}")
     if found is not None and (state is None or found.store != state.identity):
         raise StoreIdentityError(f"backend {client.name} belongs to another store: {WAYS_ON}")
     if row.met:
         if found is None and not client.backend.read_only:
-            raise RootMissingError
+            raise RootMissingError(f"its identity is not there: {REMEDY}")
         if found is not None and found.epoch < row.epoch:
-            raise RootMissingError
+            raise RootMissingError(f"it went back in time: {REMEDY}")
     else:
         await _meet(catalog, configured, client, family, found)
     if client.folds is None and family.traits.directories:

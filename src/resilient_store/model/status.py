@@ -293,7 +293,7 @@ _OF_A_BACKEND = {
     ),
     "away": (
         "{} does not answer; the store goes on without it, as far as its policy allows.",
-        "Bring it back, then run repair. If it is gone for good, see what_if.",
+        "Bring it back and run repair; if it is there, call rejoin. If gone for good, see what_if.",
     ),
     "came back": (
         "{} came back from an earlier state.",
