@@ -503,3 +503,16 @@ main()
         INTERRUPTED,
         "resilient-store: stopped before it began\n",
     )
+
+
+def test_a_name_that_the_terminal_cannot_show_is_written_out(fs, shop):
+    fs.exists(CAT)
+    shop.put_behind("aws", "łódź.jpg", ONE)
+    words = ("--config", str(config(shop)), "adopt")
+    done = subprocess.run(
+        [sys.executable, "-m", "resilient_store.cli", *words],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )
+    assert (done.returncode, b"\\u0142\xf3d\\u017a.jpg" in done.stdout) == (DONE, True)

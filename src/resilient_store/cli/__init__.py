@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
 def main() -> None:
     """Run the command line; the extra ``cli`` must be installed."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that a terminal cannot show is no error
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         from resilient_store.cli.commands import app
     except KeyboardInterrupt:

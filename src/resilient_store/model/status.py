@@ -263,7 +263,7 @@ def _verdicts(
         yield Verdict(
             state="DEGRADED",
             happened=f"Lost: {many(lost, 'object', 'objects')}.",
-            to_do="Bring back a backend that may hold them, or restore them from elsewhere.",
+            to_do="Bring back a backend that may hold them, or write them again: see damage_report.",
         )
     for use, (happened, to_do) in _OF_A_BACKEND.items():
         if use in names:
