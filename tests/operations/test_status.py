@@ -300,6 +300,14 @@ def test_what_a_drained_backend_lacks_is_not_promised_by_repair(fs, shop):
     assert found.to_do.startswith("Call rejoin")
 
 
+def test_a_store_whose_backends_are_all_drained_is_not_well(fs):
+    fs.write(CAT, ONE)
+    for name in NAMES:
+        rs.drain(fs, name, force=True)
+    found = rs.status(fs)
+    assert (found.state, "rejoin" in found.to_do) == ("UNAVAILABLE", True)
+
+
 def test_a_restore_that_has_not_ended_is_not_called_well_or_thawed(fs):
     fs.write(CAT, ONE)
 

@@ -252,6 +252,12 @@ def _verdicts(
             happened="No backend answers.",
             to_do="Look at the network and the credentials; nothing says that data is gone.",
         )
+    elif all(one.state in ("away", "drained") for one in backends):
+        yield Verdict(
+            state="UNAVAILABLE",
+            happened=f"No backend is in use: {names['drained']} drained, and no other answers.",
+            to_do="Call rejoin for one that is well; nothing says that data is gone.",
+        )
     if frozen is not None:
         why = " ".join(frozen.why.split())  # on one line
         yield Verdict(
@@ -263,7 +269,7 @@ def _verdicts(
         yield Verdict(
             state="DEGRADED",
             happened=f"Lost: {many(lost, 'object', 'objects')}.",
-            to_do="Bring back a backend that may hold them, or write them again: see damage_report.",
+            to_do="Bring back a backend that may hold them, or write them anew: see damage_report.",
         )
     for use, (happened, to_do) in _OF_A_BACKEND.items():
         if use in names:

@@ -20,7 +20,7 @@ MEANINGS: dict[Kind, str] = {
         "original."
     ),
     "unreachable": (
-        "A copy may be intact, in a place that does not answer now. Do not tell the customer "
+        "A copy may be intact, in a place that cannot be used now. Do not tell the customer "
         "that it is lost. Look again later."
     ),
     "at_risk": (
