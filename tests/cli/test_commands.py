@@ -516,3 +516,31 @@ def test_a_name_that_the_terminal_cannot_show_is_written_out(fs, shop):
         env={**os.environ, "PYTHONIOENCODING": "latin-1"},
     )
     assert (done.returncode, b"\\u0142\xf3d\\u017a.jpg" in done.stdout) == (DONE, True)
+
+
+def test_a_dry_run_says_that_it_is_one(fs, shop, run):
+    fs.write(CAT, ONE)
+    shop.put_behind("aws", ".resilient/staging/1-x/left", ONE)
+    for words in (
+        ("sweep", "--older-than-hours", "0"),
+        ("evacuate", "--from", "aws"),
+        ("adopt",),
+        ("rejoin", "aws"),
+        ("drain", "aws"),
+    ):
+        assert run(*words, "--dry-run").stdout.startswith("dry run: no object was changed")
+        assert "dry run" not in run(*words, "--dry-run", as_json=True).stdout
+    assert "dry run" not in run("sweep").stdout
+
+
+def test_an_evacuation_names_what_failed_and_why(shop, run):
+    shop.lose("gcp", "azure")
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.write(CAT, ONE)
+    shop.bring_back("azure")
+    left = run("evacuate", "--from", "aws")
+    assert (left.exit_code, "failed: 1" in left.stdout, f"  {CAT}: gcp" in left.stdout) == (
+        LEFT,
+        True,
+        True,
+    )

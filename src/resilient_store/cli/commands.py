@@ -63,8 +63,10 @@ def opened() -> Iterator[Any]:
             yield fs
 
 
-def finish(report: Any, *, well: bool) -> None:
+def finish(report: Any, *, well: bool, dry_run: bool = False) -> None:
     """Print a report, and end with the code that says whether anything is left."""
+    if dry_run and not _settings.as_json:
+        typer.echo("dry run: no object was changed; this is what would be done or is left to do")
     show(report, as_json=_settings.as_json)
     end(DONE if well else LEFT)
 
@@ -196,7 +198,7 @@ def sweep(
     """Remove what killed processes left in staging."""
     with opened() as fs:
         report = rs.sweep(fs, older_than=older_than_hours * 3600, dry_run=dry_run)
-    finish(report, well=not report.failed)
+    finish(report, well=not report.failed, dry_run=dry_run)
 
 
 @app.command()
@@ -252,7 +254,7 @@ def evacuate(
             dry_run=dry_run,
             callback=callback,
         )
-    finish(report, well=report.done)
+    finish(report, well=report.done, dry_run=dry_run)
 
 
 @app.command()
@@ -265,7 +267,8 @@ def drain(
     """Neither read from a backend nor write to it, until it rejoins."""
     with opened() as fs:
         rs.drain(fs, backend, force=force, dry_run=dry_run)
-    finish({"would_be_drained" if dry_run else "drained": backend}, well=True)
+    said = {"would_be_drained" if dry_run else "drained": backend}
+    finish(said, well=True, dry_run=dry_run)
 
 
 @app.command()
@@ -290,6 +293,7 @@ def rejoin(
             "repaired": report,
         },
         well=not unknown if report is None else report.done,
+        dry_run=dry_run,
     )
 
 
@@ -313,7 +317,8 @@ def adopt(
             dry_run=dry_run,
             callback=callback,
         )
-    finish(report, well=not (report.conflicts or report.failed or report.refused))
+    well = not (report.conflicts or report.failed or report.refused)
+    finish(report, well=well, dry_run=dry_run)
 
 
 @app.command()
@@ -330,7 +335,7 @@ def restore(*, dry_run: DryRun = False) -> None:
     with opened() as fs, progress("restored") as callback:
         report = rs.restore(fs, dry_run=dry_run, callback=callback)
     doubts = (report.doubtful, report.vanished, report.partly, report.unclear, report.away)
-    finish(report, well=not (report.failed or any(doubts)))
+    finish(report, well=not (report.failed or any(doubts)), dry_run=dry_run)
 
 
 # --- for ever -----------------------------------------------------------------------------

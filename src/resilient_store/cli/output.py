@@ -22,7 +22,8 @@ def show(report: Any, *, as_json: bool) -> None:
     if as_json:
         typer.echo(report.to_json() if hasattr(report, "to_json") else json.dumps(plain(report)))
     elif "__str__" in vars(type(report)):
-        typer.echo("\n".join(map(printable, str(report).split("\n"))))
+        left = _listed("failed", getattr(report, "failed", {}))
+        typer.echo("\n".join(map(printable, [*str(report).split("\n"), *left])))
     else:
         typer.echo("\n".join(map(printable, lines(report))))
 

@@ -49,7 +49,7 @@ INCOMPLETE = (
 )
 STATES = {
     "good": "intact",
-    "stale": "has an older version",
+    "stale": "not up to date",
     "missing": "not there",
     "corrupt": "damaged",
     "foreign": "somebody else's file",
