@@ -452,6 +452,7 @@ def test_errors_of_the_whole_store_name_no_path_and_say_what_is_away(fs, shop, r
         "catalog-unavailable",
     )
     assert "when the catalog is back" in down.stderr
+    assert "move it away with its -wal and -shm, then call restore" in down.stderr
 
 
 @pytest.mark.parametrize("hours", ["inf", "1e300", "1e12", "nan"])
