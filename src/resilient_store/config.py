@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from resilient_store.store import Configuration
 T = TypeVar("T")
 
 TIMES = {"lock_timeout": 30.0, "lease": 60.0, "late_window": 900.0}
+_PLACE = re.compile(r"at (line \d+, column \d+|end of document)")
 _PLACED = ("pattern", "backends")
 OPTIONS = (
     "backends",
@@ -79,7 +81,9 @@ def configure(options: Mapping[str, Any]) -> Configuration:
         on_degraded=options.get("on_degraded"),
         on_backend_state=options.get("on_backend_state"),
         catalog=catalog,
-        placements=tuple(_placement(given) for given in options.get("placements") or ()),
+        placements=tuple(
+            _placement(given) for given in _as_tuple("placements", options.get("placements") or ())
+        ),
         catalog_down=catalog_down,
         **timing,
     )
@@ -154,7 +158,13 @@ def _as_sequence(backends: Any) -> Iterable[Any]:
         return ()
     if isinstance(backends, (str, Mapping, Backend)):
         return (backends,)
-    return tuple(backends)
+    return _as_tuple("backends", backends)
+
+
+def _as_tuple(what: str, given: Any) -> tuple[Any, ...]:
+    if not isinstance(given, Iterable):
+        raise ConfigurationError(f"{what} must be a list, and is {given!r}")
+    return tuple(given)
 
 
 def _backend(given: Any) -> Backend:
@@ -276,16 +286,25 @@ def read_config(
     ConfigurationError
         The file cannot be read, names no such store, or an environment variable is not set.
     """
+    file = os.fspath(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
         stores: dict[str, Any] = tomllib.loads(text).get("stores", {})
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{os.fspath(path)}: {type(error).__name__}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}; name the store's TOML file") from None
+    except ValueError as error:
+        place = _PLACE.search(str(error))  # and no more of the text, which may hold a secret
+        at = f" ({place[0]})" if place else ""
+        raise ConfigurationError(f"{file}: it is no TOML in UTF-8{at}; correct it") from None
+    if not isinstance(stores, dict):
+        raise ConfigurationError(f"{file}: 'stores' must be a table: begin one by [stores.NAME]")
     name = store if store is not None else next(iter(stores), "")
     if name not in stores or (store is None and len(stores) != 1):
         raise ConfigurationError(
-            f"{os.fspath(path)}: say which store; it has {', '.join(stores) or 'no [stores.NAME]'}"
+            f"{file}: say which store; it has {', '.join(stores) or 'no [stores.NAME]'}"
         )
+    if not isinstance(stores[name], dict):
+        raise ConfigurationError(f"{file}: stores.{name} must be a table: [stores.{name}]")
     options: dict[str, Any] = _resolve(
         stores[name], f"stores.{name}", secrets_needed=secrets_needed
     )

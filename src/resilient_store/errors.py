@@ -85,7 +85,8 @@ class ObjectError(ResilientStoreError, OSError):
 
     def __str__(self) -> str:
         said = "; ".join(reply.words() for reply in self.replies)
-        parts = [f"{self.path!r}: {self.summary}" + (f" ({said})" if said else "")]
+        about = f"{self.path!r}: " if self.path else ""  # else of the store
+        parts = [f"{about}{self.summary}" + (f" ({said})" if said else "")]
         if len(self.failed) > 1:
             shown = ", ".join(repr(path) for path in self.failed[:_SHOWN])
             more = f" and {left} more" if (left := len(self.failed) - _SHOWN) > 0 else ""
@@ -118,6 +119,7 @@ class CatalogUnavailableError(BackendsUnavailableError):
 
     code = "catalog-unavailable"
     summary = "the catalog cannot be asked now"
+    advice = "Try again when the catalog is back; nothing says that the object is gone"
 
 
 class InsufficientCopiesError(ObjectError):

@@ -63,8 +63,9 @@ class MaintainReport:
 
     @property
     def done(self) -> bool:
-        """Whether what this process looked at is as it should be."""
-        return self.repaired.done and self.scrubbed.clean
+        """Whether what this process looked at is as it should be, and nothing failed."""
+        failed = [one.failed for one in (self.snapshot, self.swept) if one is not None]
+        return self.repaired.done and self.scrubbed.clean and not any(failed)
 
 
 @attrs.frozen(kw_only=True)

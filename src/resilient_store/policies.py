@@ -26,6 +26,11 @@ class FileSystemLike(Protocol):
 
 
 def _options(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if not isinstance(value or {}, Mapping):
+        raise ConfigurationError(
+            "Backend: storage_options and write_options are mappings of options, such as "
+            '{"anon": True}'
+        )
     return MappingProxyType(dict(value or {}))
 
 

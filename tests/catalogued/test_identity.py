@@ -185,7 +185,11 @@ def test_an_emptied_bucket_is_unavailable_and_nothing_on_it_is_missing(emptied, 
     receipt = emptied.write("bird", THREE)
     assert receipt.pending == ("aws",)
     assert shop.objects("aws") == []
-    assert not rs.repair(emptied).done
+    left = rs.repair(emptied)
+    assert (
+        "its identity is not there: bring back what was there, or call rejoin"
+        in left.failed["bird"]
+    )
     assert shop.objects("aws") == []
 
 
@@ -241,7 +245,9 @@ def test_p2_p3_a_backend_that_went_back_in_time_serves_nothing_before_it_was_ver
     assert other.read(CAT).backend != "aws"
     assert other.read("bird").backend != "aws"
     assert not other.exists(DOG)
-    assert rs.rejoin(other, "aws") == 2
+    other.write("owl", ONE)
+    assert "it went back in time" in rs.repair(other).failed["owl"]
+    assert rs.rejoin(other, "aws") == 3
     assert other.read("bird").backend != "aws"
     assert not other.exists(DOG)
     converge(other)

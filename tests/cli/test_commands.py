@@ -111,6 +111,7 @@ def test_a_drive_at_another_place_is_repaired_by_the_process_that_knows_of_it(fs
     shop.disk("aws").rename(shop.folder / "elsewhere")
     said = run("rejoin", "aws", "--target", str(shop.folder / "elsewhere"), as_json=True)
     assert json.loads(said.stdout)["repaired"]["failed"] == {}
+    assert "put the new place of aws into the configuration" in said.stderr
 
 
 def test_adopt_reports_conflicts(shop, run):
@@ -334,3 +335,213 @@ def test_without_its_extra_it_says_what_to_install():
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert (done.returncode, "resilient_store[cli]" in done.stderr) == (WRONG, True)
+
+
+def test_what_is_nested_is_no_number_and_what_was_removed_is_counted(fs, shop, run):
+    fs.write(CAT, ONE)
+    converge(fs)
+    for name in ("1-x/left", "1-y/left"):
+        shop.put_behind("aws", f".resilient/staging/{name}", ONE)
+    round_ = run("maintain", "--once").stdout.splitlines()
+    assert ("repaired:" in round_, "  copied: 0" in round_, "  repair: 1" in round_) == (True,) * 3
+    assert "removed: 0" in run("sweep").stdout.splitlines()
+    swept = run("sweep", "--older-than-hours", "0").stdout.splitlines()
+    assert "removed: 2" in swept
+    assert "  aws: .resilient/staging/1-x/left" in swept
+    assert run("thaw").stdout == "frozen: no\n"
+
+
+def test_no_name_is_taken_for_a_line_or_obeyed_by_a_terminal(fs, shop, run):
+    fs.exists(CAT)
+    shop.put_behind("aws", "a\nfailed: 0\x1b[2J", ONE)
+    said = run("adopt")
+    assert (said.exit_code, "  a\\nfailed: 0\\x1b[2J: " in said.stdout) == (LEFT, True)
+    assert "state: ONLINE" not in run("freeze", "x\nstate: ONLINE").stdout.splitlines()
+    assert "state: ONLINE" not in run("status").stdout.splitlines()
+
+
+def test_what_no_backend_has_was_not_adopted(fs, run):
+    fs.exists(CAT)
+    said = run("adopt", "--path", DOG, as_json=True)
+    found = json.loads(said.stdout)
+    assert (said.exit_code, found["known"]) == (LEFT, 0)
+    assert found["failed"] == {DOG: "no backend has it"}
+
+
+def test_a_report_is_compared_with_the_one_that_it_replaces(fs, shop, run, tmp_path):
+    fs.write(CAT, ONE)
+    converge(fs)
+    file = str(tmp_path / "last.json")
+    assert run("damage-report", "--save", file).exit_code == DONE
+    for name in NAMES:
+        (shop.disk(name) / CAT).unlink()
+    rs.scrub(fs)
+    said = run("damage-report", "--since", file, "--save", file, as_json=True)
+    assert len(json.loads(said.stdout)["items"]) == 1
+    assert "newly lost: 1" in said.stderr
+    assert "newly lost: 0\nnewly unreachable: 0" in run("damage-report", "--since", file).stdout
+    wrong = run("damage-report", "--since", str(tmp_path / "none"))
+    assert (wrong.exit_code, wrong.stdout) == (WRONG, "")
+
+
+def test_a_restore_that_leaves_something_to_look_at_says_so(fs, shop, run):
+    fs.write(CAT, ONE)
+    converge(fs)
+    assert run("snapshot").exit_code == DONE
+    shop.leave(fs)
+    for file in shop.folder.glob("photos.db*"):
+        file.unlink()
+    assert json.loads(run("restore", "--dry-run", as_json=True).stdout)["objects"] == 1
+    shop.lose("azure")
+    restored = run("restore", as_json=True)
+    found = json.loads(restored.stdout)
+    assert (restored.exit_code, found["away"], found["taken"][:2]) == (LEFT, ["azure"], "20")
+
+
+def test_snapshots_that_are_all_damaged_are_no_reason_to_call_again(fs, shop, run):
+    fs.write(CAT, ONE)
+    assert run("snapshot").exit_code == DONE
+    for name in NAMES:
+        for file in shop.disk(name).glob(".resilient/snapshots/*/*"):
+            file.write_bytes(b"rot")
+    shop.leave(fs)
+    for file in shop.folder.glob("photos.db*"):
+        file.unlink()
+    lost = run("restore", as_json=True)
+    assert (lost.exit_code, json.loads(lost.stdout)["error"]) == (LEFT, "integrity")
+
+
+def test_a_lost_catalog_is_not_called_a_well_store(fs, shop, run):
+    fs.write(CAT, ONE)
+    shop.leave(fs)
+    for file in shop.folder.glob("photos.db*"):
+        file.unlink()
+    gone = run("repair", as_json=True)  # which makes the file anew, and nothing in it
+    assert json.loads(gone.stdout)["error"] == "store-identity"
+    said = run("status")
+    assert (said.exit_code, "restore" in said.stdout) == (UNAVAILABLE, True)
+    assert "no known data errors" not in said.stdout
+
+
+def test_what_is_left_unverified_after_rejoin_ends_with_one(fs, shop, run):
+    fs.write(CAT, ONE)
+    (shop.disk("aws") / ".resilient/store.json").unlink()
+    said = run("rejoin", "aws")
+    assert (said.exit_code, "to be verified: 1" in said.stdout) == (LEFT, True)
+
+
+def test_a_round_whose_snapshot_failed_somewhere_is_not_done(fs, shop, run):
+    fs.write(CAT, ONE)
+    converge(fs)
+    assert run("maintain", "--once").exit_code == DONE
+    shop.lose("azure")
+    assert run("maintain", "--once").exit_code == LEFT
+
+
+def test_errors_of_the_whole_store_name_no_path_and_say_what_is_away(fs, shop, run):
+    fs.write(CAT, ONE)
+    shop.lose("aws")
+    away = run("rejoin", "aws", as_json=True)
+    assert "''" not in away.stderr
+    assert json.loads(away.stdout)["error"] == "backends-unavailable"
+    shop.leave(fs)
+    shop.catalog.write_bytes(b"no database" * 1000)
+    down = run("repair", as_json=True)
+    assert (down.exit_code, json.loads(down.stdout)["error"]) == (
+        UNAVAILABLE,
+        "catalog-unavailable",
+    )
+    assert "when the catalog is back" in down.stderr
+    assert "move it away with its -wal and -shm, then call restore" in down.stderr
+
+
+@pytest.mark.parametrize("hours", ["inf", "1e300", "1e12", "nan"])
+def test_an_age_beyond_all_time_is_refused(run, hours):
+    said = run("sweep", "--older-than-hours", hours)
+    assert (said.exit_code, "older_than" in said.stderr) == (WRONG, True)
+
+
+WRONG_FILES = {
+    "[stores.photos\nx = 1": "line 1",
+    "stores = 5": "[stores.NAME]",
+    "[stores]\nphotos = 5": "[stores.photos]",
+    "[stores.photos]\nbackends = 5": "backends must be a list",
+    "[stores.photos]\nbackends = ['a']\nplacements = 5": "placements must be a list",
+    "[stores.photos]\nbackends = [{target = 'a', storage_options = 5}]": "storage_options",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG_FILES.items())
+def test_a_configuration_that_is_wrong_is_said_to_be(tmp_path, text, said):
+    path = tmp_path / "photos.toml"
+    path.write_text(text)
+    done = CliRunner().invoke(app, ["--config", str(path), "status"])
+    assert (done.exit_code, said in done.stderr) == (WRONG, True)
+
+
+def test_the_configuration_of_an_asynchronous_application_is_taken(fs, shop):
+    fs.exists(CAT)
+    path = config(shop)
+    path.write_text(path.read_text().replace("late_window", "asynchronous = true\nlate_window"))
+    assert CliRunner().invoke(app, ["--config", str(path), "status"]).exit_code == DONE
+
+
+def test_ctrl_c_before_it_has_begun_is_no_traceback():
+    script = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "resilient_store.cli.commands":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from resilient_store.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (
+        INTERRUPTED,
+        "resilient-store: stopped before it began\n",
+    )
+
+
+def test_a_name_that_the_terminal_cannot_show_is_written_out(fs, shop):
+    fs.exists(CAT)
+    shop.put_behind("aws", "łódź.jpg", ONE)
+    words = ("--config", str(config(shop)), "adopt")
+    done = subprocess.run(
+        [sys.executable, "-m", "resilient_store.cli", *words],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )
+    assert (done.returncode, b"\\u0142\xf3d\\u017a.jpg" in done.stdout) == (DONE, True)
+
+
+def test_a_dry_run_says_that_it_is_one(fs, shop, run):
+    fs.write(CAT, ONE)
+    shop.put_behind("aws", ".resilient/staging/1-x/left", ONE)
+    for words in (
+        ("sweep", "--older-than-hours", "0"),
+        ("evacuate", "--from", "aws"),
+        ("adopt",),
+        ("rejoin", "aws"),
+        ("drain", "aws"),
+    ):
+        assert run(*words, "--dry-run").stdout.startswith("dry run: no object was changed")
+        assert "dry run" not in run(*words, "--dry-run", as_json=True).stdout
+    assert "dry run" not in run("sweep").stdout
+
+
+def test_an_evacuation_names_what_failed_and_why(shop, run):
+    shop.lose("gcp", "azure")
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.write(CAT, ONE)
+    shop.bring_back("azure")
+    left = run("evacuate", "--from", "aws")
+    assert (left.exit_code, "failed: 1" in left.stdout, f"  {CAT}: gcp" in left.stdout) == (
+        LEFT,
+        True,
+        True,
+    )

@@ -107,7 +107,8 @@ def test_plain_ones_cross_processes_too(kind):
 @given(object_errors())
 def test_the_text_names_the_path_each_backends_word_and_what_to_do(error):
     text = str(error)
-    assert text.startswith(f"{error.path!r}: {error.summary}")
+    about = f"{error.path!r}: " if error.path else ""
+    assert text.startswith(f"{about}{error.summary}")
     said = "; ".join(reply.words() for reply in error.replies)
     assert (f" ({said})" in text) if said else " ()" not in text
     assert error.advice in text

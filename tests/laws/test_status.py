@@ -37,9 +37,10 @@ backends = st.lists(
 @example((BackendStatus(name="aws", domain="aws", state="away"),), None, 0)
 def test_a_store_is_online_only_where_nothing_is_the_matter(some, frozen, lost):
     found = judge(some, frozen=frozen, lost=lost, well="Fine.")
-    troubled = any(one.state not in ("online", "drained") or one.behind for one in some)
+    unused = all(one.state in ("away", "drained") for one in some)
+    troubled = unused or any(one.state not in ("online", "drained") or one.behind for one in some)
     assert (found.state == "ONLINE") == (not troubled and not lost and frozen is None)
-    assert (found.state == "UNAVAILABLE") == all(one.state == "away" for one in some)
+    assert (found.state == "UNAVAILABLE") == unused
     if found.state != "UNAVAILABLE":
         assert (found.state == "FROZEN") == (frozen is not None)
     assert found.happened.endswith(".")

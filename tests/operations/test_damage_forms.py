@@ -47,6 +47,8 @@ NASTY = [
     "line\nbreak\r\x00\x1b[2J",
     "\u202egpj.exe",
     "a,b;c",
+    "x;=1+1",
+    'x; "=1+1',
 ]
 
 words = st.text(st.characters() | st.sampled_from('=+-@\t\r\n<>&"\ud800'), max_size=8)
@@ -273,6 +275,8 @@ def test_no_cell_is_a_formula_and_every_row_is_there(items, group_by, quarantine
         for cell in row:
             assert not cell.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r"))
             cell.encode()
+    for row in csv.reader(io.StringIO(report.to_csv(), newline=""), delimiter=";"):
+        assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for cell in row)
 
 
 def test_the_csv_is_as_rfc_4180_says():
@@ -336,6 +340,14 @@ def test_no_path_spoils_a_page_or_a_terminal(items, group_by, quarantine):
     assert [one for one in page.sources if not one.startswith("#")] == []
 
 
+def test_where_nobody_could_look_nothing_is_said_to_be_kept_aside():
+    report = report_of([], quarantine=Quarantine(unlisted=("aws",)))
+    for said in (str(report), report.to_html()):
+        assert "Kept aside (0)" in said
+        assert "Nobody could look on aws" in said
+        assert QUARANTINE_MEANS not in said
+
+
 def test_nasty_paths_are_told_as_they_are():
     report = nasty_report()
     page = Page(report.to_html())
@@ -358,7 +370,9 @@ def test_the_text_says_what_is_wrong_since_when_where_and_what_is_left():
         derivatives=("previews/smith/1.jpg",),
         replicas=replicas,
     )
-    text = report_of([one], group_by="originals/{customer}/...", away={"gcp": AT}).to_text()
+    report = report_of([one], group_by="originals/{customer}/...", away={"gcp": AT})
+    text, page = report.to_text(), Page(report.to_html()).text
+    assert ("aws: not there" in page, "[" in page) == (True, False)  # nothing of machines
     lines = text.splitlines()
     assert lines[0] == "Damage report of 2026-03-01 12:30 UTC"
     assert lines[2] == "gcp is away since 2026-03-01 12:30 UTC"

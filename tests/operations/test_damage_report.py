@@ -205,6 +205,27 @@ def test_a_backend_that_is_about_to_go_is_no_safety(shop):
     assert found(rs.damage_report(fs)) == {"at_risk": [CAT]}
 
 
+def test_a_backend_that_never_had_an_object_is_not_said_to_hold_an_older_one(shop):
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.exists(CAT)
+    shop.lose("gcp", "azure")
+    fs.write(CAT, ONE)
+    shop.bring_back()
+    assert "azure: not up to date" in str(rs.damage_report(shop.open()))
+
+
+def test_p5_what_only_a_drained_backend_holds_is_unreachable_as_a_read_says(shop):
+    fs = shop.open(("aws", "gcp"))
+    fs.write(CAT, ONE)
+    for name in ("aws", "gcp"):
+        rs.drain(fs, name, force=True)
+    with pytest.raises(rs.BackendsUnavailableError):
+        fs.read(CAT)
+    report = rs.damage_report(fs)
+    assert found(report) == {"unreachable": [CAT]}
+    assert "aws: away (intact before)" in str(report)
+
+
 @pytest.mark.parametrize("changes", [{"suspect": True}, {"away_from_s": 1e9, "back_s": 0.0}])
 def test_what_a_backend_holds_that_is_suspect_or_away_is_unreachable(fs, changes):
     fs.write(CAT, ONE)

@@ -13,7 +13,7 @@ from fsspec.callbacks import Callback
 
 import resilient_store as rs
 from resilient_store.catalog.database import SqlDatabase
-from resilient_store.model.state import Intent, Replica, State
+from resilient_store.model.state import Frozen, Intent, Replica, State
 from resilient_store.model.status import scan_of
 from resilient_store.operations import scrub as scrubbing
 from resilient_store.testing.conformance.tables import held, tombstone
@@ -286,6 +286,43 @@ def test_what_the_catalog_says_of_a_backend(fs, row, state, said):
     assert found.state == state
     assert said in found.to_do
     assert "azure" in found.happened
+
+
+def test_what_a_drained_backend_lacks_is_not_promised_by_repair(fs, shop):
+    fs.write(CAT, ONE)
+    converge(fs)
+    shop.lose("azure")
+    fs.write(CAT, TWO)
+    shop.bring_back("azure")
+    rs.drain(fs, "azure")
+    found = rs.status(fs)
+    assert (found.state, "azure is drained" in found.happened) == ("DEGRADED", True)
+    assert found.to_do.startswith("Call rejoin")
+
+
+def test_a_store_whose_backends_are_all_drained_is_not_well(fs):
+    fs.write(CAT, ONE)
+    for name in NAMES:
+        rs.drain(fs, name, force=True)
+    found = rs.status(fs)
+    assert (found.state, "rejoin" in found.to_do) == ("UNAVAILABLE", True)
+
+
+def test_a_restore_that_has_not_ended_is_not_called_well_or_thawed(fs):
+    fs.write(CAT, ONE)
+
+    def begun(state, now_s):
+        frozen = Frozen(why="its catalog is being restored", who="vm:1", since_s=now_s)
+        return attrs.evolve(state, restoring="mine", frozen=frozen)
+
+    sync(fs.loop, fs.store.known.change_state, begun)
+    found = rs.status(fs)
+    assert (found.state, "restore" in found.to_do, "thaw" in found.to_do) == (
+        "UNAVAILABLE",
+        True,
+        False,
+    )
+    assert found.errors != WELL
 
 
 def test_repair_is_remembered_by_all_and_its_absence_is_warned_of(fs, shop):

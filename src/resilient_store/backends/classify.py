@@ -30,6 +30,7 @@ _DETAILS: dict[type[Exception], str] = {
     contract.ChangedError: "changed since it was looked at",
     contract.UnknownOutcomeError: "it may have happened",
 }
+_SPEAKING = (contract.RefusedError, contract.RootMissingError)
 _TABLES = (azure.classify, gcs.classify, s3.classify, http.classify_aiohttp, builtin.classify)
 _reported: set[str] = set()
 _lock = threading.Lock()
@@ -52,7 +53,7 @@ def classify(error: BaseException, *, changing: bool) -> tuple[Outcome, str]:
     """
     for ours, outcome in _OURS.items():
         if isinstance(error, ours):
-            said = str(error) if isinstance(error, contract.RefusedError) else ""
+            said = str(error) if isinstance(error, _SPEAKING) else ""
             return outcome, said or _DETAILS.get(ours, "")
     if isinstance(error, contract.StrangerError):
         return (Outcome.TIMED_OUT if changing else Outcome.UNAVAILABLE), "not the platform's answer"

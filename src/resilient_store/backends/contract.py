@@ -16,7 +16,10 @@ from resilient_store.model.info import Body, Headers, ObjectInfo
 
 
 class RootMissingError(Exception):
-    """The root is not there (an unmounted disk, a deleted bucket): unavailable, never "absent"."""
+    """The root is not there (an unmounted disk, a deleted bucket): unavailable, never "absent".
+
+    A text is of our own making: it says so of a root that is there, and is not what it was.
+    """
 
 
 class CorruptBodyError(Exception):

@@ -48,13 +48,14 @@ PRAGMAS = {
 }
 
 _TRANSIENT = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_WAY_ON = "move it away with its -wal and -shm, then call restore"
 _WORDS = {
     sqlite3.SQLITE_FULL: "its disk is full",
     sqlite3.SQLITE_READONLY: "its file or folder cannot be written to",
     sqlite3.SQLITE_PERM: "its file or folder cannot be written to",
     sqlite3.SQLITE_CANTOPEN: "its file cannot be opened",
-    sqlite3.SQLITE_NOTADB: "its file is no SQLite database, or is damaged",
-    sqlite3.SQLITE_CORRUPT: "its file is damaged",
+    sqlite3.SQLITE_NOTADB: f"its file is no SQLite database, or is damaged: {_WAY_ON}",
+    sqlite3.SQLITE_CORRUPT: f"its file is damaged: {_WAY_ON}",
     sqlite3.SQLITE_IOERR: "its disk reports an error",
     sqlite3.SQLITE_NOMEM: "there is no memory left",
 }

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
 def main() -> None:
     """Run the command line; the extra ``cli`` must be installed."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that a terminal cannot show is no error
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         from resilient_store.cli.commands import app
+    except KeyboardInterrupt:
+        print("resilient-store: stopped before it began", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
     except ImportError as error:
         if error.name not in ("typer", "rich", "click"):
             raise

@@ -12,8 +12,8 @@ import typer
 
 import resilient_store as rs
 from resilient_store import runtime
-from resilient_store.cli.endings import DONE, LEFT, end, say, told
-from resilient_store.cli.output import plain, show
+from resilient_store.cli.endings import DONE, LEFT, UNAVAILABLE, end, say, told
+from resilient_store.cli.output import fields, show
 from resilient_store.cli.progress import progress
 from resilient_store.model.checksum import ChunkedChecksum
 
@@ -57,14 +57,16 @@ def before(
 @contextlib.contextmanager
 def opened() -> Iterator[Any]:
     """Open the store that was named; its errors end the command with a sentence."""
-    with told():
-        fs = rs.from_config(_settings.config, _settings.store)
+    with told(as_json=_settings.as_json):
+        fs = rs.from_config(_settings.config, _settings.store, asynchronous=False)
         with fs:
             yield fs
 
 
-def finish(report: Any, *, well: bool) -> None:
+def finish(report: Any, *, well: bool, dry_run: bool = False) -> None:
     """Print a report, and end with the code that says whether anything is left."""
+    if dry_run and not _settings.as_json:
+        typer.echo("dry run: no object was changed; this is what would be done or is left to do")
     show(report, as_json=_settings.as_json)
     end(DONE if well else LEFT)
 
@@ -89,7 +91,8 @@ def status() -> None:
     """Say on one screen how the store is, and what to do."""
     with opened() as fs:
         found = rs.status(fs)
-    finish(found, well=found.state == "ONLINE")
+    show(found, as_json=_settings.as_json)
+    end({"ONLINE": DONE, "UNAVAILABLE": UNAVAILABLE}.get(found.state, LEFT))
 
 
 @app.command(name="what-if")
@@ -120,20 +123,23 @@ def damage_report(
 ) -> None:
     """Say which objects are lost, unreachable, at risk or somebody else's."""
     with opened() as fs, progress("looked through") as callback:
+        before = None if since is None else _saved(since)  # it may be what --save writes over
         report = rs.damage_report(fs, group_by=group_by, quarantine=quarantine, callback=callback)
         forms = ((html, report.to_html), (csv, report.to_csv), (save, report.to_json))
         for path, write in forms:
             if path is not None:
                 _write(path, write)
         show(report, as_json=_settings.as_json)
-        if since is not None:
-            with since.open(encoding="utf-8") as file:
-                changes = report.since(rs.DamageReport.from_json(file))
-            for name in ("newly_lost", "recovered"):
-                some = getattr(changes, name)
-                typer.echo(f"{name.replace('_', ' ')}: {len(some)}")
-        well = not (report.lost or report.unreachable or report.at_risk)
+        if before is not None:
+            for name, some in fields(report.since(before)).items():
+                typer.echo(f"{name.replace('_', ' ')}: {len(some)}", err=_settings.as_json)
+        well = not any(report.found.values())
     end(DONE if well else LEFT)
+
+
+def _saved(path: Path) -> rs.DamageReport:
+    with path.open(encoding="utf-8") as file:
+        return rs.DamageReport.from_json(file)
 
 
 def _write(path: Path, write: Callable[[TextIO], object]) -> None:
@@ -192,14 +198,14 @@ def sweep(
     """Remove what killed processes left in staging."""
     with opened() as fs:
         report = rs.sweep(fs, older_than=older_than_hours * 3600, dry_run=dry_run)
-    finish(report, well=not report.failed)
+    finish(report, well=not report.failed, dry_run=dry_run)
 
 
 @app.command()
 def verify(file: Annotated[Path, typer.Argument(help="A file, on this machine.")]) -> None:
     """Print a file's checksum as the catalog has it; needs no store and no network."""
     checksum = ChunkedChecksum()
-    with told(), file.open("rb") as opened_file:
+    with told(as_json=_settings.as_json), file.open("rb") as opened_file:
         while block := opened_file.read(1 << 22):
             checksum.update(block)
     said = {"file": str(file), "size": checksum.size, "checksum": checksum.text}
@@ -248,7 +254,7 @@ def evacuate(
             dry_run=dry_run,
             callback=callback,
         )
-    finish(report, well=report.done)
+    finish(report, well=report.done, dry_run=dry_run)
 
 
 @app.command()
@@ -261,7 +267,8 @@ def drain(
     """Neither read from a backend nor write to it, until it rejoins."""
     with opened() as fs:
         rs.drain(fs, backend, force=force, dry_run=dry_run)
-    finish({"would_be_drained" if dry_run else "drained": backend}, well=True)
+    said = {"would_be_drained" if dry_run else "drained": backend}
+    finish(said, well=True, dry_run=dry_run)
 
 
 @app.command()
@@ -277,13 +284,16 @@ def rejoin(
     with opened() as fs:
         unknown = rs.rejoin(fs, backend, target, dry_run=dry_run)
         report = None if target is None or dry_run else rs.repair(fs)
+    if report is not None:
+        say(f"now put the new place of {backend} into the configuration of every process")
     finish(
         {
             "rejoined": None if dry_run else backend,
             "to_be_verified": unknown,
             "repaired": report,
         },
-        well=report is None or report.done,
+        well=not unknown if report is None else report.done,
+        dry_run=dry_run,
     )
 
 
@@ -307,7 +317,8 @@ def adopt(
             dry_run=dry_run,
             callback=callback,
         )
-    finish(report, well=not (report.conflicts or report.failed))
+    well = not (report.conflicts or report.failed or report.refused)
+    finish(report, well=well, dry_run=dry_run)
 
 
 @app.command()
@@ -323,7 +334,8 @@ def restore(*, dry_run: DryRun = False) -> None:
     """Bring a lost catalog back from the newest snapshot, and what is newer from the backends."""
     with opened() as fs, progress("restored") as callback:
         report = rs.restore(fs, dry_run=dry_run, callback=callback)
-    finish(report, well=not (report.failed or report.doubtful or report.vanished or report.unclear))
+    doubts = (report.doubtful, report.vanished, report.partly, report.unclear, report.away)
+    finish(report, well=not (report.failed or any(doubts)), dry_run=dry_run)
 
 
 # --- for ever -----------------------------------------------------------------------------
@@ -361,7 +373,7 @@ def maintain(
                 rest_s = every_s
             else:
                 at = runtime.wall().astimezone(dt.UTC).isoformat(timespec="seconds")
-                show({"at": at, **plain(report)}, as_json=_settings.as_json)
+                show({"at": at, **fields(report)}, as_json=_settings.as_json)
                 if once:
                     end(DONE if report.done else LEFT)
                 rest_s = report.next_in_s

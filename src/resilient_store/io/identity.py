@@ -28,6 +28,8 @@ WAYS_ON = (
     f"was lost, or adopt the objects into this one after removing {KEY}, or go without a catalog"
 )
 
+REMEDY = "bring back what was there, or call rejoin"
+
 
 # A file that is no identity is read so often before it is called another store's: what was spoilt
 # on its way comes otherwise each time.
@@ -125,14 +127,14 @@ async def admit(
         raise RootMissingError from None
     row = BackendRow(name=client.name) if state is None else state.backend(client.name)
     if found is not None and found.is_damaged and (row.met or not await _stays(family, found)):
-        raise RootMissingError  # its trouble, and not the store's
+        raise RootMissingError(f"its identity is damaged: {REMEDY}")  # and not the store's trouble
     if found is not None and (state is None or found.store != state.identity):
         raise StoreIdentityError(f"backend {client.name} belongs to another store: {WAYS_ON}")
     if row.met:
         if found is None and not client.backend.read_only:
-            raise RootMissingError
+            raise RootMissingError(f"its identity is not there: {REMEDY}")
         if found is not None and found.epoch < row.epoch:
-            raise RootMissingError
+            raise RootMissingError(f"it went back in time: {REMEDY}")
     else:
         await _meet(catalog, configured, client, family, found)
     if client.folds is None and family.traits.directories:

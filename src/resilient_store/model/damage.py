@@ -24,8 +24,8 @@ class ReplicaCondition:
         ``"good"``, ``"stale"``, ``"missing"``, ``"corrupt"``, ``"foreign"``, ``"unknown"``,
         ``"gone"``, or ``"absent"`` where it was never sent to this backend.
     away
-        Whether the backend could not be asked when the report was made, or is no backend of
-        this store any more.
+        Whether the backend could not be asked when the report was made, or was drained, or is no
+        backend of this store any more.
     error
         What the backend last answered that was no success; empty where there was nothing.
     verified_at

@@ -103,7 +103,8 @@ class StoreStatus:
     ----------
     state
         ``"ONLINE"``; ``"DEGRADED"`` (it works, and is not as it should be); ``"FROZEN"`` (reads
-        only); ``"UNAVAILABLE"`` (the catalog cannot be had, or no backend answers).
+        only); ``"UNAVAILABLE"`` (the catalog cannot be had, is empty or is being restored, or no
+        backend answers).
     happened
         What is the matter, in a sentence.
     to_do
@@ -243,24 +244,32 @@ def _verdicts(
         for use in ("away", "suspect", "came back", "never met", "drained")
         if (some := [one.name for one in backends if one.state == use])
     }
-    behind = sum(one.behind for one in backends)
+    behind = sum(one.behind for one in backends if one.state != "drained")
+    lacking = sum(one.behind for one in backends if one.state == "drained")
     if all(one.state == "away" for one in backends):
         yield Verdict(
             state="UNAVAILABLE",
             happened="No backend answers.",
             to_do="Look at the network and the credentials; nothing says that data is gone.",
         )
+    elif all(one.state in ("away", "drained") for one in backends):
+        yield Verdict(
+            state="UNAVAILABLE",
+            happened=f"No backend is in use: {names['drained']} drained, and no other answers.",
+            to_do="Call rejoin for one that is well; nothing says that data is gone.",
+        )
     if frozen is not None:
+        why = " ".join(frozen.why.split())  # on one line
         yield Verdict(
             state="FROZEN",
-            happened=f"{frozen.who} has frozen the store: {frozen.why}. Every change is refused.",
+            happened=f"{frozen.who} has frozen the store: {why}. Every change is refused.",
             to_do="When the reason has gone, call thaw.",
         )
     if lost:
         yield Verdict(
             state="DEGRADED",
             happened=f"Lost: {many(lost, 'object', 'objects')}.",
-            to_do="Bring back a backend that may hold them, or restore them from elsewhere.",
+            to_do="Bring back a backend that may hold them, or write them anew: see damage_report.",
         )
     for use, (happened, to_do) in _OF_A_BACKEND.items():
         if use in names:
@@ -270,6 +279,12 @@ def _verdicts(
             state="DEGRADED",
             happened=f"Missing or not to be believed: {many(behind, 'copy', 'copies')}.",
             to_do="Run repair; it brings them, and may have to come again after the late window.",
+        )
+    if lacking:
+        yield Verdict(
+            state="DEGRADED",
+            happened=f"{names['drained']} is drained, and lacks {many(lacking, 'copy', 'copies')}.",
+            to_do="Call rejoin to take it back, then run repair: nothing is copied there before.",
         )
     if "drained" in names:
         happened = f"{names['drained']} is drained. {well}"
@@ -284,7 +299,7 @@ _OF_A_BACKEND = {
     ),
     "away": (
         "{} does not answer; the store goes on without it, as far as its policy allows.",
-        "Bring it back, then run repair. If it is gone for good, see what_if.",
+        "Bring it back and run repair; if it is there, call rejoin. If gone for good, see what_if.",
     ),
     "came back": (
         "{} came back from an earlier state.",

@@ -55,8 +55,8 @@ class AdoptReport:
         Path to the backends whose bytes differ; nothing was changed there. The first 10,000 are
         named.
     failed
-        Path to reason: a backend did not answer, or somebody was at work there. The first 10,000
-        are named.
+        Path to reason: a backend did not answer, none has what was asked for by name, or somebody
+        was at work there. The first 10,000 are named.
     refused
         Keys that no object of a store may have, with the reason. The first 10,000 are named.
     unnamed

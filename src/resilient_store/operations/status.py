@@ -33,10 +33,15 @@ from resilient_store.model.status import (
 from resilient_store.store import Store, StoreOwner
 
 PAGE = 5000
-NEW = Verdict(
-    state="ONLINE",
-    happened="The store is new: it holds nothing.",
-    to_do="Write the first object, or adopt those that are there.",
+EMPTY = Verdict(
+    state="UNAVAILABLE",
+    happened="The catalog is empty: the store is new, or its catalog was lost.",
+    to_do="If it was lost, call restore. If it is new, write the first object, or call adopt.",
+)
+RESTORING = Verdict(
+    state="UNAVAILABLE",
+    happened="The catalog is being restored, or a restore was stopped before its end.",
+    to_do="Wait for its end; if nobody is at it, call restore again.",
 )
 
 
@@ -82,43 +87,49 @@ async def status_of(store: Store, within: float = 10.0) -> StoreStatus:
         count = _Count()
         await _count(store, count, runtime.now_s() + within)
     except CatalogDownError as error:
-        return StoreStatus(
+        down = Verdict(
             state="UNAVAILABLE",
             happened=f"The catalog cannot be asked: {error}.",
             to_do="Bring the catalog back; a new store makes it with its first call.",
-            errors=errors_of(None, None, counted=False),
-            backends=tuple(_backend(store, client, None, None) for client in _clients(store)),
         )
+        return _uncounted(store, down, errors_of(None, None, counted=False))
+    if state is None or state.restoring:
+        verdict = EMPTY if state is None else RESTORING
+        return _uncounted(store, verdict, errors_of(None, None, counted=False))
     any_counted = count.ended or count.objects.count > 0
     counted = count if any_counted else None
     backends = tuple(_backend(store, client, state, counted) for client in _clients(store))
     well = WELL if count.ended else NOT_COUNTED
-    verdict = NEW
-    if state is not None:
-        verdict = judge(backends, frozen=state.frozen, lost=count.lost, well=well)
+    verdict = judge(backends, frozen=state.frozen, lost=count.lost, well=well)
     objects, lost = (count.objects, count.lost) if any_counted else (None, None)
-    maintained_s = 0.0 if state is None else state.maintained_s
     return StoreStatus(
         **attrs.asdict(verdict),
-        maintained=_moment(maintained_s),
-        scan=scan_of(None if state is None else state.scan),
+        maintained=_moment(state.maintained_s),
+        scan=scan_of(state.scan),
         errors=errors_of(lost, objects, counted=count.ended),
         objects=objects,
         newest=count.newest if count.ended else None,
         lost=lost,
         counted=count.ended,
-        warnings=() if state is None else warnings_of(maintained_s, now_s),
+        warnings=warnings_of(state.maintained_s, now_s),
         backends=backends,
     )
 
 
 def _without_a_catalog(store: Store) -> StoreStatus:
-    backends = tuple(_backend(store, client, None, None) for client in _clients(store))
-    return StoreStatus(
-        **attrs.asdict(judge(backends, frozen=None, lost=0, well=NO_CATALOG)),
-        errors="not known: without a catalog nobody remembers what should be there",
-        backends=backends,
+    backends = _uncounted_backends(store)
+    verdict = judge(backends, frozen=None, lost=0, well=NO_CATALOG)
+    return _uncounted(
+        store, verdict, "not known: without a catalog nobody remembers what should be there"
     )
+
+
+def _uncounted(store: Store, verdict: Verdict, errors: str) -> StoreStatus:
+    return StoreStatus(**attrs.asdict(verdict), errors=errors, backends=_uncounted_backends(store))
+
+
+def _uncounted_backends(store: Store) -> tuple[BackendStatus, ...]:
+    return tuple(_backend(store, client, None, None) for client in _clients(store))
 
 
 def _clients(store: Store) -> tuple[BackendClient, ...]:

@@ -92,7 +92,10 @@ async def sweep_all(store: Store, older_than: float, *, dry_run: bool = False) -
     """Sweep every backend that is written to."""
     if store.catalog is not None:
         await prepare(store)
-    before = runtime.wall() - dt.timedelta(seconds=older_than)
+    try:
+        before = runtime.wall() - dt.timedelta(seconds=older_than)
+    except OverflowError:
+        raise ConfigurationError(f"sweep: older_than={older_than!r} is before all time") from None
     report = SweepReport()
     sweeps = [
         _Sweep(store, store.clients[name], report, before, dry_run=dry_run)

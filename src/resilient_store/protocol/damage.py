@@ -28,7 +28,7 @@ class Circumstances:
         Backends that cannot be asked now, or whose "not found" says nothing, and since when on
         the catalog's clock; 0 where nobody knows.
     drained
-        Backends that are about to go: what they hold can be read, and is no safety.
+        Backends that nothing is read from until they rejoin, so that what they hold is no safety.
     """
 
     domains: Mapping[str, str]
@@ -42,7 +42,8 @@ class Circumstances:
 
     def at_hand(self, record: Record) -> tuple[str, ...]:
         """Return the backends from which the current version can be had now."""
-        return tuple(row.backend for row in record.holders() if self.reaches(row.backend))
+        held = (row.backend for row in record.holders() if self.reaches(row.backend))
+        return tuple(name for name in held if name not in self.drained)
 
     def wanted_on(self, placed: tuple[str, ...]) -> int:
         """Return on how many platforms an object that is placed there has to be."""
@@ -71,11 +72,10 @@ def kinds_of(record: Record, placed: tuple[str, ...], now: Circumstances) -> tup
     kinds: list[Kind] = []
     at_hand = now.at_hand(record)
     if record.present is not None:
-        safe = [name for name in at_hand if name not in now.drained]
         if not at_hand:
             kinds.append("lost" if is_lost(record, now) else "unreachable")
-        elif len(safe) < min(_AT_LEAST, len(placed)) or (
-            len(platforms(safe, now.domains)) < now.wanted_on(placed)
+        elif len(at_hand) < min(_AT_LEAST, len(placed)) or (
+            len(platforms(at_hand, now.domains)) < now.wanted_on(placed)
         ):
             kinds.append("at_risk")
     if any(row.state is State.FOREIGN for row in record.replicas.values()):
@@ -145,7 +145,7 @@ def _condition(record: Record, name: str, now: Circumstances) -> ReplicaConditio
     return ReplicaCondition(
         backend=name,
         state=row.state.value if name in record.replicas else "absent",
-        away=not now.reaches(name),
+        away=name in now.drained or not now.reaches(name),
         error=row.error,
         verified_at=moment(row.verified_at_s),
     )

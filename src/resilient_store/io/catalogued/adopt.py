@@ -175,7 +175,10 @@ async def _look(
         return Adopted(record.path, why="somebody is at work on it")
     if record.entry is not None:
         return Adopted(record.path)  # it was deleted
-    return await _adopt_unknown(store, record, newest=newest)
+    found = await _adopt_unknown(store, record, newest=newest)
+    if listed is None and found == Adopted(record.path):
+        return attrs.evolve(found, why="no backend has it")
+    return found
 
 
 async def _adopt_unknown(store: Store, record: Record, *, newest: bool) -> Adopted | _Found:

@@ -106,7 +106,9 @@ def _write_item(item: DamagedObject, uri: str, file: TextIO) -> None:
 
 def _write_quarantine(quarantine: Quarantine, file: TextIO) -> None:
     number = len(quarantine.files) + quarantine.unnamed
-    file.write(f"<section>\n<h2>{QUARANTINE} ({number})</h2>\n<p>{QUARANTINE_MEANS}</p>\n")
+    file.write(f"<section>\n<h2>{QUARANTINE} ({number})</h2>\n")
+    if number:
+        file.write(f"<p>{QUARANTINE_MEANS}</p>\n")
     for one in quarantine.files:
         file.write(f"<article>\n<h4>{escaped(one.path)}</h4>\n")
         file.write(f"<p>{escaped(kept(one))}</p>\n</article>\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -23,6 +24,8 @@ COLUMNS = (
 )
 # The last four are what a spreadsheet in East Asia takes for the first four.
 _BEGINS_A_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
+# Where a spreadsheet divides cells by semicolons, one begins in the middle of ours.
+_DIVIDES = re.compile(rf"[;\t\r\n](?=[\s\"]*[{re.escape(''.join(_BEGINS_A_FORMULA))}])")
 
 
 def write(facts: Facts, file: TextIO) -> None:
@@ -74,5 +77,5 @@ def cell(text: str) -> str:
     -----
     Source: OWASP, "CSV Injection".
     """
-    safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    safe = _DIVIDES.sub(r"\g<0>'", text.encode("utf-8", "backslashreplace").decode("utf-8"))
     return f"'{safe}" if safe.lstrip(" ").startswith(_BEGINS_A_FORMULA) else safe

@@ -47,7 +47,7 @@ def write(facts: Facts, file: TextIO) -> None:
 
 def _write_quarantine(quarantine: Quarantine, file: TextIO) -> None:
     number = len(quarantine.files) + quarantine.unnamed
-    file.write(f"\n{QUARANTINE} ({number}). {QUARANTINE_MEANS}\n")
+    file.write(f"\n{QUARANTINE} ({number}).{f' {QUARANTINE_MEANS}' if number else ''}\n")
     file.writelines(
         f"  {printable(one.path)}\n    {printable(kept(one))}\n" for one in quarantine.files
     )
@@ -56,5 +56,7 @@ def _write_quarantine(quarantine: Quarantine, file: TextIO) -> None:
 
 def _lines(item: DamagedObject) -> list[str]:
     left = [] if item.derivative is None else [f"  left of it: {item.derivative}"]
-    held = [f"  {condition(replica)}" for replica in item.replicas]
+    held = [
+        f"  {condition(one)}" + (f" [{one.error}]" if one.error else "") for one in item.replicas
+    ]
     return [f"{item.path} ({not_before(item.since)})", *left, *held]

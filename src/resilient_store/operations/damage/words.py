@@ -20,7 +20,7 @@ MEANINGS: dict[Kind, str] = {
         "original."
     ),
     "unreachable": (
-        "A copy may be intact, in a place that does not answer now. Do not tell the customer "
+        "A copy may be intact, in a place that cannot be used now. Do not tell the customer "
         "that it is lost. Look again later."
     ),
     "at_risk": (
@@ -49,7 +49,7 @@ INCOMPLETE = (
 )
 STATES = {
     "good": "intact",
-    "stale": "has an older version",
+    "stale": "not up to date",
     "missing": "not there",
     "corrupt": "damaged",
     "foreign": "somebody else's file",
@@ -77,8 +77,7 @@ def not_before(at: dt.datetime | None) -> str:
 def condition(replica: ReplicaCondition) -> str:
     """Say what one backend holds; of one that is away, what it held before."""
     state = STATES.get(replica.state, replica.state)
-    said = f"away ({state} before)" if replica.away else state
-    return f"{replica.backend}: {said}" + (f" [{replica.error}]" if replica.error else "")
+    return f"{replica.backend}: " + (f"away ({state} before)" if replica.away else state)
 
 
 def kept(file: QuarantinedFile) -> str:
