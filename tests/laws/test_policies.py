@@ -94,6 +94,8 @@ def test_exactly_whole_copies_on_no_more_platforms_are_accepted(copies, platform
         ({"target": MemoryFileSystem(), "root": b"x"}, "root must be text, and is a bytes"),
         ({"target": "s3://b", "time_out": 3}, "no option 'time_out'; did you mean 'timeout'?"),
         ({"target": "s3://b", "qqqq": 3}, "no option 'qqqq'; known: target, root, name, domain"),
+        ({"target": "s3://b", "storage_options": 5}, "are mappings of options"),
+        ({"target": "s3://b", "write_options": "fast"}, "are mappings of options"),
     ],
 )
 def test_a_backend_that_cannot_work_says_what_to_change(given_options, words):

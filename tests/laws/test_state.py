@@ -61,6 +61,14 @@ def test_r14_a_record_is_empty_exactly_when_it_has_no_entry_no_intent_and_no_voi
     assert record.is_empty is nothing
 
 
+@given(records())
+def test_a_record_was_changed_when_the_last_of_what_it_holds_was_numbered(record):
+    numbers = [void.id for void in record.voids]
+    if record.entry is not None:
+        numbers.append(record.entry.version)
+    assert record.changed == max(numbers, default=0)
+
+
 @pytest.mark.parametrize("with_rows", [False, True])
 @given(intents, entries, voids)
 def test_r14_each_of_the_three_alone_makes_a_record_not_empty(with_rows, intent, entry, void):

@@ -33,8 +33,16 @@ backends = st.lists(
 ).map(tuple)
 
 
+def backend(state, **held):
+    copies = {name: Amount(count, 9) for name, count in held.items()}
+    return BackendStatus(name="aws", domain="aws", state=state, copies=copies)
+
+
 @given(backends, st.none() | st.just(FROZEN), st.integers(0, 2))
-@example((BackendStatus(name="aws", domain="aws", state="away"),), None, 0)
+@example((backend("away"),), None, 0)
+@example((backend("drained"), backend("away")), None, 0)
+@example((backend("online"), backend("drained")), None, 0)
+@example((backend("online"), backend("drained", missing=2)), None, 0)
 def test_a_store_is_online_only_where_nothing_is_the_matter(some, frozen, lost):
     found = judge(some, frozen=frozen, lost=lost, well="Fine.")
     unused = all(one.state in ("away", "drained") for one in some)
