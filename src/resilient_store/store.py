@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -37,6 +37,8 @@ from resilient_store.protocol.write import Demand
 from resilient_store.runtime import Signal
 
 logger = logging.getLogger("resilient_store")
+
+OTHERWISE = "{path...}"  # the pattern of all that no placement matches
 
 
 @attrs.frozen(kw_only=True)
@@ -281,6 +283,19 @@ class Store:
         """Return what a write that is placed there must reach."""
         write = self.configuration.write
         return Demand(write.min_copies or len(placed), write.min_domains)
+
+    def takes_writes(self, in_use: Collection[str]) -> dict[str, bool]:
+        """Say of each placement's pattern, and of all else, whether these are enough to write."""
+        placed: dict[str, tuple[str, ...]] = {}
+        for placement in self.configuration.placements:
+            names = tuple(n for n in self.writable if n in placement.backends)
+            placed.setdefault(placement.pattern, names)
+        placed.setdefault(OTHERWISE, self.writable)
+        return {
+            pattern: bool(names)
+            and self.demand_of(names).is_met({n for n in names if n in in_use}, self.domains)
+            for pattern, names in placed.items()
+        }
 
     def believes_absence(self, name: str) -> bool:
         """Say whether a backend's "not found" says anything: not while it is suspect."""

@@ -38,19 +38,29 @@ def backend(state, **held):
     return BackendStatus(name="aws", domain="aws", state=state, copies=copies)
 
 
-@given(backends, st.none() | st.just(FROZEN), st.integers(0, 2))
-@example((backend("away"),), None, 0)
-@example((backend("drained"), backend("away")), None, 0)
-@example((backend("online"), backend("drained")), None, 0)
-@example((backend("online"), backend("drained", missing=2)), None, 0)
-def test_a_store_is_online_only_where_nothing_is_the_matter(some, frozen, lost):
-    found = judge(some, frozen=frozen, lost=lost, well="Fine.")
+@given(
+    backends,
+    st.none() | st.just(FROZEN),
+    st.sampled_from(([], ["{path...}"], ["a/{name}", "{path...}"])),
+    st.integers(0, 2),
+)
+@example((backend("away"),), None, [], 0)
+@example((backend("drained"), backend("away")), None, [], 0)
+@example((backend("online"), backend("drained")), None, [], 0)
+@example((backend("online"), backend("drained")), None, ["{path...}"], 0)
+@example((backend("online"), backend("drained", missing=2)), None, [], 0)
+def test_a_store_is_online_only_where_nothing_is_the_matter(some, frozen, refused, lost):
+    found = judge(some, frozen=frozen, refused=refused, lost=lost, well="Fine.")
     unused = all(one.state in ("away", "drained") for one in some)
     troubled = unused or any(one.state not in ("online", "drained") or one.behind for one in some)
-    assert (found.state == "ONLINE") == (not troubled and not lost and frozen is None)
+    assert (found.state == "ONLINE") == (
+        not troubled and not refused and not lost and frozen is None
+    )
     assert (found.state == "UNAVAILABLE") == unused
     if found.state != "UNAVAILABLE":
         assert (found.state == "FROZEN") == (frozen is not None)
+    if found.state == "DEGRADED":
+        assert ("are refused" in found.happened) == bool(refused)
     assert found.happened.endswith(".")
     assert found.to_do.endswith(".")
     assert ("Fine." in found.happened) == (found.state == "ONLINE")

@@ -300,6 +300,21 @@ def test_what_a_drained_backend_lacks_is_not_promised_by_repair(fs, shop):
     assert found.to_do.startswith("Call rejoin")
 
 
+def test_a_store_that_refuses_writes_says_so_and_to_which_paths(shop):
+    write = rs.WriteToAll(min_copies=2)
+    placements = [rs.Placement("previews/{name}", backends=["aws", "azure"])]
+    fs = shop.open(write=write, placements=placements)
+    fs.write(CAT, ONE)
+    rs.drain(fs, "azure", force=True)
+    found = rs.status(fs)
+    assert (found.state, "previews/{name}" in found.happened) == ("DEGRADED", True)
+    assert "{path...}" not in found.happened
+    rs.drain(fs, "gcp", force=True)
+    assert "previews/{name}, {path...} are refused" in rs.status(fs).happened
+    rs.rejoin(fs, "azure")
+    assert "are refused" not in rs.status(fs).happened
+
+
 def test_a_store_whose_backends_are_all_drained_is_not_well(fs):
     fs.write(CAT, ONE)
     for name in NAMES:

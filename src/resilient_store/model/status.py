@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -229,14 +229,29 @@ class Verdict:
 
 
 def judge(
-    backends: tuple[BackendStatus, ...], *, frozen: Frozen | None, lost: int, well: str
+    backends: tuple[BackendStatus, ...],
+    *,
+    frozen: Frozen | None,
+    refused: Sequence[str],
+    lost: int,
+    well: str,
 ) -> Verdict:
-    """Say what a store's parts come to: the worst of it, else what `well` says."""
-    return next(_verdicts(backends, frozen, lost, well))
+    """Say what a store's parts come to: the worst of it, else what `well` says.
+
+    Parameters
+    ----------
+    refused
+        The patterns of paths for whose writes too few backends are in use.
+    """
+    return next(_verdicts(backends, frozen, refused, lost, well))
 
 
 def _verdicts(
-    backends: tuple[BackendStatus, ...], frozen: Frozen | None, lost: int, well: str
+    backends: tuple[BackendStatus, ...],
+    frozen: Frozen | None,
+    refused: Sequence[str],
+    lost: int,
+    well: str,
 ) -> Iterator[Verdict]:
     """Say all that is to be said, the worst first."""
     names = {
@@ -244,8 +259,21 @@ def _verdicts(
         for use in ("away", "suspect", "came back", "never met", "drained")
         if (some := [one.name for one in backends if one.state == use])
     }
-    behind = sum(one.behind for one in backends if one.state != "drained")
-    lacking = sum(one.behind for one in backends if one.state == "drained")
+    yield from _of_use(backends, names.get("drained", ""), frozen, refused)
+    yield from _of_data(backends, names, lost)
+    if "drained" in names:
+        happened = f"{names['drained']} is drained. {well}"
+        yield Verdict(state="ONLINE", happened=happened, to_do="Call rejoin to take it back.")
+    yield Verdict(state="ONLINE", happened=well, to_do="Nothing.")
+
+
+def _of_use(
+    backends: tuple[BackendStatus, ...],
+    drained: str,
+    frozen: Frozen | None,
+    refused: Sequence[str],
+) -> Iterator[Verdict]:
+    """Say what cannot be called."""
     if all(one.state == "away" for one in backends):
         yield Verdict(
             state="UNAVAILABLE",
@@ -255,7 +283,7 @@ def _verdicts(
     elif all(one.state in ("away", "drained") for one in backends):
         yield Verdict(
             state="UNAVAILABLE",
-            happened=f"No backend is in use: {names['drained']} drained, and no other answers.",
+            happened=f"No backend is in use: {drained} drained, and no other answers.",
             to_do="Call rejoin for one that is well; nothing says that data is gone.",
         )
     if frozen is not None:
@@ -265,6 +293,20 @@ def _verdicts(
             happened=f"{frozen.who} has frozen the store: {why}. Every change is refused.",
             to_do="When the reason has gone, call thaw.",
         )
+    if refused:
+        yield Verdict(
+            state="DEGRADED",
+            happened=f"Writes to {', '.join(refused)} are refused: too few backends are in use.",
+            to_do="Bring back those that are away, or call rejoin for those that are drained.",
+        )
+
+
+def _of_data(
+    backends: tuple[BackendStatus, ...], names: Mapping[str, str], lost: int
+) -> Iterator[Verdict]:
+    """Say what is lost, or not as it should be."""
+    behind = sum(one.behind for one in backends if one.state != "drained")
+    lacking = sum(one.behind for one in backends if one.state == "drained")
     if lost:
         yield Verdict(
             state="DEGRADED",
@@ -286,10 +328,6 @@ def _verdicts(
             happened=f"{names['drained']} is drained, and lacks {many(lacking, 'copy', 'copies')}.",
             to_do="Call rejoin to take it back, then run repair: nothing is copied there before.",
         )
-    if "drained" in names:
-        happened = f"{names['drained']} is drained. {well}"
-        yield Verdict(state="ONLINE", happened=happened, to_do="Call rejoin to take it back.")
-    yield Verdict(state="ONLINE", happened=well, to_do="Nothing.")
 
 
 _OF_A_BACKEND = {

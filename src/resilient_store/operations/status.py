@@ -100,7 +100,13 @@ async def status_of(store: Store, within: float = 10.0) -> StoreStatus:
     counted = count if any_counted else None
     backends = tuple(_backend(store, client, state, counted) for client in _clients(store))
     well = WELL if count.ended else NOT_COUNTED
-    verdict = judge(backends, frozen=state.frozen, lost=count.lost, well=well)
+    verdict = judge(
+        backends,
+        frozen=state.frozen,
+        refused=_refused(store, backends),
+        lost=count.lost,
+        well=well,
+    )
     objects, lost = (count.objects, count.lost) if any_counted else (None, None)
     return StoreStatus(
         **attrs.asdict(verdict),
@@ -118,10 +124,16 @@ async def status_of(store: Store, within: float = 10.0) -> StoreStatus:
 
 def _without_a_catalog(store: Store) -> StoreStatus:
     backends = _uncounted_backends(store)
-    verdict = judge(backends, frozen=None, lost=0, well=NO_CATALOG)
+    refused = _refused(store, backends)
+    verdict = judge(backends, frozen=None, refused=refused, lost=0, well=NO_CATALOG)
     return _uncounted(
         store, verdict, "not known: without a catalog nobody remembers what should be there"
     )
+
+
+def _refused(store: Store, backends: tuple[BackendStatus, ...]) -> list[str]:
+    in_use = {one.name for one in backends if one.state not in ("away", "drained")}
+    return [pattern for pattern, enough in store.takes_writes(in_use).items() if not enough]
 
 
 def _uncounted(store: Store, verdict: Verdict, errors: str) -> StoreStatus:

@@ -34,8 +34,6 @@ from resilient_store.protocol.bill import (
 from resilient_store.protocol.losses import Kind
 from resilient_store.store import Store, StoreOwner
 
-OTHERWISE = "{path...}"  # the pattern of all that no placement matches
-
 Rates = Rate | Mapping[str, Rate | Mapping[str, float]]
 Prices = Mapping[str, Price | Mapping[str, float]]
 
@@ -343,19 +341,7 @@ class _Reckoning:
         )
 
     def _writable_without(self, gone: frozenset[str]) -> dict[str, bool]:
-        store = self.store
-        placed: dict[str, tuple[str, ...]] = {}
-        for placement in store.configuration.placements:
-            names = tuple(n for n in store.writable if n in placement.backends)
-            placed.setdefault(placement.pattern, names)
-        placed.setdefault(OTHERWISE, store.writable)
-        return {
-            pattern: bool(names)
-            and store.demand_of(names).is_met(
-                {n for n in names if n in self.writable} - gone, store.domains
-            )
-            for pattern, names in placed.items()
-        }
+        return self.store.takes_writes({*self.writable} - gone)
 
     def bill(self, *, planned: bool) -> Bill:
         now = kept(self._in_order(losses.held(self.tally)), self.domains, self.prices)
