@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import resilient_store as rs
 from resilient_store.cli.commands import app
 from resilient_store.cli.endings import DONE, INTERRUPTED, LEFT, UNAVAILABLE, WRONG
+from resilient_store.cli.files import write_whole
 from tests.catalogued.conftest import _loaded, fs, place, shop
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, converge, states
 
@@ -178,6 +179,38 @@ def test_a_damage_report_in_all_its_forms(fs, shop, run, tmp_path):
     then = run("damage-report", "--since", str(tmp_path / "then.json"))
     assert "newly lost: 1" in then.stdout
     assert json.loads(run("damage-report", as_json=True).stdout)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(fs, run, tmp_path, monkeypatch):
+    fs.write(CAT, ONE)
+    monkeypatch.setattr(rs, "damage_report", lambda *_, **__: pytest.fail("all that for nothing"))
+    for wrong in (tmp_path, tmp_path / "none" / "now.json"):
+        found = run("damage-report", "--save", str(wrong))
+        assert (found.exit_code, str(wrong) in found.stderr) == (WRONG, True)
+
+
+def test_a_report_that_breaks_off_leaves_the_earlier_file(tmp_path):
+    file = tmp_path / "then.json"
+    file.write_text("of then")
+
+    def breaks_off(opened):
+        opened.write("half of n")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write_whole(file, breaks_off)
+    assert file.read_text() == "of then"
+    assert list(tmp_path.iterdir()) == [file]
+    write_whole(file, lambda opened: opened.write("of now"))
+    assert file.read_text() == "of now"
+
+
+def test_a_report_goes_into_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+        write_whole(tmp_path / "pipe", lambda opened: opened.write("of now"))
+        assert reader.communicate(timeout=10)[0] == b"of now"
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_lost_catalog_is_brought_back(fs, shop, run):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
 import resilient_store as rs
 from resilient_store import runtime
 from resilient_store.cli.endings import DONE, LEFT, UNAVAILABLE, end, say, told
+from resilient_store.cli.files import check_place, write_whole
 from resilient_store.cli.output import fields, show
 from resilient_store.cli.progress import progress
 from resilient_store.model.checksum import ChunkedChecksum
@@ -123,12 +124,14 @@ def damage_report(
 ) -> None:
     """Say which objects are lost, unreachable, at risk or somebody else's."""
     with opened() as fs, progress("looked through") as callback:
+        for path in filter(None, (html, csv, save)):
+            check_place(path)
         before = None if since is None else _saved(since)  # it may be what --save writes over
         report = rs.damage_report(fs, group_by=group_by, quarantine=quarantine, callback=callback)
         forms = ((html, report.to_html), (csv, report.to_csv), (save, report.to_json))
         for path, write in forms:
             if path is not None:
-                _write(path, write)
+                write_whole(path, write)
         show(report, as_json=_settings.as_json)
         if before is not None:
             for name, some in fields(report.since(before)).items():
@@ -140,11 +143,6 @@ def damage_report(
 def _saved(path: Path) -> rs.DamageReport:
     with path.open(encoding="utf-8") as file:
         return rs.DamageReport.from_json(file)
-
-
-def _write(path: Path, write: Callable[[TextIO], object]) -> None:
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        write(file)
 
 
 # --- every day ----------------------------------------------------------------------------
