@@ -124,8 +124,8 @@ def damage_report(
 ) -> None:
     """Say which objects are lost, unreachable, at risk or somebody else's."""
     with opened() as fs, progress("looked through") as callback:
-        for path in filter(None, (html, csv, save)):
-            check_place(path)
+        for file in filter(None, (html, csv, save)):
+            check_place(file)
         before = None if since is None else _saved(since)  # it may be what --save writes over
         report = rs.damage_report(fs, group_by=group_by, quarantine=quarantine, callback=callback)
         forms = ((html, report.to_html), (csv, report.to_csv), (save, report.to_json))
