@@ -262,7 +262,7 @@ def _verdicts(
     yield from _of_use(backends, names.get("drained", ""), frozen, refused)
     yield from _of_data(backends, names, lost)
     if "drained" in names:
-        happened = f"{names['drained']} is drained. {well}"
+        happened = f"Drained: {names['drained']}. {well}"
         yield Verdict(state="ONLINE", happened=happened, to_do="Call rejoin to take it back.")
     yield Verdict(state="ONLINE", happened=well, to_do="Nothing.")
 
@@ -283,7 +283,7 @@ def _of_use(
     elif all(one.state in ("away", "drained") for one in backends):
         yield Verdict(
             state="UNAVAILABLE",
-            happened=f"No backend is in use: {drained} drained, and no other answers.",
+            happened=f"No backend is in use. Drained: {drained}; no other answers.",
             to_do="Call rejoin for one that is well; nothing says that data is gone.",
         )
     if frozen is not None:
@@ -325,22 +325,22 @@ def _of_data(
     if lacking:
         yield Verdict(
             state="DEGRADED",
-            happened=f"{names['drained']} is drained, and lacks {many(lacking, 'copy', 'copies')}.",
+            happened=f"Drained: {names['drained']}; it lacks {many(lacking, 'copy', 'copies')}.",
             to_do="Call rejoin to take it back, then run repair: nothing is copied there before.",
         )
 
 
 _OF_A_BACKEND = {
     "suspect": (
-        "So much was missing on {} that its word is not taken for it.",
+        "So much was missing that no word is taken for it: {}.",
         "Look at the backend, then call rejoin.",
     ),
     "away": (
-        "{} does not answer; the store goes on without it, as far as its policy allows.",
+        "No answer from {}; the store goes on without, as far as its policy allows.",
         "Bring it back and run repair; if it is there, call rejoin. If gone for good, see what_if.",
     ),
     "came back": (
-        "{} came back from an earlier state.",
+        "Back from an earlier state: {}.",
         "Run repair; call adopt when you have looked at what lies there.",
     ),
     "never met": (
