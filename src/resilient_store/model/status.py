@@ -325,7 +325,7 @@ def _of_data(
     if lacking:
         yield Verdict(
             state="DEGRADED",
-            happened=f"Drained: {names['drained']}; it lacks {many(lacking, 'copy', 'copies')}.",
+            happened=f"Drained: {names['drained']}; lacking {many(lacking, 'copy', 'copies')}.",
             to_do="Call rejoin to take it back, then run repair: nothing is copied there before.",
         )
 
