@@ -184,19 +184,25 @@ def test_groups_hold_all_of_a_group_wherever_its_paths_are():
 # --- JSON ---------------------------------------------------------------------------------
 
 
-@given(
-    many, st.booleans(), st.dictionaries(words, moments, max_size=2), st.none() | words, quarantines
+circumstances = st.fixed_dictionaries(
+    {
+        "complete": st.booleans(),
+        "restored_at": moments,
+        "away": st.dictionaries(words, moments, max_size=2),
+        "group_by": st.none() | words,
+        "quarantine": quarantines,
+    }
 )
-def test_a_report_is_the_same_after_json(items, complete, away, group_by, quarantine):
-    report = report_of(
-        items, complete=complete, away=away, group_by=group_by, quarantine=quarantine
-    )
+
+
+@given(many, circumstances)
+def test_a_report_is_the_same_after_json(items, said):
+    report = report_of(items, **said)
     text = report.to_json()
     again = rs.DamageReport.from_json(text)
     assert listed(again) == listed(report)
-    said = (again.made_at, again.complete, again.away, again.group_by)
-    assert said == (AT, complete, away, group_by)
-    assert again.quarantine == quarantine
+    assert again.made_at == AT
+    assert {name: getattr(again, name) for name in said} == said
     assert again.to_json() == text
 
 
@@ -217,8 +223,8 @@ def test_the_json_is_of_this_form():
     report = report_of([DamagedObject(path="cat.jpg", kind="lost", since=AT, size=3)])
     assert report.to_json() == (
         '{"format": "resilient_store damage report", "version": 1, '
-        '"made_at": "2026-03-01T12:30:00+00:00", "complete": true, "away": {}, '
-        '"group_by": null, "quarantine": null, "items": [\n'
+        '"made_at": "2026-03-01T12:30:00+00:00", "complete": true, "restored_at": null, '
+        '"away": {}, "group_by": null, "quarantine": null, "items": [\n'
         '{"path": "cat.jpg", "kind": "lost", "group": "", "since": "2026-03-01T12:30:00+00:00", '
         '"derivatives": [], "derived_from": null, "size": 3, "platforms": [], "replicas": []}\n'
         '], "counts": {"lost": 1, "unreachable": 0, "at_risk": 0, "foreign": 0, "conflict": 0}}\n'
@@ -507,3 +513,13 @@ def test_what_is_at_risk_has_no_flag(shop):
     report = rs.damage_report(shop.open(("aws", "gcp"), degraded=RULES, write=rs.WriteToAll()))
     assert paths(report.at_risk) == [CAT, DOG]
     assert 'class="flag"' not in report.to_html()
+
+
+@pytest.mark.parametrize(
+    ("restored", "kind", "is_told"),
+    [(None, "lost", False), (AT, "lost", True), (AT, "at_risk", False)],
+)
+def test_after_a_restore_what_is_lost_may_have_been_deleted(restored, kind, is_told):
+    one = DamagedObject(path="cat.jpg", kind=kind, since=AT, size=3)
+    report = report_of([one], restored_at=restored)
+    assert ["itself lost" in text for text in (str(report), report.to_html())] == [is_told] * 2

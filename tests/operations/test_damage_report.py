@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import time
 
 import attrs
 import pytest
@@ -16,7 +17,20 @@ from resilient_store.model import naming
 from resilient_store.model.damage import KINDS
 from resilient_store.model.state import Replica, State
 from resilient_store.operations.damage import collect
-from tests.catalogued.stage import CAT, DOG, FOREIGN, NAMES, ONE, TWO, converge, told, well_again
+from tests.catalogued.stage import (
+    CAT,
+    CONVERGES_WITHIN_S,
+    DOG,
+    FOREIGN,
+    NAMES,
+    ONE,
+    PAUSE_S,
+    TWO,
+    converge,
+    told,
+    well_again,
+)
+from tests.operations.test_restore import brought_back
 
 RULES = {"originals/{path...}": ["previews/{path...}", "thumbs/{path...}"]}
 PREVIEW, THUMB = "previews/cat.jpg", "thumbs/cat.jpg"
@@ -448,3 +462,20 @@ def test_whether_what_was_lost_is_there_again_takes_the_catalog(fs, shop, monkey
     monkeypatch.setattr(fs.store.known, "present", functools.partial(away))
     with pytest.raises(rs.CatalogUnavailableError):
         later.since(earlier)
+
+
+def test_what_is_lost_since_a_restore_may_have_been_deleted_and_the_counter_is_told_so(fs, shop):
+    fs.write(CAT, ONE)
+    rs.snapshot(fs)
+    fs.rm(CAT)  # after the snapshot
+    again, report = brought_back(shop, fs)
+    assert report.vanished == [CAT]
+    until_s = time.monotonic() + CONVERGES_WITHIN_S
+    while not rs.status(again).lost:  # when nothing can arrive any more that was under way
+        assert time.monotonic() < until_s
+        time.sleep(PAUSE_S)
+        rs.repair(again)
+    now = rs.damage_report(again)
+    assert paths(now.lost) == [CAT]
+    assert now.restored_at is not None
+    assert all("itself lost" in text for text in (str(now), now.to_html()))

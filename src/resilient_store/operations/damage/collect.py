@@ -146,6 +146,7 @@ async def _begin(
         report = DamageReport(
             made_at=moment(await store.known.now_s()) or runtime.wall(),
             complete=store.knows_all(state),
+            restored_at=moment(state.restored_s),
             away={name: moment(at_s) for name, at_s in now.away.items()},
             group_by=group_by,
             quarantine=await quarantine_of(store, deaf) if quarantine else None,

@@ -30,6 +30,7 @@ def write(facts: Facts, file: TextIO) -> None:
         "version": VERSION,
         "made_at": as_text(facts.made_at),
         "complete": facts.complete,
+        "restored_at": as_text(facts.restored_at),
         "away": {name: as_text(facts.away[name]) for name in sorted(facts.away)},
         "group_by": facts.group_by,
         "quarantine": aside.as_plain(facts.quarantine),
@@ -87,6 +88,7 @@ def _read(file: TextIO) -> Facts:
     facts = Facts(
         made_at=made_at,
         complete=head["complete"],
+        restored_at=as_moment(head.get("restored_at")),
         away={name: as_moment(at) for name, at in head["away"].items()},
         group_by=head["group_by"],
         quarantine=aside.from_plain(head.get("quarantine")),

@@ -23,6 +23,7 @@ class Facts:
 
     made_at: dt.datetime
     complete: bool = True
+    restored_at: dt.datetime | None = None
     away: Mapping[str, dt.datetime | None] = attrs.field(factory=dict)
     group_by: str | None = None
     quarantine: Quarantine | None = None

@@ -16,6 +16,7 @@ from resilient_store.operations.damage.words import (
     ORIGINAL_MISSING,
     QUARANTINE,
     QUARANTINE_MEANS,
+    RESTORED,
     TITLES,
     away,
     condition,
@@ -55,6 +56,8 @@ def write(facts: Facts, pictures: Pictures, file: TextIO) -> None:
     file.write(_HEAD.format(title=f"Damage report of {minute(facts.made_at)}"))
     if not facts.complete:
         file.write(f"<p>{INCOMPLETE}</p>\n")
+    if facts.restored_at is not None and facts.found["lost"]:
+        file.write(f"<p>{RESTORED.format(minute(facts.restored_at))}</p>\n")
     file.writelines(
         f"<p>{escaped(away(name, facts.away[name]))}.</p>\n" for name in sorted(facts.away)
     )

@@ -30,6 +30,9 @@ class DamageReport(Facts):
         When, on the catalog's clock.
     complete
         Whether the catalog knew all paths of its store; else there may be more.
+    restored_at
+        When the catalog was last restored; None for never. What is lost may have been deleted
+        after the snapshot.
     away
         Backends that could not be asked, and since when, where that is known.
     group_by

@@ -11,6 +11,7 @@ from resilient_store.operations.damage.words import (
     MEANINGS,
     QUARANTINE,
     QUARANTINE_MEANS,
+    RESTORED,
     TITLES,
     away,
     condition,
@@ -31,6 +32,8 @@ def write(facts: Facts, file: TextIO) -> None:
     file.writelines(f"{printable(one)}\n" for one in said)
     if not facts.complete:
         file.write(f"{INCOMPLETE}\n")
+    if facts.restored_at is not None and facts.found["lost"]:
+        file.write(f"{RESTORED.format(minute(facts.restored_at))}\n")
     for kind in KINDS:
         items = facts.found[kind]
         if not items:

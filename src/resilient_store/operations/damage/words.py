@@ -47,6 +47,10 @@ ORIGINAL_AWAY = "Original not to be had at the moment. This is a smaller copy."
 INCOMPLETE = (
     "The catalog does not know all files of this store: there may be more damage than is told here."
 )
+RESTORED = (
+    "The catalog of this store was itself lost, and restored on {}. What was deleted shortly "
+    "before may be among the lost files: ask whoever runs the store before you tell a customer."
+)
 STATES = {
     "good": "intact",
     "stale": "not up to date",
