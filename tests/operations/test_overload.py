@@ -67,7 +67,7 @@ class Until(Callback):
 @pytest.mark.timeout(600)
 def test_after_half_a_minute_most_of_what_a_platform_takes_is_used_and_little_refused(two_of_s3):
     ends_s = SETTLES_WITHIN_S + WATCHED_S
-    fs = missed_by_the_second(two_of_s3, RATE * ends_s // 3)
+    fs = missed_by_the_second(two_of_s3, RATE * (ends_s + 5))  # one request each
     bucket = TokenBucket(RATE, burst=RATE)
     with two_of_s3.overloaded("second", bucket), pytest.raises(Until.ReachedError):
         rs.repair(fs, callback=Until(ends_s + 1))
