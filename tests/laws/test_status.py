@@ -49,6 +49,11 @@ def backend(state, **held):
 @example((backend("online"), backend("drained")), None, [], 0)
 @example((backend("online"), backend("drained")), None, ["{path...}"], 0)
 @example((backend("online"), backend("drained", missing=2)), None, [], 0)
+@example((backend("online", missing=2),), None, [], 0)
+@example((backend("online"), backend("suspect")), None, [], 0)
+@example((backend("online"),), None, [], 1)
+@example((backend("online"),), FROZEN, [], 0)
+@example((backend("online"),), None, [], 0)
 def test_a_store_is_online_only_where_nothing_is_the_matter(some, frozen, refused, lost):
     found = judge(some, frozen=frozen, refused=refused, lost=lost, well="Fine.")
     unused = all(one.state in ("away", "drained") for one in some)
