@@ -15,6 +15,7 @@ import resilient_store as rs
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.paced import Paces
 from resilient_store.model import naming
+from resilient_store.model.state import State
 from resilient_store.operations import repair as module
 from resilient_store.testing import Fault, Faults, FaultyFileSystem
 from tests.catalogued.stage import (
@@ -24,9 +25,11 @@ from tests.catalogued.stage import (
     TWO,
     Shop,
     converge,
+    states,
     told,
     well_again,
 )
+from tests.operations.test_damage_report import set_row
 
 
 @pytest.fixture
@@ -226,3 +229,19 @@ def test_p6_only_callers_reads_say_that_callers_wait(shop):
     assert fs.store.clients["aws"].health.reads.count == before + 1
     heard = Paces(fs.store)._heard("gcp")  # a process that is busy makes all reads wait
     assert heard.reads["aws"].count == before + 1
+
+
+def test_p7_what_may_lie_in_staging_where_a_path_is_not_placed_any_more_is_found_out(fs, shop):
+    fs.write(CAT, ONE)
+    converge(fs)
+    doubted = {"state": State.UNKNOWN, "place": "9-9"}  # its arrival there was never confirmed
+    set_row(fs, CAT, "azure", **doubted)
+    shop.leave(fs)
+    elsewhere = [rs.Placement("{path...}", backends=["aws", "gcp"])]
+    again = shop.open(placements=elsewhere)
+    converge(again)
+    assert states(again, CAT)["azure"] == "good"
+    set_row(again, CAT, "azure", **doubted)
+    shop.remove_behind("azure", CAT)
+    converge(again)
+    assert states(again, CAT)["azure"] == "gone"
