@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -25,6 +26,8 @@ from resilient_store.operations.snapshot import SnapshotReport, snapshot_all
 from resilient_store.operations.sweep import OLDER_THAN_S, SweepReport, sweep_all
 from resilient_store.protocol.rounds import LONGEST_S
 from resilient_store.store import Store, StoreOwner
+
+logger = logging.getLogger("resilient_store")
 
 JOBS = ("repair", "sweep", "snapshot", "scrub")  # last what takes longest
 WHOLE = ("snapshot", "sweep")  # one machine does them
@@ -184,6 +187,7 @@ async def _works_on_a_part(
             call = _JOBS[job](store, plan, lease.part, report)
             report.parts[job] += await shares.work(job, lease, call)
         except ObjectError as error:
+            logger.warning("maintain: %s failed: %s", job, error)  # the first is raised at the end
             failed.append(error)
             shares.jobs = tuple(other for other in shares.jobs if other != job)
         return True

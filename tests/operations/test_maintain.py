@@ -304,6 +304,22 @@ def test_a_part_that_failed_is_given_back_at_once(fs, monkeypatch):
     assert report.parts == {"repair": 0, "scrub": 0, "sweep": 0, "snapshot": 1}
 
 
+def test_of_several_jobs_that_failed_none_goes_unsaid(fs, monkeypatch, caplog):
+    def failing(job):
+        async def fail(*_, **__):
+            raise rs.BackendsUnavailableError("", (), f"{job} did not work")
+
+        return fail
+
+    fs.write(CAT, ONE)
+    for job in ("sweep", "snapshot"):
+        monkeypatch.setattr(maintenance, f"{job}_all", failing(job))
+    with pytest.raises(rs.BackendsUnavailableError, match="sweep did not work"):
+        rs.maintain(fs)
+    for job in ("sweep", "snapshot"):
+        assert f"maintain: {job} failed" in caplog.text
+
+
 def test_who_was_stopped_for_longer_than_its_lease_leaves_the_part_to_its_heir(fs, monkeypatch):
     fs.write(CAT, ONE)
     real, begun = maintenance.sweep_all, []

@@ -13,7 +13,7 @@ def main() -> None:
     try:
         from resilient_store.cli.commands import app
     except KeyboardInterrupt:
-        print("resilient-store: stopped before it began", file=sys.stderr)  # noqa: T201
+        sys.stderr.write("resilient-store: stopped before it began\n")
         sys.exit(130)
     except ImportError as error:
         if error.name not in ("typer", "rich", "click"):
