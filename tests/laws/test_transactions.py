@@ -937,7 +937,8 @@ class OnePath(RuleBasedStateMachine):
         seen, row = by.replica(name), self.record.replica(name)
         same = (seen.version, seen.place, seen.tag) == (row.version, row.place, row.tag)
         still = self.record.present is not None and by.entry.version == self.current
-        expected = still and same and row.version == self.current
+        outdated = state is State.GOOD and row.state is not seen.state  # found bad or doubted since
+        expected = still and same and row.version == self.current and not outdated
         report = Seen(by=seen, version=by.entry.version, state=state)
         self.stores(observe(self.record, self.moment, report), expected=expected)
 
