@@ -94,7 +94,13 @@ async def compare(
 
 
 async def added(
-    what: str, ours: Variant, without: Variant, bare: Variant, *, rounds: int, most: float
+    what: str,
+    ours: Variant,
+    without: Variant,
+    bare: Variant,
+    *,
+    rounds: int,
+    most: float | None = None,
 ) -> Ratio:
     """Compare the bare time and what one variant adds to another with the bare time alone."""
     for _ in range(WARM_UP):

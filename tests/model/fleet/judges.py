@@ -112,7 +112,10 @@ def _at_most_s(model: FleetModel, call: Called) -> float:
     if not ill:
         return WELL_S
     if call.step.verb in READS:
-        is_held = any(one.backend not in ill for one in call.holders)
+        # Who was once asked for too much may refuse a read that another is slow to answer.
+        _, end_s = span
+        strained = {n for n, kinds in model.ill(-math.inf, end_s).items() if "throttled" in kinds}
+        is_held = any(one.backend not in {*ill, *strained} for one in call.holders)
         met_s = MEET_S if call.is_first and model.plan.added else 0.0
         is_read = is_held and call.error is None
         return READS[call.step.verb] + met_s if is_read else CALL_AT_MOST_S
