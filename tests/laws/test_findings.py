@@ -338,11 +338,10 @@ def test_r19_nothing_is_believed_of_a_backend_that_went_back_and_whoever_does_is
 ):
     after = doubt(record, moment, name)
     before = record.replica(name)
-    current = record.present is not None and before.version == record.present.version
     row = attrs.evolve(
         before,
         state=State.UNKNOWN if record.present else State.STALE,
-        place=before.place if current and before.place != OWN else None,
+        place=before.place if record.present and before.place != OWN else None,
         looked=False,
         tag=None,
     )

@@ -162,3 +162,12 @@ def test_a_staged_copy_that_nobody_remembers_may_be_the_current_version():
         looked = Looked(by=record, lying=(lies,), answered=frozenset(NAMES), number=NUMBER)
         after, _ = reconcile.stand(record, MOMENT, looked)
         assert (after.replicas["aws"].state, after.replicas["aws"].place) == (State.UNKNOWN, found)
+
+
+def test_p1_where_a_silent_backend_has_staged_an_object_is_remembered():
+    row = Replica(backend="aws", version=3, state=State.GOOD, place="3-3")
+    entry = Entry(path=PATH, version=3, content=Content(size=1, checksum="c"))
+    record = Record(path=PATH, entry=entry, replicas={"aws": row})
+    looked = Looked(by=record, lying=(), answered=frozenset({"gcp"}), number=NUMBER)
+    after, _ = reconcile.stand(record, MOMENT, looked)
+    assert after.replicas["aws"] == attrs.evolve(row, state=State.UNKNOWN)

@@ -147,13 +147,12 @@ def enrich(record: Record, _: Moment, version: int, content: Content) -> tuple[R
 def doubt(record: Record, moment: Moment, backend: str) -> Record:
     """Believe nothing of what a backend holds until it was verified, and fence who does (R19).
 
-    Where the current version was staged is remembered: nobody else could find it again, and
-    the sweep would take it for garbage.
+    Where the current version was staged, or may have been, is remembered: nobody else could
+    find it again, and the sweep would take it for garbage.
     """
     row, entry = record.replica(backend), record.present
     state = State.STALE if entry is None else State.UNKNOWN
-    staged = entry is not None and row.version == entry.version and row.place != OWN
-    place = row.place if staged else None
+    place = None if entry is None or row.place == OWN else row.place
     doubted = attrs.evolve(row, state=state, place=place, looked=False, tag=None)
     after = record.with_replicas(doubted)
     if record.intent is None:

@@ -200,7 +200,8 @@ def stand(record: Record, moment: Moment, looked: Looked) -> tuple[Record, bool]
 
 def _stands(record: Record, row: Replica, looked: Looked) -> Replica:
     if row.backend not in looked.answered:
-        return attrs.evolve(row, state=State.UNKNOWN, place=None, looked=False, tag=None)
+        place = None if row.place == OWN else row.place  # staged there, it may be the last copy
+        return attrs.evolve(row, state=State.UNKNOWN, place=place, looked=False, tag=None)
     counted = None if row.place is None else looked.at(row.backend, row.place)
     if row.state is State.GOOD and counted is not None and counted.known:
         return row

@@ -238,11 +238,12 @@ def _newer(
 
 def _row(row: Replica, one: Lying, state: State) -> Replica:
     own = one.place == OWN
+    staged = state is State.UNKNOWN and not own  # nobody else could find it again
     return attrs.evolve(
         row,
         version=one.version,
         state=state,
-        place=one.place if state is State.GOOD else None,
+        place=one.place if state is State.GOOD or staged else None,
         looked=own and state is State.GOOD,
         tag=one.tag if own and state is State.GOOD else None,
         error="",
@@ -253,7 +254,7 @@ def _is_better(row: Replica, other: Replica) -> bool:
     """Say which copy of one backend counts: the staged one, which no late request changes (R2)."""
     if (row.state is State.GOOD) != (other.state is State.GOOD):
         return row.state is State.GOOD
-    return row.place != OWN
+    return row.place not in (None, OWN)
 
 
 def _stood(looked: Looked, why: str) -> Reconciled:
