@@ -44,7 +44,7 @@ class MaintainReport:
     Attributes
     ----------
     repaired
-        What it repaired in all the parts that it had.
+        What it repaired in all the parts that it had, and what the last round of it left.
     scrubbed
         What it verified in all the parts that it had.
     snapshot
@@ -149,7 +149,7 @@ async def maintain_all(
     """Maintain, as `maintain` says."""
     await prepare(store)
     report = MaintainReport()
-    failed: list[ObjectError] = []
+    failed: dict[str, ObjectError] = {}
     try:
         now_s = await store.known.now_s()
         shares = Shares(store, JOBS, LONG, now_s, every_s, lease_s, objects)
@@ -163,8 +163,8 @@ async def maintain_all(
         report.next_in_s = await shares.due_in_s()
     except CatalogDownError as error:
         raise unavailable("", error) from None
-    if failed:
-        raise failed[0]
+    for error in failed.values():
+        raise error
     return report
 
 
@@ -173,23 +173,28 @@ async def _works_on_a_part(
     plan: _Plan,
     shares: Shares,
     report: MaintainReport,
-    failed: list[ObjectError],
+    failed: dict[str, ObjectError],
 ) -> bool:
     """Work on a part of the first job of which one is to be had; say whether there was any.
 
-    A job that fails is left to the next call, and stops no other.
+    A job that fails is set aside, and stops no other.
     """
-    for job in shares.jobs:
+    for job in shares.at_hand:
+        before_s = shares.began_s.get(job)
         lease = await shares.take(job, whole=job in WHOLE)
         if lease is None:
             continue
+        if job == "repair" and shares.began_s[job] != before_s:
+            report.repaired.begin_pass()  # what is left is met again
         try:
             call = _JOBS[job](store, plan, lease.part, report)
             report.parts[job] += await shares.work(job, lease, call)
         except ObjectError as error:
-            logger.warning("maintain: %s failed: %s", job, error)  # the first is raised at the end
-            failed.append(error)
-            shares.jobs = tuple(other for other in shares.jobs if other != job)
+            logger.warning("maintain: %s failed: %s", job, error)
+            failed[job] = error  # raised at the end, unless it goes well by then
+            shares.set_aside(job)
+        else:
+            failed.pop(job, None)
         return True
     return False
 

@@ -20,7 +20,7 @@ import resilient_store as rs
 from resilient_store import maintenance
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.model.round import Round
-from tests.catalogued.stage import CAT, NAMES, ONE, store_state
+from tests.catalogued.stage import CAT, DOG, NAMES, ONE, store_state
 
 COUNT, SIZE = 9, 3
 
@@ -262,6 +262,76 @@ def test_p4_what_takes_longer_than_a_round_may_last_leaves_time_to_scrub(fs, mon
     report = rs.maintain(fs, every=0.2, objects=2)
     assert report.parts["scrub"] >= 3
     assert len(taken) < 6
+
+
+def test_p4_two_jobs_that_each_take_longer_than_a_round_leave_time_to_scrub(fs, monkeypatch):
+    """Each has rested when the other has ended, so that the two would go on for ever."""
+    for number in range(6):
+        fs.write(f"p/{number}", ONE)
+    done = []
+
+    def slowly(real, job):
+        async def call(*args, **options):
+            done.append(job)
+            await asyncio.sleep(0.15 if len(done) < 20 else 0.0)
+            return await real(*args, **options)
+
+        return call
+
+    for job in ("sweep", "snapshot"):
+        monkeypatch.setattr(
+            maintenance, f"{job}_all", slowly(getattr(maintenance, f"{job}_all"), job)
+        )
+    report = rs.maintain(fs, every=0.1, objects=2)
+    assert report.parts["scrub"] >= 3
+    assert len(done) <= 2 + 2 * report.parts["scrub"]
+
+
+def test_p7_a_job_that_failed_once_is_done_again_while_the_scrub_goes_on(fs, shop, monkeypatch):
+    """Nothing would be repaired until all was read, because the catalog was slow for a moment."""
+    for number in range(6):
+        fs.write(f"p/{number}", ONE)
+    repair, scrub, repaired = maintenance.repair_all, maintenance.scrub_all, []
+
+    async def once_failing(*args, **options):
+        repaired.append(args)
+        if len(repaired) == 1:
+            raise rs.CatalogUnavailableError("", note="did not answer within 2 s")
+        return await repair(*args, **options)
+
+    async def long(*args, **options):
+        await asyncio.sleep(0.2)
+        return await scrub(*args, **options)
+
+    monkeypatch.setattr(maintenance, "repair_all", once_failing)
+    monkeypatch.setattr(maintenance, "scrub_all", long)
+    shop.remove_behind("aws", "p/5")
+    fs.cat("p/5")
+    assert rs.maintain(fs, every=0.1, objects=2).parts["repair"] >= 3, "and no error of then"
+    assert shop.held("p/5") == dict.fromkeys(NAMES, ONE)
+
+
+def test_what_a_later_round_has_repaired_is_not_said_to_be_left(fs, monkeypatch):
+    fs.write(CAT, ONE)
+    repair, scrub, repaired = maintenance.repair_all, maintenance.scrub_all, []
+
+    async def left_at_first(*args, **options):
+        report = await repair(*args, **options)
+        if not repaired:
+            report.waiting[CAT] = "aws: a late request may still land at its own key"
+        repaired.append(report)
+        return report
+
+    async def long(*args, **options):
+        await asyncio.sleep(0.2)
+        return await scrub(*args, **options)
+
+    monkeypatch.setattr(maintenance, "repair_all", left_at_first)
+    monkeypatch.setattr(maintenance, "scrub_all", long)
+    fs.write(DOG, ONE)
+    report = rs.maintain(fs, every=0.1, objects=1)
+    assert len(repaired) > 2
+    assert (report.repaired.waiting, report.done) == ({}, True)
 
 
 def test_p7_who_waits_for_another_machines_scrub_repairs_when_that_is_due(fs, shop, monkeypatch):

@@ -64,7 +64,20 @@ class Shares:
     lease_s: float
     objects: int
     owner: str = attrs.field(factory=lambda: f"{runtime.who()} {runtime.new_id()}")
+    began_s: dict[str, float] = attrs.field(factory=dict)  # of a job's round, when it had a part
     _joined: set[str] = attrs.field(factory=set)  # jobs of which it has had its round
+    _aside_until_s: dict[str, float] = attrs.field(factory=dict)  # jobs that failed
+    _begun: set[str] = attrs.field(factory=set)  # new rounds since the long job was last looked at
+
+    @property
+    def at_hand(self) -> tuple[str, ...]:
+        """The jobs that were not set aside."""
+        now_s = runtime.now_s()
+        return tuple(job for job in self.jobs if now_s >= self._aside_until_s.get(job, -math.inf))
+
+    def set_aside(self, job: str) -> None:
+        """Leave a job that failed until its next round would be due; without one, for good."""
+        self._aside_until_s[job] = runtime.now_s() + (self.every_s or math.inf)
 
     async def take(self, job: str, *, whole: bool = False) -> Lease | None:
         """Take a part of a job that is due; None: nothing of it can be had now.
@@ -74,6 +87,8 @@ class Shares:
         whole
             The job is one piece, which one machine does.
         """
+        if job == self.long:
+            self._begun.clear()
         for _ in range(OUTRUN):
             state, now_s = await self._state(), await self.store.known.now_s()
             of = self._current(state, job, now_s)
@@ -85,10 +100,17 @@ class Shares:
             if part.after == of.at and not whole:
                 part = KeyRange(part.after, await self._border(part.after))
             lease = Lease(part, self.owner)
-            if await self._change(job, functools.partial(self._taken, lease)):
+            note = functools.partial(self._had, job)
+            if await self._change(job, functools.partial(self._taken, lease), note):
                 self._joined.add(job)
                 return lease
         return None
+
+    def _had(self, job: str, state: StoreState, of: Round, _: float) -> StoreState:
+        if of.began_s != self.began_s.get(job):
+            self._begun.add(job)
+        self.began_s[job] = of.began_s
+        return state
 
     async def work(self, job: str, lease: Lease, call: Coroutine[Any, Any, Note]) -> bool:
         """Work on a part while its lease is renewed, then note that it is done.
@@ -116,7 +138,7 @@ class Shares:
         """Return how long to wait for others' parts; None: the round has ended."""
         state, now_s = await self._state(), await self.store.known.now_s()
         under_way = [
-            of for job in self.jobs if (of := self._current(state, job, now_s)) is not None
+            of for job in self.at_hand if (of := self._current(state, job, now_s)) is not None
         ]
         if not under_way:
             return None
@@ -126,7 +148,7 @@ class Shares:
     async def due_in_s(self) -> float:
         """Return in how many seconds the next round of one of the jobs is due."""
         state, now_s = await self._state(), await self.store.known.now_s()
-        began = [state.rounds[job].began_s for job in self.jobs if job in state.rounds]
+        began = [state.rounds[job].began_s for job in self.at_hand if job in state.rounds]
         return max(0.0, min(began, default=now_s) + self.every_s - now_s)
 
     # --- in the catalog -------------------------------------------------------------------
@@ -145,11 +167,12 @@ class Shares:
         return rounds.current(before, asked_s=asked_s, every_s=self.every_s, now_s=now_s)
 
     def _falls_due_again(self, state: StoreState, job: str, now_s: float) -> bool:
-        """Say whether it is done again beside the long job, to which it leaves as much time."""
+        """Say whether it is done again beside the long job, of which a part comes in between."""
         long, before = state.rounds.get(self.long), state.rounds.get(job)
         is_under_way = long is not None and not long.ended_s
         has_rested = before is None or not 0 <= now_s - before.ended_s < self.every_s
-        return self.every_s > 0 and job != self.long and is_under_way and has_rested
+        is_its_turn = job != self.long and job not in self._begun
+        return self.every_s > 0 and is_its_turn and is_under_way and has_rested
 
     def _taken(self, lease: Lease, of: Round, now_s: float) -> Round | None:
         return rounds.taken(of, attrs.evolve(lease, until_s=now_s + self.lease_s), now_s)
