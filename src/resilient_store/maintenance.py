@@ -163,8 +163,8 @@ async def maintain_all(
         report.next_in_s = await shares.due_in_s()
     except CatalogDownError as error:
         raise unavailable("", error) from None
-    for error in failed.values():
-        raise error
+    for first in failed.values():
+        raise first
     return report
 
 

@@ -285,17 +285,22 @@ class Store:
         return Demand(write.min_copies or len(placed), write.min_domains)
 
     def takes_writes(self, in_use: Collection[str]) -> dict[str, bool]:
-        """Say of each placement's pattern, and of all else, whether these are enough to write."""
+        """Say of each placement's pattern, and of all else, whether these are enough to write.
+
+        What no backend may take by its configuration is left out.
+        """
         placed: dict[str, tuple[str, ...]] = {}
         for placement in self.configuration.placements:
             names = tuple(n for n in self.writable if n in placement.backends)
             placed.setdefault(placement.pattern, names)
         placed.setdefault(OTHERWISE, self.writable)
-        return {
-            pattern: bool(names)
-            and self.demand_of(names).is_met({n for n in names if n in in_use}, self.domains)
-            for pattern, names in placed.items()
-        }
+        taken = {}
+        for pattern, names in placed.items():
+            asked = [name for name in names if not self.is_drained(name)]
+            left = {name for name in asked if name in in_use}
+            if names:
+                taken[pattern] = bool(asked) and self.demand_of(asked).is_met(left, self.domains)
+        return taken
 
     def believes_absence(self, name: str) -> bool:
         """Say whether a backend's "not found" says anything: not while it is suspect."""

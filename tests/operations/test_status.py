@@ -315,6 +315,21 @@ def test_a_store_that_refuses_writes_says_so_and_to_which_paths(shop):
     assert "are refused" not in rs.status(fs).happened
 
 
+def test_what_is_written_to_all_is_written_to_all_that_are_left(shop):
+    fs = shop.open(write=rs.WriteToAll())
+    fs.write(CAT, ONE)
+    rs.drain(fs, "azure")
+    assert fs.write(DOG, ONE).copies == ("aws", "gcp")
+    assert "are refused" not in rs.status(fs).happened
+    assert rs.what_if(fs, lose=[]).writable == {"{path...}": True}
+
+
+def test_a_store_that_is_there_to_be_read_refuses_nothing(shop):
+    with rs.ResilientFileSystem(shop.backends(read_only=True)) as fs:
+        found = rs.status(fs)
+        assert (found.state, "refused" in found.happened) == ("ONLINE", False)
+
+
 def test_a_store_whose_backends_are_all_drained_is_not_well(fs):
     fs.write(CAT, ONE)
     for name in NAMES:
