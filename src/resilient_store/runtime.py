@@ -159,6 +159,10 @@ class OutOfTimeError(Exception):
     """A call did not answer before its deadline."""
 
 
+class NoThreadError(RuntimeError):
+    """The system gives no thread to a call that blocks, so it was not made."""
+
+
 class Deadline:
     """When a call must have answered; a call that moves on may push it back.
 
@@ -288,6 +292,8 @@ async def run_blocking(
     ------
     OutOfTimeError
         It did not answer in time; it goes on in its thread.
+    NoThreadError
+        It was not made: there is no thread for it.
     """
     runtime = _current()
     deadline = timeout_s if isinstance(timeout_s, Deadline) else Deadline(timeout_s)

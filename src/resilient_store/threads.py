@@ -146,7 +146,7 @@ class DaemonPool:
 
         Raises
         ------
-        RuntimeError
+        NoThreadError
             The pool has no thread, and the system gives it none. The call is not made.
         """
         job: Job[T] = Job(call)
@@ -185,9 +185,9 @@ class DaemonPool:
                 )
                 try:
                     thread.start()
-                except RuntimeError:  # one that is busy will do; the next call tries again
+                except RuntimeError as error:  # one that is busy will do; the next call tries again
                     if not self._threads:
-                        raise
+                        raise runtime.NoThreadError(str(error)) from None
                 else:
                     self._threads.append(thread)
 

@@ -6,7 +6,9 @@ import importlib
 import os
 import time
 
+import attrs
 import pytest
+from fsspec.asyn import sync
 
 import resilient_store as rs
 from tests.catalogued.stage import (
@@ -256,6 +258,21 @@ def test_a_purge_is_remembered_on_the_backends_so_that_none_goes_back_in_time(fs
     converge(fs)
     after = {name: row.epoch for name, row in store_state(fs).backends.items()}
     assert all(after[name] > before[name] for name in NAMES)
+
+
+def test_r19_nor_where_the_clock_was_put_back_since_the_last_epoch(fs):
+    """It was a month ahead, and nobody would be told of a purge until that time comes again."""
+    fs.write(CAT, ONE)
+    fs.rm(CAT)
+
+    def of_then(state, now_s):
+        rows = {n: attrs.evolve(b, raised_s=now_s + 2.6e6) for n, b in state.backends.items()}
+        return attrs.evolve(state, backends=rows)
+
+    before = sync(fs.loop, fs.store.known.change_state, of_then)
+    converge(fs)
+    after = store_state(fs)
+    assert all(after.backend(name).epoch > before.backend(name).epoch for name in NAMES)
 
 
 def test_nothing_of_a_deleted_object_stays_on_a_disk(fs, shop):

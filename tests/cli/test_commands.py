@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 import resilient_store as rs
 from resilient_store.cli.commands import app
 from resilient_store.cli.endings import DONE, INTERRUPTED, LEFT, UNAVAILABLE, WRONG
-from resilient_store.cli.files import write_whole
+from resilient_store.cli.files import check_place, write_whole
 from tests.catalogued.conftest import _loaded, fs, place, shop
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, converge, states
 
@@ -203,6 +204,40 @@ def test_a_report_that_breaks_off_leaves_the_earlier_file(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
     write_whole(file, lambda opened: opened.write("of now"))
     assert file.read_text() == "of now"
+
+
+def test_a_report_goes_where_a_link_leads(tmp_path):
+    (tmp_path / "of-record").write_text("of then")
+    (tmp_path / "link").symlink_to("of-record")
+    write_whole(tmp_path / "link", lambda opened: opened.write("of now"))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "of-record").read_text() == "of now"
+
+
+def test_a_report_goes_where_standard_output_does(tmp_path):
+    code = """
+from pathlib import Path
+from resilient_store.cli.files import check_place, write_whole
+check_place(Path("/dev/stdout"))
+write_whole(Path("/dev/stdout"), lambda opened: opened.write("of now"))
+"""
+    for sent in (tmp_path / "file", None):
+        with contextlib.ExitStack() as stack:
+            out = subprocess.PIPE if sent is None else stack.enter_context(sent.open("w"))
+            done = subprocess.run([sys.executable, "-c", code], stdout=out, text=True, check=True)
+        assert (done.stdout if sent is None else sent.read_text()) == "of now"
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_report_replaces_a_file_whose_folder_takes_no_other(tmp_path, monkeypatch):
+    file = tmp_path / "report"
+    file.write_text("of then, and longer")
+    monkeypatch.setattr(os, "access", lambda path, _: path == file)
+    check_place(file)
+    write_whole(file, lambda opened: opened.write("of now"))
+    assert file.read_text() == "of now"
+    with pytest.raises(rs.ConfigurationError, match="cannot be written"):
+        check_place(tmp_path / "another")
 
 
 def test_a_report_goes_into_a_pipe(tmp_path):

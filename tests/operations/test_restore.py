@@ -139,9 +139,7 @@ def test_p1_a_staged_version_that_was_acknowledged_is_found_there(fs, shop):
     assert shop.held(CAT) == dict.fromkeys(NAMES, THREE)
 
 
-def test_p1_a_staged_version_that_could_not_be_read_just_then_is_found_later(
-    fs, shop, monkeypatch
-):
+def test_p1_a_staged_version_that_could_not_be_read_just_then_is_found_later(fs, shop, monkeypatch):
     fs.write(CAT, ONE)
     rs.snapshot(fs)
     fs.write(CAT, TWO)  # its own keys are busy, so that what counts is staged
@@ -418,6 +416,15 @@ def test_r18_for_one_late_window_nothing_staged_is_swept(shop):
     assert shop.read_behind("aws", ".resilient/staging/9-9/cat") == ONE
     now = shop.open(late_window=0.001)
     assert rs.sweep(now, older_than=0.0).removed["aws"] == (".resilient/staging/9-9/cat",)
+
+
+def test_what_a_killed_process_had_half_staged_is_no_object_and_no_failure(fs, shop):
+    fs.write(CAT, ONE)
+    rs.snapshot(fs)
+    shop.put_behind("aws", f".resilient/staging/9-9/{DOG}", ONE)
+    again, report = brought_back(shop, fs)
+    assert (report.failed, report.complete) == ({}, True)
+    assert not again.exists(DOG)
 
 
 def test_r19_a_backend_that_went_back_before_the_snapshot_is_not_believed(fs, shop):

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fsspec.asyn import sync
 
 import resilient_store as rs
 from resilient_store.backends.families import memory as memory_family
@@ -433,6 +434,32 @@ def test_where_the_system_gives_no_thread_a_pool_asks_again_for_the_next_call(mo
 
     assert asyncio.run(use()) == (True, "by the thread that was busy")
     assert made == []
+
+
+def test_where_the_system_gives_no_thread_the_catalog_is_away(tmp_path, monkeypatch):
+    start, scarce = threading.Thread.start, threading.Event()
+
+    def start_if_any(thread):
+        if scarce.is_set() and thread.name.startswith("resilient-catalog"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_any)
+    catalog = f"sqlite:///{tmp_path}/photos.db"
+    with rs.ResilientFileSystem(directories(tmp_path), catalog=catalog) as fs:
+        scarce.set()
+        with pytest.raises(rs.CatalogUnavailableError, match="could not be loaded at all: can't"):
+            fs.exists("cat")
+        scarce.clear()
+        fs.write("cat", b"whole")
+        sync(fs.loop, fs.store.known.close)  # its threads end
+        scarce.set()
+        with pytest.raises(rs.CatalogUnavailableError, match="could not be asked: can't"):
+            fs.read("cat")
+        with pytest.raises(rs.CatalogUnavailableError, match="could not be asked: can't"):
+            fs.write("cat", b"other")
+        scarce.clear()
+        assert fs.read("cat").data == b"whole"
 
 
 def test_calls_that_are_given_up_behind_one_that_hangs_are_let_go_of():

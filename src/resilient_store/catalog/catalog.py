@@ -345,11 +345,14 @@ class Catalog:
 
     async def _load(self, pool: DaemonPool) -> Database:
         """Load the database's libraries, which is no answer that is overdue."""
+        why = f"in {OPEN_WITHIN_S:g} s"
         try:
             return await runtime.run_blocking(pool, self._open, OPEN_WITHIN_S)
         except runtime.OutOfTimeError:
             pass
-        raise CatalogDownError(f"the catalog could not be loaded in {OPEN_WITHIN_S:g} s")
+        except runtime.NoThreadError as error:
+            why = f"at all: {error}"
+        raise CatalogDownError(f"the catalog could not be loaded {why}")
 
     async def _within(
         self,
@@ -360,17 +363,20 @@ class Catalog:
         within_s: float | runtime.Deadline | None = None,
     ) -> T:
         within_s = WITHIN_S if within_s is None else within_s
+        said = "in time" if isinstance(within_s, runtime.Deadline) else f"within {within_s:g} s"
+        why = f"the catalog did not answer {said}"
         database = self._database or await self._load(pool)
         try:
             return await runtime.run_blocking(pool, lambda: ask(database), within_s, glance_s)
         except runtime.OutOfTimeError:
             pass
+        except runtime.NoThreadError as error:
+            why = f"the catalog could not be asked: {error}"
         finally:
             passed = gate is not None and gate.give_up()
         if passed:
             raise CommitUnknownError("the catalog did not say in time whether it stored a change")
-        said = "in time" if isinstance(within_s, runtime.Deadline) else f"within {within_s:g} s"
-        raise CatalogDownError(f"the catalog did not answer {said}")
+        raise CatalogDownError(why)
 
 
 _catalogs: weakref.WeakSet[Catalog] = weakref.WeakSet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -15,23 +16,31 @@ def check_place(path: Path) -> None:
     Raises
     ------
     ConfigurationError
-        Its folder is not there, or it is a folder itself.
+        Its folder is not there, it is a folder itself, or may not be written.
     """
     if path.is_dir():
         raise ConfigurationError(f"{path} is a folder: name a file in it")
-    if not path.parent.is_dir():
-        raise ConfigurationError(f"{path}: there is no folder {path.parent}: make it first")
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise ConfigurationError(f"{path}: there is no folder {folder}: make it first")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise ConfigurationError(f"{path} cannot be written: ask for the right to, or name another")
 
 
 def write_whole(path: Path, write: Callable[[TextIO], object]) -> None:
-    """Write a file beside the one that is there, and put it in its place when it is whole."""
-    is_file = path.is_file() or not path.exists()
-    target = path.with_name(f".{path.name}.part") if is_file else path  # a pipe has no beside
+    """Write a file beside the one that is there, and put it in its place when it is whole.
+
+    A pipe or a device, and a file in whose folder none can be made, are written to as they are.
+    """
+    place = path.resolve()  # where a link leads
+    is_special = path.is_relative_to("/dev") or (place.exists() and not place.is_file())
+    beside = not is_special and os.access(place.parent, os.W_OK)
+    target = place.with_name(f".{place.name}.part") if beside else path
     try:
         with target.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             write(file)
-        if is_file:
-            target.replace(path)
+        if beside:
+            target.replace(place)
     finally:
-        if is_file:
+        if beside:
             target.unlink(missing_ok=True)

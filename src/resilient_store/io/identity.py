@@ -20,6 +20,7 @@ from resilient_store.model.outcome import Reply
 from resilient_store.model.path import RESERVED, join
 from resilient_store.model.state import BackendRow, StoreState
 from resilient_store.model.step import Step
+from resilient_store.protocol.quiet import was_put_back
 from resilient_store.store import Admission, Configuration, Store
 
 KEY = join(RESERVED, "store.json")
@@ -248,7 +249,9 @@ async def raise_epochs(store: Store, *, forgotten: bool) -> None:
         rows = {}
         for name, row in state.backends.items():
             due = row.met and (row.raise_due or forgotten)
-            if due and now_s - row.raised_s >= window_s and name in store.writable:
+            is_late = now_s - row.raised_s >= window_s
+            may_send = is_late or was_put_back(row.raised_s, now_s, window_s)
+            if due and may_send and name in store.writable:
                 chosen[name] = row.epoch + 1
                 rows[name] = attrs.evolve(row, raised_s=now_s, raise_due=True)
             else:

@@ -240,7 +240,8 @@ async def _gone_through(
             at_once=LOOKS_AT_ONCE,
             above=numbers.go_on_above,
         ):
-            report.add(one)
+            lacks = one.absent and listed[one.path] is None  # and was asked for by name
+            report.add(attrs.evolve(one, why="no backend has it") if lacks else one)
         callback.relative_update(len(listed))
 
     pieces = _given(paths) if paths is not None else _listed(store, names, part)

@@ -152,7 +152,9 @@ class Scenarios(Mapping[tuple[str, ...], WhatIf]):
             shown.add(frozenset(one.backends))
             counts = [f"{some.count:,}" for some in (one.survives, one.degraded, one.lost)]
             on = [pattern for pattern, kept_up in one.writable.items() if kept_up]
-            writes = "go on" if on and len(on) == len(one.writable) else ", ".join(on) or "are refused"
+            writes = (
+                "go on" if on and len(on) == len(one.writable) else ", ".join(on) or "are refused"
+            )
             rows.append([" and ".join(lose), *counts, writes])
         return in_columns(rows, indent="")
 

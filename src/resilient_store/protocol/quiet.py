@@ -78,5 +78,9 @@ def answered(backend: BackendRow, now_s: float, late_window_s: float) -> Backend
 
 
 def _is_ahead(backend: BackendRow, now_s: float, late_window_s: float) -> bool:
-    """Say whether the clock was put back since the last answer: how long ago that was, is lost."""
-    return backend.answered_s - now_s > max(AHEAD_S, late_window_s)
+    return was_put_back(backend.answered_s, now_s, late_window_s)
+
+
+def was_put_back(since_s: float, now_s: float, late_window_s: float) -> bool:
+    """Say whether the clock was put back since a time: how long ago that was, is lost."""
+    return since_s - now_s > max(AHEAD_S, late_window_s)

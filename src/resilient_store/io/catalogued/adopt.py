@@ -47,6 +47,8 @@ class Adopted:
         The backends whose bytes differ; nothing was changed.
     why
         What prevented it.
+    absent
+        Whether no backend has anything there.
     highest
         The highest version that the labels there say.
     """
@@ -55,6 +57,7 @@ class Adopted:
     new: bool = False
     conflict: tuple[str, ...] = ()
     why: str = ""
+    absent: bool = False
     highest: int = 0
 
 
@@ -175,10 +178,7 @@ async def _look(
         return Adopted(record.path, why="somebody is at work on it")
     if record.entry is not None:
         return Adopted(record.path)  # it was deleted
-    found = await _adopt_unknown(store, record, newest=newest)
-    if listed is None and found == Adopted(record.path):
-        return attrs.evolve(found, why="no backend has it")
-    return found
+    return await _adopt_unknown(store, record, newest=newest)
 
 
 async def _adopt_unknown(store: Store, record: Record, *, newest: bool) -> Adopted | _Found:
@@ -199,7 +199,7 @@ async def _adopt_unknown(store: Store, record: Record, *, newest: bool) -> Adopt
         return Adopted(path, why=lying.words())
     if not lying:
         silent = [reply.words() for name, reply in replies.items() if name not in infos]
-        return Adopted(path, why="; ".join(silent))
+        return Adopted(path, why="; ".join(silent), absent=not silent)
     groups: dict[str, list[str]] = {}
     for name, one in lying.items():
         groups.setdefault(one.mark, []).append(name)
