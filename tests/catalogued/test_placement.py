@@ -91,6 +91,20 @@ def test_p7_a_placement_that_shrank_and_grew_again_is_filled_by_repair(shop):
     assert states(wide, CAT)["aws"] == "good"
 
 
+def test_p7_an_older_version_that_was_doubted_where_it_is_not_placed_any_more_is_removed(shop):
+    everywhere = shop.open()
+    everywhere.write(CAT, b"of old")
+    everywhere.write(CAT, TWO)
+    converge(everywhere)
+    shop.put_behind("azure", CAT, b"of old")
+    rs.drain(everywhere, "azure")
+    rs.rejoin(everywhere, "azure")
+    placed = shop.open(placements=(rs.Placement("originals/{name}", backends=["aws", "gcp"]),))
+    assert states(placed, CAT)["azure"] == "unknown"
+    converge(placed)
+    assert shop.held(CAT) == {"aws": TWO, "gcp": TWO, "azure": None}
+
+
 def test_p3_a_deletion_reaches_whoever_ever_held_it(shop):
     everywhere = shop.open()
     everywhere.write(CAT, ONE)

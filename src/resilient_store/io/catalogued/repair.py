@@ -30,7 +30,7 @@ from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import OWN, Content, Entry, Replica, State
 from resilient_store.model.step import Step
 from resilient_store.protocol import findings
-from resilient_store.protocol.account import Verdict
+from resilient_store.protocol.account import Verdict, described_checksum
 from resilient_store.protocol.moment import Wish
 from resilient_store.runtime import reach
 from resilient_store.store import Store
@@ -188,8 +188,21 @@ async def _find_out(holder: Holder, client: BackendClient, row: Replica, report:
             await holder.note(client.name, entry.version, NOTHING)
     elif found.info is not None and await _is_current(holder, client, found.info, entry):
         await _note_learnt(holder, row, own_key.in_place(entry, found.tag))
+    elif found.info is not None and _is_older(found, entry):
+        await _note_learnt(holder, row, {"state": State.STALE, "place": None})
+        if not client.backend.read_only:
+            await _remove(holder, client, report)
     else:
         report.left("failed", f"{client.name}: other bytes lie there than the current ones")
+
+
+def _is_older(found: own_key.Look, entry: Entry) -> bool:
+    """Say whether what lies there is this store's, and is not the current version spoilt."""
+    assert found.info is not None
+    assert entry.content is not None
+    said = described_checksum(found.info)
+    differs = found.info.size != entry.content.size or said not in (None, entry.content.checksum)
+    return found.verdict is Verdict.OURS and differs
 
 
 async def _copy(
@@ -329,6 +342,10 @@ async def _clear(holder: Holder, client: BackendClient, report: Repaired) -> Non
     if not await holder.touch(client.name):
         report.left("waiting", f"{client.name}: a late request may still land at its own key")
         return
+    await _remove(holder, client, report)
+
+
+async def _remove(holder: Holder, client: BackendClient, report: Repaired) -> None:
     reply, notes = await own_key.remove(holder, client)
     reach(Step.REPAIR_REMOVED)
     entry = holder.record.entry
