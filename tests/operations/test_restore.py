@@ -618,6 +618,47 @@ def test_what_is_seen_on_too_few_counts_while_one_is_away_and_is_doubtful(fs, sh
     assert again.cat(CAT) == TWO
 
 
+def test_p1_what_was_listed_and_could_not_be_looked_at_is_named_and_never_called_gone(
+    fs, shop, monkeypatch
+):
+    fs.write(DOG, ONE)
+    time.sleep(PAUSE_S)
+    rs.snapshot(fs)
+    fs.write(CAT, ONE)
+    fs.write(DOG, TWO)
+
+    async def unheard(store, names, call):
+        return {name: Reply(name, Outcome.TIMED_OUT) for name in names}
+
+    with monkeypatch.context() as then:
+        then.setattr(reconcile, "fan_out", unheard)
+        then.setattr(reconcile, "AGAIN_S", (0.0,))
+        again, report = brought_back(shop, fs)
+    assert (set(report.failed), report.vanished, report.complete) == ({CAT, DOG}, [], False)
+    assert again.cat(CAT) == ONE
+    with pytest.raises(rs.BackendsUnavailableError):
+        again.cat(DOG)
+    rs.adopt(again, paths=[DOG], on_conflict="newest")
+    assert again.cat(DOG) == TWO
+
+
+def test_who_is_silent_for_a_moment_is_asked_again(fs, shop, monkeypatch):
+    rs.snapshot(fs)
+    fs.write(CAT, ONE)
+    real, asked = reconcile.fan_out, []
+
+    async def once_unheard(store, names, call):
+        asked.append(names)
+        if len(asked) == 1:
+            return {name: Reply(name, Outcome.THROTTLED) for name in names}
+        return await real(store, names, call)
+
+    monkeypatch.setattr(reconcile, "fan_out", once_unheard)
+    again, report = brought_back(shop, fs)
+    assert (report.newer, report.failed, report.complete) == (1, {}, True)
+    assert again.cat(CAT) == ONE
+
+
 def test_p1_where_those_that_are_away_may_hold_it_alone_nothing_is_restored(fs, shop):
     fs.write(CAT, ONE)
     rs.snapshot(fs)

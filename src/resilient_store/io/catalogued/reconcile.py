@@ -37,6 +37,7 @@ Infos = Mapping[tuple[str, str], ObjectInfo]
 
 PAGE = 500
 AT_ONCE = 8
+AGAIN_S = (0.2, 1.0)  # after which who was listed, and did not answer, is asked again
 
 
 @attrs.frozen
@@ -98,7 +99,9 @@ async def reconcile_path(
     """Find the newest version of one path, and record it; or see what is left of the known one."""
     record, _ = await find(store, path)
     infos: dict[tuple[str, str], ObjectInfo] = {}
-    looked = await _look(store, record, staged, found.listed, infos, number=number)
+    looked, silence = await _look_patiently(
+        store, record, staged, found.listed, infos, number=number
+    )
     found.highest = max(found.highest, 0, *(one.version for one in looked.lying))
     placed = store.placed(path)
     silent = frozenset(placed) - looked.answered
@@ -109,15 +112,38 @@ async def reconcile_path(
     # Who is silent may hold it too: then it was acknowledged, and counts, though nothing shows it.
     version = reconcile.newest(looked, lambda names: enough(names | silent))
     if version:
-        doubtful = not enough(looked.newer[version])
+        doubtful = bool(silence) or not enough(looked.newer[version])
         return await _taken(store, looked, version, infos, doubtful=doubtful)
-    if record.is_empty and looked.lying:
+    if record.is_empty and looked.lying and not silence:
         if any(one.version or store.came_back(one.backend) for one in looked.lying):
             return Reconciled(path)  # it had come to its end before the snapshot
         adopted = await adopt_path(store, path, newest=False)
         return Reconciled(path, newer=adopted.new, unclear=adopted.conflict, why=adopted.why)
     done = await run(store, path, functools.partial(reconcile.stand, looked=looked))
+    if silence:  # they may hold what is newer, or all of it
+        return Reconciled(path, why="; ".join(silence))
     return _stood(looked, "" if done else "it changed meanwhile")
+
+
+async def _look_patiently(
+    store: Store,
+    record: Record,
+    staged: Staged,
+    listed: Iterable[str],
+    infos: dict[tuple[str, str], ObjectInfo],
+    *,
+    number: int,
+) -> tuple[Looked, tuple[str, ...]]:
+    """Look; say too what who was listed, and is still silent after some looks, has replied."""
+    for wait_s in (*AGAIN_S, None):
+        infos.clear()
+        looked, replies = await _look(store, record, staged, listed, infos, number=number)
+        silent = {name: reply for name, reply in replies.items() if not reply.ok}
+        may_answer = any(store.clients[name].health.is_closed("write") for name in silent)
+        if wait_s is None or not may_answer:
+            break
+        await runtime.pause(wait_s)
+    return looked, tuple(reply.words() for reply in silent.values())
 
 
 async def _look(
@@ -128,7 +154,7 @@ async def _look(
     infos: dict[tuple[str, str], ObjectInfo],
     *,
     number: int,
-) -> Looked:
+) -> tuple[Looked, dict[str, Reply[Any]]]:
     path = record.path
     tokens: dict[str, list[str]] = {}
     for name, token in staged:
@@ -153,7 +179,7 @@ async def _look(
         for (name, place), info in infos.items()
         if name in answered
     ]
-    return Looked(by=record, lying=tuple(lying), answered=answered, number=number)
+    return Looked(by=record, lying=tuple(lying), answered=answered, number=number), replies
 
 
 def _lying(record: Record, name: str, place: str, info: ObjectInfo) -> Lying:

@@ -174,7 +174,7 @@ async def _repair_elsewhere(
 
 
 async def _find_out(holder: Holder, client: BackendClient, row: Replica, report: Repaired) -> None:
-    """Learn what such a backend holds; change nothing there."""
+    """Learn what such a backend holds; an older version of the object goes."""
     entry = holder.record.present
     assert entry is not None
     if not await holder.touch(client.name):
