@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import threading
 import time
 
+import attrs
 import pytest
+from fsspec.asyn import sync
 from fsspec.callbacks import Callback
 
 import resilient_store as rs
 from resilient_store.errors import ConfigurationError
 from resilient_store.io import pages
-from resilient_store.io.catalogued import answers
+from resilient_store.io.catalogued import answers, own_key
 from resilient_store.model import naming
+from resilient_store.model.state import Content
 from resilient_store.operations import scrub as module
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, PAUSE_S, TWO, converge, states, store_state
 
@@ -130,6 +134,60 @@ def test_an_adopted_copy_that_rots_without_a_trace_is_found(shop):
     place.write_bytes(ONE[::-1])
     os.utime(place, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # nothing but its bytes tells
     assert rs.scrub(fs).corrupt == {CAT: ("gcp",)}
+
+
+def adopted_with_its_md5(shop, data, *names):
+    """Adopt what lies on these as a platform would state it, which a disk does not."""
+    for name in names:
+        shop.put_behind(name, CAT, data)
+    fs = shop.open()
+    rs.adopt(fs)
+    stated = f"md5:{hashlib.md5(data, usedforsecurity=False).hexdigest()}"
+
+    def state(records, _):
+        content = Content(size=len(data), kind="native", checksum=stated)
+        entry = attrs.evolve(records[0].entry, content=content)
+        return (attrs.evolve(records[0], entry=entry),), None
+
+    sync(fs.loop, fs.store.known.change, (CAT,), state)
+    return fs
+
+
+def rot(shop, name):
+    """Change a byte in the middle, by which nothing else tells."""
+    place = shop.disk(name) / CAT
+    stat = place.stat()
+    shop.flip(name, CAT, at=stat.st_size // 2)
+    os.utime(place, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_p4_what_a_platform_states_of_an_adopted_object_is_held_against_its_first_copy(shop):
+    fs = adopted_with_its_md5(shop, ONE, *NAMES)
+    rot(shop, "aws")
+    assert rs.scrub(fs).corrupt == {CAT: ("aws",)}
+    converge(fs)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, ONE)
+
+
+def test_what_was_spoilt_on_its_way_is_read_once_more_before_it_is_called_bad(shop, monkeypatch):
+    fs = adopted_with_its_md5(shop, ONE, "aws", "gcp")
+    real, read = own_key.content_of, []
+
+    async def once_spoilt(client, key, info, native=None):
+        read.append(client.name)
+        if len(read) == 1:
+            native.update(b"spoilt")
+        return await real(client, key, info, native)
+
+    monkeypatch.setattr(own_key, "content_of", once_spoilt)
+    assert (rs.scrub(fs).clean, read) == (True, ["aws", "aws"])
+
+
+def test_p4_a_large_copy_that_is_not_what_its_platform_stated_is_not_copied(shop):
+    fs = adopted_with_its_md5(shop, os.urandom(9 * MIB), "aws")
+    rot(shop, "aws")
+    assert "platform stated" in rs.repair(fs).failed[CAT]
+    assert (shop.read_behind("gcp", CAT), shop.staged("gcp")) == (None, [])
 
 
 def test_a_staged_copy_is_verified_where_it_lies(fs, shop):

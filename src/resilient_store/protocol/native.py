@@ -9,13 +9,34 @@ from resilient_store.model.info import CRC32C, MD5, ObjectInfo
 from resilient_store.model.state import Content
 
 
+class NativeChecksum:
+    """Holds bytes that come in order against what a platform stated: a checksum, or a size."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._size = 0
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._is_stated = content.checksum.startswith(MD5)
+
+    def update(self, data: bytes) -> None:
+        """Add the next bytes."""
+        self._size += len(data)
+        if self._is_stated:
+            self._md5.update(data)
+
+    @property
+    def verifies(self) -> bool:
+        """Whether all that came is the object, as far as the platform's words can tell."""
+        if self._size != self._content.size:
+            return False
+        return not self._is_stated or MD5 + self._md5.hexdigest() == self._content.checksum
+
+
 def verifies_natively(content: Content, data: bytes) -> bool:
     """Hold whole bytes against a platform's checksum; without one, against the size alone."""
-    if len(data) != content.size:
-        return False
-    if content.checksum.startswith(MD5):
-        return hashlib.md5(data, usedforsecurity=False).hexdigest() == content.checksum[len(MD5) :]
-    return True
+    native = NativeChecksum(content)
+    native.update(data)
+    return native.verifies
 
 
 def stated_content(info: ObjectInfo) -> Content:

@@ -24,6 +24,7 @@ from resilient_store.model.path import RESERVED, join
 from resilient_store.model.state import OWN, Content, Entry, Record, State
 from resilient_store.model.step import Step
 from resilient_store.protocol.account import Verdict, verdict, verdict_of_bytes
+from resilient_store.protocol.native import NativeChecksum
 
 Notes = dict[str, Any]
 
@@ -92,8 +93,16 @@ async def checksum_of(client: BackendClient, key: str, info: ObjectInfo) -> Repl
     return Reply(client.name, read.outcome, checksum, read.detail)
 
 
-async def content_of(client: BackendClient, key: str, info: ObjectInfo) -> Reply[Content]:
-    """Read an object and return what a catalog keeps of it; not if it changes meanwhile."""
+async def content_of(
+    client: BackendClient, key: str, info: ObjectInfo, native: NativeChecksum | None = None
+) -> Reply[Content]:
+    """Read an object and return what a catalog keeps of it; not if it changes meanwhile.
+
+    Parameters
+    ----------
+    native
+        Told of the bytes, too.
+    """
     found = ChunkedChecksum()
     size = info.size or 0
     while found.size < size:
@@ -101,6 +110,8 @@ async def content_of(client: BackendClient, key: str, info: ObjectInfo) -> Reply
         if block.value is None:
             return Reply(client.name, block.outcome, detail=block.detail)
         found.update(block.value.data)
+        if native is not None:
+            native.update(block.value.data)
     return Reply(client.name, Outcome.OK, found.content())
 
 

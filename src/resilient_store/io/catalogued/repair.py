@@ -32,6 +32,7 @@ from resilient_store.model.step import Step
 from resilient_store.protocol import findings
 from resilient_store.protocol.account import Verdict, described_checksum
 from resilient_store.protocol.moment import Wish
+from resilient_store.protocol.native import NativeChecksum
 from resilient_store.runtime import reach
 from resilient_store.store import Store
 
@@ -267,14 +268,15 @@ async def _checksum(holder: Holder, content: Content) -> str | None:
     """Return the checksum of the current bytes; an adopted object has none, so they are read."""
     if content.kind == "chunked":
         return content.checksum
-    found = ChunkedChecksum()
+    found, native = ChunkedChecksum(), NativeChecksum(content)
     while found.size < content.size:
         end = min(content.size, found.size + BLOCK_BYTES)
         had, _ = await versions.read_version(holder.store, holder.record, found.size, end)
         if had is None or not had.data:
             return None
         found.update(had.data)
-    return found.content().checksum
+        native.update(had.data)
+    return found.content().checksum if native.verifies else None
 
 
 async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[Any]:
@@ -287,7 +289,7 @@ async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[A
     checksum = content.checksum if content.kind == "chunked" else ""
 
     async def copy(upload: UploadClient) -> Reply[Any]:
-        offset, copied = 0, ChunkedChecksum()
+        offset, copied, native = 0, ChunkedChecksum(), NativeChecksum(content)
         while True:
             end = min(content.size, offset + BLOCK_BYTES)
             await holder.ready_for(client.backend.timeout)
@@ -298,12 +300,14 @@ async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[A
                 outcome = Outcome.THROTTLED if later else Outcome.UNAVAILABLE
                 return Reply(client.name, outcome, detail=f"no source: {said}")
             copied.update(had.data)
+            native.update(had.data)
             written = await upload.write(had.data)
             if not written.ok or end == content.size:
                 break
             offset = end
-        if checksum and written.ok and copied.text != checksum:
-            detail = "the source changed while it was copied"
+        is_whole = copied.text == checksum if checksum else native.verifies
+        if written.ok and not is_whole:
+            detail = "the source changed while it was copied, or is not what its platform stated"
             return Reply(client.name, Outcome.CORRUPT, detail=detail)
         return written
 

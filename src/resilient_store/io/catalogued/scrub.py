@@ -16,6 +16,7 @@ from resilient_store.model.info import Body, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.state import OWN, Content, Entry, Record, Replica, State
 from resilient_store.protocol import findings
+from resilient_store.protocol.native import NativeChecksum
 from resilient_store.store import Store
 
 
@@ -98,19 +99,28 @@ async def _verified(entry: Entry, client: BackendClient, row: Replica, *, deep: 
     if info.directory or info.size != content.size or behind_our_back:
         return _Said(Reply(client.name, Outcome.CORRUPT, detail="it was changed"))
     if adopted:
-        return await _first_checksum(client, key, info)
+        found = await _first_checksum(client, key, info, content)
+        if found.reply.outcome is Outcome.CORRUPT:  # it may have been spoilt on its way
+            found = await _first_checksum(client, key, info, content)
+        return found
     on_a_disk = client.traits is not None and client.traits.directories
     if content.size and (on_a_disk or not same):
         return await _read_all(client, key, content)
     return _Said(Reply(client.name, Outcome.OK))
 
 
-async def _first_checksum(client: BackendClient, key: str, info: ObjectInfo) -> _Said:
-    """Read an adopted object, which gets checksums of its own."""
-    read = await own_key.content_of(client, key, info)
+async def _first_checksum(
+    client: BackendClient, key: str, info: ObjectInfo, stated: Content
+) -> _Said:
+    """Read an adopted object, which gets checksums of its own if its platform's is that of it."""
+    native = NativeChecksum(stated)
+    read = await own_key.content_of(client, key, info, native)
     if read.value is None:  # nothing proves its bytes bad
         outcome = read.outcome if read.outcome is Outcome.NOT_FOUND else Outcome.UNAVAILABLE
         return _Said(Reply(client.name, outcome, detail=read.detail))
+    if not native.verifies:
+        detail = "the bytes differ from the platform's checksum"
+        return _Said(Reply(client.name, Outcome.CORRUPT, detail=detail), read.value.size)
     return _Said(Reply(client.name, Outcome.OK), read.value.size, read.value)
 
 
