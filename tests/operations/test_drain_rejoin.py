@@ -26,6 +26,7 @@ from tests.catalogued.stage import (
     THREE,
     TWO,
     converge,
+    state_md5,
     states,
     store_state,
 )
@@ -193,6 +194,43 @@ def test_a_recovered_drive_at_another_place_brings_originals_back(shop):
     # Who still looks at the old place takes nothing there for the truth.
     other = shop.open(write=rs.WriteToAll(min_copies=1))
     assert other.read(CAT).backend == "gcp"
+
+
+def recovered_elsewhere(shop, fs, name):
+    """Bring a drive back as a copy at another place, by which all its tags have changed."""
+    shutil.copytree(shop.disk(name), shop.folder / "recovered")
+    shop.empty(name)
+    for place, _, files in os.walk(shop.folder / "recovered"):
+        for file in files:
+            os.utime(os.path.join(place, file), ns=(1, 1))
+    rs.rejoin(fs, name, target=str(shop.folder / "recovered"))
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_p7_an_adopted_original_that_was_never_read_comes_back_with_its_drive(shop, stated):
+    shop.put_behind("aws", CAT, ONE)
+    fs = shop.open()
+    rs.adopt(fs)
+    if stated:
+        state_md5(fs, CAT, ONE)
+    recovered_elsewhere(shop, fs, "aws")
+    converge(fs)
+    assert fs.cat(CAT) == ONE
+    assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
+
+
+def test_p4_of_two_that_came_back_with_other_bytes_neither_is_believed(shop):
+    shop.put_behind("aws", CAT, ONE)
+    fs = shop.open(placements=[rs.Placement("originals/{name}", backends=["aws", "gcp"])])
+    rs.adopt(fs)
+    converge(fs)
+    rs.drain(fs, "gcp", force=True)
+    shop.put_behind("gcp", CAT, ONE[::-1])
+    rs.rejoin(fs, "gcp")
+    recovered_elsewhere(shop, fs, "aws")
+    assert CAT in rs.repair(fs).failed
+    with pytest.raises(rs.BackendsUnavailableError):
+        fs.cat(CAT)
 
 
 def test_p1_the_only_copy_which_lies_in_staging_outlives_a_rejoin_and_a_sweep(shop, monkeypatch):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import threading
 import time
 
-import attrs
 import pytest
-from fsspec.asyn import sync
 from fsspec.callbacks import Callback
 
 import resilient_store as rs
@@ -18,9 +15,19 @@ from resilient_store.errors import ConfigurationError
 from resilient_store.io import pages
 from resilient_store.io.catalogued import answers, own_key
 from resilient_store.model import naming
-from resilient_store.model.state import Content
 from resilient_store.operations import scrub as module
-from tests.catalogued.stage import CAT, DOG, NAMES, ONE, PAUSE_S, TWO, converge, states, store_state
+from tests.catalogued.stage import (
+    CAT,
+    DOG,
+    NAMES,
+    ONE,
+    PAUSE_S,
+    TWO,
+    converge,
+    state_md5,
+    states,
+    store_state,
+)
 
 MIB = 1 << 20
 
@@ -142,14 +149,7 @@ def adopted_with_its_md5(shop, data, *names):
         shop.put_behind(name, CAT, data)
     fs = shop.open()
     rs.adopt(fs)
-    stated = f"md5:{hashlib.md5(data, usedforsecurity=False).hexdigest()}"
-
-    def state(records, _):
-        content = Content(size=len(data), kind="native", checksum=stated)
-        entry = attrs.evolve(records[0].entry, content=content)
-        return (attrs.evolve(records[0], entry=entry),), None
-
-    sync(fs.loop, fs.store.known.change, (CAT,), state)
+    state_md5(fs, CAT, data)
     return fs
 
 

@@ -257,11 +257,41 @@ async def _note_learnt(holder: Holder, row: Replica, changes: own_key.Notes) -> 
 async def _is_current(
     holder: Holder, client: BackendClient, info: ObjectInfo, entry: Entry
 ) -> bool:
-    assert entry.content is not None
-    if info.directory or info.size != entry.content.size:
+    content = entry.content
+    assert content is not None
+    if info.directory or info.size != content.size:
         return False
-    summed = await own_key.checksum_of(client, holder.path, info)
-    return summed.value is not None and summed.value == await _checksum(holder, entry.content)
+    native = NativeChecksum(content)
+    read = await own_key.content_of(client, holder.path, info, native)
+    if read.value is None or not native.verifies:
+        return False
+    if content.kind == "native":
+        return True
+    if content.kind == "none" and not holder.record.holders():
+        return await _is_all_that_is_left(holder, client, read.value)
+    return read.value.checksum == await _checksum(holder, content)
+
+
+async def _is_all_that_is_left(holder: Holder, client: BackendClient, content: Content) -> bool:
+    """Say whether nobody has other bytes of an adopted object without any checksum.
+
+    Then they are the object, on the word on which it was adopted: they lie there.
+    """
+    for name, row in holder.record.replicas.items():
+        if name == client.name or row.state is not State.UNKNOWN:
+            continue
+        other = holder.store.clients.get(name)
+        if other is None or holder.store.is_drained(name):
+            return False
+        looked = await other.info(holder.path, kind="write")
+        if looked.outcome is Outcome.NOT_FOUND and holder.store.believes_absence(name):
+            continue
+        if looked.value is None or looked.value.size != content.size:
+            return False
+        read = await own_key.checksum_of(other, holder.path, looked.value)
+        if read.value != content.checksum:
+            return False
+    return True
 
 
 async def _checksum(holder: Holder, content: Content) -> str | None:
