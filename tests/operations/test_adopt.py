@@ -308,6 +308,77 @@ def test_p4_bytes_that_differ_from_what_was_stated_when_they_were_adopted_are_no
     assert (result.data, result.backend != "aws") == (ONE, True)
 
 
+@contextlib.contextmanager
+def throttled(fs, name, key):
+    """Let one backend refuse to be asked about one key."""
+    client = fs.store.clients[name]
+    real = client.info
+
+    async def info(asked, **options):
+        if asked == key:
+            return Reply(name, Outcome.THROTTLED, detail="slow down")
+        return await real(asked, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(client, "info", info)
+        yield
+
+
+@pytest.mark.parametrize("on_conflict", ["report", "newest"])
+@pytest.mark.parametrize("named", [True, False])
+def test_p9_nothing_is_decided_while_a_backend_that_has_other_bytes_is_silent(
+    shop, on_conflict, named
+):
+    shop.put_behind("aws", CAT, ONE)
+    shop.put_behind("gcp", CAT, b"newer, and longer than that")
+    fs = shop.open()
+    fs.exists(DOG)
+    how = {"on_conflict": on_conflict, "paths": [CAT] if named else None}
+    with throttled(fs, "gcp", CAT):
+        report = rs.adopt(fs, **how)
+    assert (report.new, report.complete) == (0, False)
+    assert "slow down" in report.failed[CAT]
+    report = rs.adopt(fs, **how)
+    assert (report.new, bool(report.conflicts)) == (
+        (1, False) if on_conflict == "newest" else (0, True)
+    )
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_p9_nor_where_the_path_is_known(fs, shop, named):
+    fs.write(CAT, ONE)
+    shop.put_behind("gcp", CAT, b"retouched elsewhere")
+    how = {"on_conflict": "newest", "paths": [CAT] if named else None}
+    with throttled(fs, "gcp", CAT):
+        assert "slow down" in rs.adopt(fs, **how).failed[CAT]
+    assert rs.adopt(fs, **how).new == 1
+    assert fs.cat(CAT) == b"retouched elsewhere"
+
+
+def test_p7_a_platform_that_was_taken_out_keeps_no_path_from_being_adopted(fs, shop):
+    fs.write(CAT, ONE)
+    rs.drain(fs, "azure")
+    shop.lose("azure")
+    shop.put_behind("gcp", CAT, b"retouched elsewhere")
+    assert rs.adopt(fs, paths=[CAT], on_conflict="newest").new == 1
+
+
+def test_p5_a_suspect_backend_makes_no_catalog_complete(shop):
+    shop.put_behind("aws", CAT, ONE)
+    shop.put_behind("gcp", DOG, TWO)
+    fs = shop.open()
+    fs.exists("nothing")
+    shop.remove_behind("gcp", DOG)
+    set_backend(fs, "gcp", suspect=True)
+    assert not rs.adopt(fs).complete
+    with pytest.raises(rs.BackendsUnavailableError):
+        fs.cat(DOG)
+    shop.put_behind("gcp", DOG, TWO)
+    set_backend(fs, "gcp", suspect=False)
+    assert fs.cat(DOG) == TWO
+    assert rs.adopt(fs).complete
+
+
 def test_p5_what_a_suspect_backend_does_not_show_is_not_known_to_be_missing_there(shop):
     """An original whose other copies are lost may lie there."""
     shop.put_behind("gcp", CAT, ONE)

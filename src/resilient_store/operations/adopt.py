@@ -322,6 +322,8 @@ def _adopted(
     state: StoreState | None, _: float, *, names: tuple[str, ...], knows_all: bool
 ) -> StoreState:
     assert state is not None, "a store that was prepared has an identity"
+    # What a suspect backend did not list is not absent there.
+    knows_all = knows_all and not any(state.backend(name).suspect for name in names)
     rows = {}
     for name in names:
         row = attrs.evolve(state.backend(name), came_back=False)

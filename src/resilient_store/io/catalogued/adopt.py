@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Container,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Any
 
 import attrs
@@ -78,9 +86,11 @@ class _Found:
     discovered: findings.Discovered
 
 
-async def adopt_path(store: Store, path: str, *, newest: bool) -> Adopted:
+async def adopt_path(
+    store: Store, path: str, listed: Mapping[str, ObjectInfo], *, newest: bool
+) -> Adopted:
     """Adopt one path."""
-    (adopted,) = await adopt_some(store, {path: None}, newest=newest)
+    (adopted,) = await adopt_some(store, {path: listed}, newest=newest)
     return adopted
 
 
@@ -99,7 +109,8 @@ async def adopt_some(
     ----------
     listed
         Path to what backends list there, which is no more than a hint (R14): where all of it is
-        as the catalog remembers it, nothing is looked at. None: nobody has listed it.
+        as the catalog remembers it, nothing is looked at. None: nobody has listed it. Whoever has,
+        and else every backend that is not drained, must answer when it is looked at.
     dry_run
         Whether only to say what would become of them.
     at_once
@@ -173,15 +184,29 @@ async def _look(
     if record.present is not None:
         if listed is not None and is_all_remembered(record, listed):
             return Adopted(record.path)
-        return await _adopt_over(store, record, newest=newest, dry_run=dry_run)
+        return await _adopt_over(store, record, listed, newest=newest, dry_run=dry_run)
     if record.intent is not None:
         return Adopted(record.path, why="somebody is at work on it")
     if record.entry is not None:
         return Adopted(record.path)  # it was deleted
-    return await _adopt_unknown(store, record, newest=newest)
+    return await _adopt_unknown(store, record, listed, newest=newest)
 
 
-async def _adopt_unknown(store: Store, record: Record, *, newest: bool) -> Adopted | _Found:
+def _unheard(
+    store: Store,
+    listed: Mapping[str, ObjectInfo] | None,
+    heard: Container[str],
+    replies: Iterable[Reply[Any]],
+) -> str:
+    """Say who did not answer, and may hold other bytes than those that did."""
+    asked = [n for n in store.clients if not store.is_drained(n)] if listed is None else listed
+    silent = [one for one in replies if one.backend in asked and one.backend not in heard]
+    return "; ".join(reply.words() for reply in silent)
+
+
+async def _adopt_unknown(
+    store: Store, record: Record, listed: Mapping[str, ObjectInfo] | None, *, newest: bool
+) -> Adopted | _Found:
     path = record.path
     infos: dict[str, ObjectInfo | None] = {}
 
@@ -194,6 +219,8 @@ async def _adopt_unknown(store: Store, record: Record, *, newest: bool) -> Adopt
         return reply
 
     replies = await fan_out(store, store.clients, look)
+    if why := _unheard(store, listed, infos, replies.values()):
+        return Adopted(path, why=why)
     lying = await _compared(store, path, infos)
     if not isinstance(lying, dict):
         return Adopted(path, why=lying.words())
@@ -257,7 +284,14 @@ def _found(
     return _Found(Adopted(record.path, new=True, highest=highest), found)
 
 
-async def _adopt_over(store: Store, record: Record, *, newest: bool, dry_run: bool) -> Adopted:
+async def _adopt_over(
+    store: Store,
+    record: Record,
+    listed: Mapping[str, ObjectInfo] | None,
+    *,
+    newest: bool,
+    dry_run: bool,
+) -> Adopted:
     """Make somebody else's bytes the next version of a known path, where that was asked for."""
     looks: dict[str, own_key.Look] = {}
 
@@ -265,9 +299,12 @@ async def _adopt_over(store: Store, record: Record, *, newest: bool, dry_run: bo
         looks[client.name] = await own_key.judged(record, client)
         return looks[client.name].reply
 
-    await fan_out(store, store.clients, look)
+    replies = await fan_out(store, store.clients, look)
     infos = [found.info for found in looks.values() if found.info is not None]
     known = Adopted(record.path, highest=_highest(infos))
+    judged = {name for name, found in looks.items() if found.verdict is not None}
+    if why := _unheard(store, listed, judged, replies.values()):
+        return attrs.evolve(known, why=why)
     foreign = {
         name: found.info
         for name, found in looks.items()
@@ -280,14 +317,11 @@ async def _adopt_over(store: Store, record: Record, *, newest: bool, dry_run: bo
         return attrs.evolve(known, why=CHANGED)
     if not newest:
         return attrs.evolve(known, conflict=tuple(foreign))
-    foreign = {name: info for name, info in foreign.items() if _is_later(record, name, info)}
-    if not foreign:
-        return known
-    if dry_run:
-        return attrs.evolve(known, new=True)
-    name = max(foreign, key=lambda n: _age_key(foreign[n]))
-    await _copy_over(store, record, store.clients[name], foreign[name])
-    return attrs.evolve(known, new=True)
+    later = {name: info for name, info in foreign.items() if _is_later(record, name, info)}
+    if later and not dry_run:
+        name = max(later, key=lambda n: _age_key(later[n]))
+        await _copy_over(store, record, store.clients[name], later[name])
+    return attrs.evolve(known, new=bool(later))
 
 
 def _is_later(record: Record, name: str, info: ObjectInfo) -> bool:

@@ -117,7 +117,8 @@ async def reconcile_path(
     if record.is_empty and looked.lying and not silence:
         if any(one.version or store.came_back(one.backend) for one in looked.lying):
             return Reconciled(path)  # it had come to its end before the snapshot
-        adopted = await adopt_path(store, path, newest=False)
+        listed = {name: info for (name, place), info in infos.items() if place == OWN}
+        adopted = await adopt_path(store, path, listed, newest=False)
         return Reconciled(path, newer=adopted.new, unclear=adopted.conflict, why=adopted.why)
     done = await run(store, path, functools.partial(reconcile.stand, looked=looked))
     if silence:  # they may hold what is newer, or all of it
