@@ -262,12 +262,16 @@ class Store:
 
     def placed(self, path: str) -> tuple[str, ...]:
         """Return the backends that should hold a path now, in the order of preference."""
+        return tuple(name for name in self.placed_in_all(path) if not self.is_drained(name))
+
+    def placed_in_all(self, path: str) -> tuple[str, ...]:
+        """Return the same, and those that would hold it if they were not drained."""
         chosen: Container[str] = self.clients
         for placement in self.configuration.placements:
             if placement.matches(path):
                 chosen = placement.backends
                 break
-        return tuple(n for n in self.writable if n in chosen and not self.is_drained(n))
+        return tuple(n for n in self.writable if n in chosen)
 
     def knows_all(self, state: StoreState | None) -> bool:
         """Say whether the catalog knows every path: none may lie where it has never looked (P5)."""

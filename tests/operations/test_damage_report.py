@@ -213,10 +213,14 @@ def test_an_object_that_a_new_backend_never_got_is_at_risk_while_it_is_the_only_
 
 
 def test_a_backend_that_is_about_to_go_is_no_safety(shop):
-    fs = shop.open(("aws", "gcp"))
+    fs = shop.open(("aws", "gcp"), write=rs.WriteToAll(min_copies=1))
     fs.write(CAT, ONE)
-    set_backend(fs, "gcp", drained=True)
-    assert found(rs.damage_report(fs)) == {"at_risk": [CAT]}
+    rs.drain(fs, "gcp")
+    fs.write(DOG, ONE)
+    assert found(rs.damage_report(fs)) == {"at_risk": [CAT, DOG]}
+    rs.rejoin(fs, "gcp")
+    converge(fs)
+    assert found(rs.damage_report(fs)) == {}
 
 
 def test_a_backend_that_never_had_an_object_is_not_said_to_hold_an_older_one(shop):

@@ -156,6 +156,21 @@ def test_a_backend_that_is_new_is_complete_up_to_nothing(shop):
     assert backend(three, "azure").complete_up_to == record(two, DOG).entry.version
 
 
+def test_what_was_taken_away_and_is_placed_there_again_is_missed(shop):
+    one = [rs.Placement("originals/{name}", backends=["aws", "gcp"])]
+    other = [rs.Placement("originals/{name}", backends=["aws", "azure"])]
+    fs = shop.open(placements=one)
+    fs.write(CAT, ONE)
+    fs.write("previews/cat.jpg", ONE)
+    moved = shop.open(placements=other)
+    moved.write(CAT, TWO)
+    converge(moved)
+    assert states(moved, CAT)["gcp"] == "gone"
+    assert backend(moved, "gcp").complete_up_to == rs.status(moved).newest
+    found = rs.status(fs)
+    assert (found.state, backend(fs, "gcp").copies["not copied"].count) == ("DEGRADED", 1)
+
+
 def test_what_is_placed_elsewhere_is_missed_by_nobody(shop):
     rules = [rs.Placement("thumbs/{name}", backends=["aws", "gcp"])]
     fs = shop.open(placements=rules)

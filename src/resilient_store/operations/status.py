@@ -14,7 +14,7 @@ from resilient_store.catalog.contract import CatalogDownError, Stretch
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.drive import to_end
 from resilient_store.model.amount import Amount
-from resilient_store.model.state import StoreState
+from resilient_store.model.state import State, StoreState
 from resilient_store.model.status import (
     BEHIND,
     NO_CATALOG,
@@ -202,7 +202,8 @@ async def _count_never_sent(store: Store, count: _Count, after: str, stretch: St
     """Count objects of which a backend they are placed on has no replica row (a new backend)."""
     rows: dict[str, int] = {}
     for one in stretch.copies:
-        rows[one.backend] = rows.get(one.backend, 0) + one.amount.count
+        if one.state is not State.GONE:  # it may be placed there again
+            rows[one.backend] = rows.get(one.backend, 0) + one.amount.count
     owed: dict[str, set[str]] = {}
     for name in store.writable:
         lacking = stretch.objects.count - rows.get(name, 0)

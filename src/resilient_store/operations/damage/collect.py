@@ -233,7 +233,7 @@ async def _paths(ask: Ask, part: KeyRange) -> AsyncIterator[str]:
 async def _lacked(store: Store, name: str, part: KeyRange) -> AsyncIterator[str]:
     """Yield what a backend should hold and was never sent."""
     async for path in _paths(functools.partial(store.known.without, name), part):
-        if name in store.placed(path):
+        if name in store.placed_in_all(path):
             yield path
 
 
@@ -266,7 +266,7 @@ async def _look_at(
 ) -> None:
     damaged: list[Damaged] = []
     for record in await store.known.records(paths):
-        placed = store.placed(record.path)
+        placed = store.placed_in_all(record.path)
         if kinds := kinds_of(record, placed, now):
             damaged.append((record, placed, kinds))
     missing = [r.path for r, _, kinds in damaged if {"lost", "unreachable"} & set(kinds)]
