@@ -230,7 +230,7 @@ def _note_scrub(found: ScrubReport, state: StoreState, of: Round, _: float) -> S
             at=of.at or "",
             ended_s=of.ended_s,
             checked=before.checked + found.checked,
-            bad=before.bad + len(found.corrupt) + len(found.missing),
+            bad=before.bad + found.bad,
         ),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -214,19 +213,19 @@ def test_a_report_goes_where_a_link_leads(tmp_path):
     assert (tmp_path / "of-record").read_text() == "of now"
 
 
-def test_a_report_goes_where_standard_output_does(tmp_path):
-    code = """
-from pathlib import Path
-from resilient_store.cli.files import check_place, write_whole
-check_place(Path("/dev/stdout"))
-write_whole(Path("/dev/stdout"), lambda opened: opened.write("of now"))
-"""
-    for sent in (tmp_path / "file", None):
-        with contextlib.ExitStack() as stack:
-            out = subprocess.PIPE if sent is None else stack.enter_context(sent.open("w"))
-            done = subprocess.run([sys.executable, "-c", code], stdout=out, text=True, check=True)
-        assert (done.stdout if sent is None else sent.read_text()) == "of now"
+def test_a_report_goes_where_a_descriptor_does(tmp_path):
+    """As ``--csv /dev/stdout`` asks; nothing there may be replaced, least of all by root."""
+    with (tmp_path / "file").open("w") as opened:
+        place = Path(f"/dev/fd/{opened.fileno()}")
+        check_place(place)
+        write_whole(place, lambda file: file.write("of now"))
+    assert (tmp_path / "file").read_text() == "of now"
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+    into, out_of = os.pipe()
+    write_whole(Path(f"/dev/fd/{out_of}"), lambda file: file.write("of now"))
+    os.close(out_of)
+    with open(into) as read:
+        assert read.read() == "of now"
 
 
 def test_a_report_replaces_a_file_whose_folder_takes_no_other(tmp_path, monkeypatch):

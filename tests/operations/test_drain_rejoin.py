@@ -131,7 +131,7 @@ def test_what_a_drained_backend_missed_is_never_read_from_it_and_the_rest_at_onc
     fs.write(CAT, TWO)
     fs.rm(DOG)
     fs.write("new", THREE)
-    assert rs.rejoin(fs, "aws") == 1  # what was deleted meanwhile
+    assert rs.rejoin(fs, "aws") == 0
     assert (fs.read("bird").backend, fs.read(CAT).backend) == ("aws", "gcp")
     assert (fs.read(CAT).data, fs.exists(DOG)) == (TWO, False)
     converge(fs)
@@ -194,6 +194,15 @@ def test_a_recovered_drive_at_another_place_brings_originals_back(shop):
     # Who still looks at the old place takes nothing there for the truth.
     other = shop.open(write=rs.WriteToAll(min_copies=1))
     assert other.read(CAT).backend == "gcp"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_deletion_that_it_missed_is_no_replica_that_is_unknown(fs, dry_run):
+    fs.write(CAT, ONE)
+    rs.drain(fs, "azure")
+    fs.rm(CAT)
+    assert rs.rejoin(fs, "azure", dry_run=dry_run) == 0
+    assert states(fs, CAT)["azure"] == "stale"
 
 
 def recovered_elsewhere(shop, fs, name):

@@ -53,6 +53,21 @@ def test_p4_what_is_bad_is_found_recorded_and_repaired(fs, shop, deep):
     assert rs.scrub(fs).clean
 
 
+def test_copies_that_are_bad_are_counted_each(fs, shop, monkeypatch):
+    monkeypatch.setattr(naming, "NAMED", 1)
+    fs.write(CAT, ONE)
+    fs.write(DOG, ONE)
+    for name in NAMES:
+        shop.flip(name, CAT)
+        shop.remove_behind(name, DOG)
+    report = rs.scrub(fs)
+    scan = store_state(fs).scan
+    assert (report.bad, scan.bad, scan.checked) == (6, 6, 6)
+    assert (set(report.corrupt[CAT]), set(report.missing[DOG])) == (set(NAMES), set(NAMES))
+    rs.maintain(fs, max_age=1e-9)
+    assert store_state(fs).scan.bad == 0, "what is known to be bad is verified no more"
+
+
 def test_what_was_verified_of_late_is_not_due_again(fs, shop):
     fs.write(CAT, ONE)
     assert rs.scrub(fs, max_age=3600).checked == 3

@@ -130,6 +130,18 @@ def test_a_derivative_that_is_damaged_stands_in_for_nothing(fs, shop):
     ]
 
 
+def test_a_backend_that_never_answered_and_was_left_out_again_can_lose_nothing(shop):
+    shop.lose("azure")
+    fs = shop.open()
+    fs.write("originals/cat.jpg", ONE)
+    rs.repair(fs)
+    assert not store_state(fs).backend("azure").met
+    two = shop.open(("aws", "gcp"))
+    assert list(rs.what_if(two)) == [("aws",), ("gcp",), ("aws", "gcp")]
+    price = rs.Price(storage=0.02)
+    assert rs.what_if(two, lose=[], prices={"aws": price, "gcp": price}).survives.count == 1
+
+
 def test_what_would_still_be_writable(fs, shop):
     assert rs.what_if(fs, lose=["azure"]).writable == {
         "originals/{name}": True,

@@ -33,7 +33,7 @@ def write_whole(path: Path, write: Callable[[TextIO], object]) -> None:
     A pipe or a device, and a file in whose folder none can be made, are written to as they are.
     """
     place = path.resolve()  # where a link leads
-    is_special = path.is_relative_to("/dev") or (place.exists() and not place.is_file())
+    is_special = path.is_relative_to("/dev") or (path.exists() and not path.is_file())
     beside = not is_special and os.access(place.parent, os.W_OK)
     target = place.with_name(f".{place.name}.part") if beside else path
     try:

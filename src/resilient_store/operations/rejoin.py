@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -168,14 +168,14 @@ async def _taken_back(store: Store, client: BackendClient, *, dry_run: bool) -> 
 async def _compared(
     store: Store, client: BackendClient, *, dry_run: bool, is_believed: bool
 ) -> int:
-    """Doubt what is not as it is remembered; return how many replicas that are."""
+    """Doubt what is not as it is remembered; return how many objects' replicas that are."""
     name, count, after = client.name, 0, ""
     async with contextlib.aclosing(_Listing(client)) as listing:
         while page := await store.known.held_by(name, after, runtime.page(PAGE)):
             listed = await listing.of(page) if is_believed else None
             if dry_run:
                 records = await store.known.records(page)
-                count += sum(not _is_as_remembered(one, name, listed) for one in records)
+                count += sum(one.present is not None for one in _doubtful(records, name, listed))
             else:
                 change = functools.partial(_doubt_others, name=name, listed=listed)
                 count += await store.known.change(page, change)
@@ -240,12 +240,16 @@ def _doubt_others(
     listed: Mapping[str, ObjectInfo] | None,
 ) -> tuple[tuple[Record, ...], int]:
     """Doubt what a backend holds, but for what a listing shows as it is remembered."""
-    doubted = [not _is_as_remembered(record, name, listed) for record in records]
-    after = tuple(
-        doubt(record, moment, name) if doubtful else record
-        for record, doubtful in zip(records, doubted, strict=True)
-    )
-    return after, sum(doubted)
+    doubtful = _doubtful(records, name, listed)
+    paths = {record.path for record in doubtful}
+    after = tuple(doubt(one, moment, name) if one.path in paths else one for one in records)
+    return after, sum(record.present is not None for record in doubtful)
+
+
+def _doubtful(
+    records: Iterable[Record], name: str, listed: Mapping[str, ObjectInfo] | None
+) -> list[Record]:
+    return [record for record in records if not _is_as_remembered(record, name, listed)]
 
 
 def _is_as_remembered(record: Record, name: str, listed: Mapping[str, ObjectInfo] | None) -> bool:

@@ -42,6 +42,8 @@ class ScrubReport:
     ----------
     checked
         Replicas that were verified.
+    bad
+        Those among them that are missing or corrupt.
     bytes_read
         Their bytes that were read for it.
     missing
@@ -62,6 +64,7 @@ class ScrubReport:
     """
 
     checked: int = 0
+    bad: int = 0
     bytes_read: int = 0
     missing: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
     corrupt: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
@@ -83,6 +86,7 @@ class ScrubReport:
     def add_recorded(self, path: str, recorded: Sequence[Seen]) -> None:
         """Count what was recorded of one path: the rest was changed meanwhile."""
         self.checked += len(recorded)
+        self.bad += sum(one.state is not State.GOOD for one in recorded)
         for where, state in ((self.missing, State.MISSING), (self.corrupt, State.CORRUPT)):
             self._name(where, path, tuple(s.by.backend for s in recorded if s.state is state))
 
@@ -93,6 +97,7 @@ class ScrubReport:
     def absorb(self, other: ScrubReport) -> None:
         """Add what was seen of another part of the store."""
         self.checked += other.checked
+        self.bad += other.bad
         self.bytes_read += other.bytes_read
         self.unnamed += other.unnamed
         for kind in ("missing", "corrupt", "silent"):
@@ -307,8 +312,8 @@ class _Noting:
         """Note it, unless that was done just now."""
         if ended or runtime.now_s() - self._noted_s >= NOTED_EVERY_S:
             self._noted_s = runtime.now_s()
-            bad = len(self._report.corrupt) + len(self._report.missing)
-            scan = Scan(began_s=self._began_s, at=at, checked=self._report.checked, bad=bad)
+            report = self._report
+            scan = Scan(began_s=self._began_s, at=at, checked=report.checked, bad=report.bad)
             await self._store.known.change_state(
                 lambda state, now_s: _noted(state, attrs.evolve(scan, ended_s=now_s * ended))
             )

@@ -269,7 +269,8 @@ async def what_if_all(
     except CatalogDownError as error:
         raise unavailable("", error) from None
     assert state is not None, "a store that was prepared has an identity"
-    removed = {n: row.domain for n, row in state.backends.items() if n not in store.domains}
+    met = {name: row.domain for name, row in state.backends.items() if row.met}
+    removed = {name: domain for name, domain in met.items() if name not in store.domains}
     domains = {**store.domains, **removed}
     asked = losses.scenarios(domains) if lose is None else [losses.as_key(lose)]
     gone = {key: frozenset(losses.lost_with(key, domains)) for key in asked}
