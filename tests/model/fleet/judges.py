@@ -137,7 +137,7 @@ def _with_one_hung_s(model: FleetModel, call: Called, ill: dict[str, set[str]]) 
 def _a_read(model: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[str]:
     error = call.error
     if error is None:
-        whole = [one for one in truth if one is not None]
+        whole = [*_passing(model, call.step.path), *(one for one in truth if one is not None)]
         span = slice(*call.step.span)
         cut = [one[span] for one in whole] if call.step.verb == "range" else whole
         if call.value not in cut:
@@ -156,6 +156,14 @@ def _a_read(model: FleetModel, call: Called, truth: list[bytes | None]) -> Itera
     elif not isinstance(error, BackendsUnavailableError):
         yield f"P5: a read ended in {type(error).__name__}"
     yield from _although_there(model, call, truth)
+
+
+def _passing(model: FleetModel, path: str) -> list[bytes]:
+    """Return others' bytes that count for a reader, and that nobody may record (R14)."""
+    state, record = model.database.state(), model.record(path)
+    if record.entry is not None or record.intent is None or (state and state.complete):
+        return []
+    return [data for name, data in model.foreign if model.held(name, path) == data]
 
 
 def _although_there(model: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[str]:

@@ -133,7 +133,8 @@ class SimulatedFamily:
         """Begin an object of unknown length."""
 
         def work() -> SimulatedUpload:
-            upload = SimulatedUpload(self, key, exclusive, headers, len(self._disk.world.requests))
+            self._disk.begun += 1
+            upload = SimulatedUpload(self, key, exclusive, headers, self._disk.begun)
             self._disk.uploads[upload.number] = (key, CALL.get())
             return upload
 

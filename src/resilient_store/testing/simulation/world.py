@@ -161,6 +161,7 @@ class SimulatedDisk:
         self.objects: dict[str, StoredObject] = {}
         self.directories: dict[str, None] = {}
         self.uploads: dict[int, tuple[str, str]] = {}
+        self.begun = 0  # uploads so far: of two at one moment each needs a number of its own
         self.history: dict[str, list[Change]] = {}
         self._tags = 0
 
