@@ -67,7 +67,7 @@ def configure(options: Mapping[str, Any]) -> Configuration:
     catalog_down = options.get("catalog_down", "raise")
     check_catalog_options(catalog_down, **timing)
     write_once = options.get("write_once", False)
-    if write_once not in (True, False, "unique-names"):
+    if not (isinstance(write_once, bool) or write_once == "unique-names"):
         raise ConfigurationError(f"write_once={write_once!r} must be True, False or 'unique-names'")
     for name in ("on_degraded", "on_backend_state"):
         if options.get(name) is not None and not callable(options[name]):

@@ -43,6 +43,7 @@ from resilient_store.policies import (
     WriteToAll,
 )
 from resilient_store.store import Store, open_store
+from resilient_store.tree import AT_ONCE
 
 _NO_TRANSACTIONS = (
     "transactions: every write is all or nothing by itself; write an object that names the "
@@ -141,7 +142,7 @@ class ResilientFileSystem(ObjectFileSystem):
             "on_backend_state": on_backend_state,
         }
         self._configuration = configure({**given, **unknown})
-        super().__init__(asynchronous=asynchronous, loop=loop, batch_size=batch_size)
+        super().__init__(asynchronous=asynchronous, loop=loop, batch_size=batch_size or AT_ONCE)
         self._pid: int = runtime.process_id()
         self._store = self._assemble()
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from resilient_store.errors import ConfigurationError
-from resilient_store.model.pattern import Pattern, PatternError
+from resilient_store.model.pattern import Pattern, PatternError, path_pattern
 
 
 @attrs.frozen
@@ -46,7 +46,7 @@ class Placement:
                 f"Placement: {self.pattern!r} must name at least one backend, and none twice"
             )
         try:
-            compiled = Pattern(self.pattern)
+            compiled = path_pattern(self.pattern)
         except (PatternError, TypeError) as error:
             raise ConfigurationError(f"Placement: {error}") from None
         object.__setattr__(self, "backends", tuple(names))

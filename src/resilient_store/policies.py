@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol
 import attrs
 
 from resilient_store.errors import ConfigurationError
-from resilient_store.model.pattern import Pattern, PatternError
+from resilient_store.model.path import problem, strip_protocol
+from resilient_store.model.pattern import Pattern, PatternError, path_pattern
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _USERINFO = re.compile(r"(?<=://)[^/]*@")
@@ -69,6 +70,13 @@ def _text(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None
         )
 
 
+def _truth(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(
+            f"{type(instance).__name__}: {attribute.name} must be true or false, and is {value!r}"
+        )
+
+
 @attrs.frozen(init=False, eq=True, hash=False)
 class Backend:
     """One fsspec filesystem plus a root, with a name and a failure domain.
@@ -112,8 +120,8 @@ class Backend:
     name: str | None = attrs.field(default=None, validator=_text)
     domain: str | None = attrs.field(default=None, validator=_text)
     storage_options: Mapping[str, Any] = attrs.field(default=None, converter=_options, repr=_hidden)
-    holds_all: bool = False
-    read_only: bool = False
+    holds_all: bool = attrs.field(default=False, validator=_truth)
+    read_only: bool = attrs.field(default=False, validator=_truth)
     write_options: Mapping[str, Any] = attrs.field(default=None, converter=_options, repr=_hidden)
     timeout: float = attrs.field(default=10.0, validator=_positive)
     stall_timeout: float = attrs.field(default=5.0, validator=_positive)
@@ -308,7 +316,7 @@ class DegradedRead:
         )
         try:
             compiled = tuple(
-                (Pattern(original), tuple(Pattern(text) for text in derived))
+                (path_pattern(original), tuple(map(path_pattern, derived)))
                 for original, derived in rules
             )
         except PatternError as error:
@@ -331,7 +339,9 @@ class DegradedRead:
         """Return the paths that may stand in for this one, best first; none if no rule matches."""
         if callable(self.rules):
             found: Iterable[str] = self.rules(path)
-            found = [found] if isinstance(found, str) else found
+            found = [
+                _derived(text) for text in ([found] if isinstance(found, str) else found or ())
+            ]
         else:
             found = self._by_rule(path)
         return tuple(derived for derived in dict.fromkeys(found or ()) if derived != path)
@@ -342,6 +352,14 @@ class DegradedRead:
             if values is not None:
                 return [pattern.fill(values) for pattern in derived]
         return []
+
+
+def _derived(text: str) -> str:
+    """Return a path that a callable has made, as every path is read; refuse one that is none."""
+    path = strip_protocol(text)
+    if why := problem(path) if path else "it is empty":
+        raise ConfigurationError(f"DegradedRead: the callable returned {text!r}, no path: {why}")
+    return path
 
 
 def _as_texts(original: str, derived: str | Iterable[str]) -> list[str]:

@@ -21,6 +21,7 @@ from resilient_store.errors import InvalidPathError, ObjectError
 from resilient_store.io import verbs
 from resilient_store.io.catalogued.listing import Listed
 from resilient_store.io.copy import run_local
+from resilient_store.io.delete import check_deletable
 from resilient_store.io.drive import each
 from resilient_store.model.path import above
 from resilient_store.model.result import DetailedListing, Listing
@@ -288,8 +289,22 @@ class TreeFileSystem(AsyncFileSystem):
         **kwargs: Any,
     ) -> None:
         """Copy; raises by default what fsspec's would leave out of a recursive copy."""
-        sources, targets, _ = await self._pairs(path1, path2, recursive, maxdepth)
-        await super()._copy(sources, targets, on_error=on_error or "raise", **kwargs)
+        sources, targets, kinds = await self._pairs(path1, path2, recursive, maxdepth)
+        await self._copy_pairs(sources, targets, kinds, on_error=on_error or "raise", **kwargs)
+
+    async def _copy_pairs(
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        kinds: Mapping[str, str | None],
+        **kwargs: Any,
+    ) -> None:
+        """Make directories, which else may or may not be there when they are empty; then copy."""
+        pairs = list(zip(sources, targets, strict=True))
+        for target in sorted(target for source, target in pairs if kinds[source] == "directory"):
+            await self._makedirs(target, exist_ok=True)
+        others = [pair for pair in pairs if kinds[pair[0]] != "directory"]
+        await super()._copy([one for one, _ in others], [to for _, to in others], **kwargs)
 
     async def _mv(
         self,
@@ -311,7 +326,10 @@ class TreeFileSystem(AsyncFileSystem):
             if any(place in kinds for place in (target, *above(target))):
                 raise InvalidPathError(target, note="it would be moved onto or into itself")
         if self.store.catalog is None:
-            await super()._copy(sources, targets, on_error="raise", batch_size=batch_size)
+            objects = [name for name in sources if kinds[name] != "directory"]
+            checks = [functools.partial(check_deletable, self.store, name) for name in objects]
+            raise_together(objects, await each(checks, batch_size or AT_ONCE))
+            await self._copy_pairs(sources, targets, kinds, on_error="raise", batch_size=batch_size)
         else:
             pairs = [p for p in zip(sources, targets, strict=True) if kinds[p[0]] != "directory"]
             calls = [functools.partial(self._mv_file, *pair) for pair in pairs]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from resilient_store.errors import BackendsUnavailableError
 from resilient_store.io.drive import protected
-from resilient_store.io.fanout import fan_out, left_alone, take_probes
+from resilient_store.io.fanout import away_to_write, fan_out, left_alone, take_probes
 from resilient_store.io.read import look
 from resilient_store.model.info import ObjectInfo
-from resilient_store.model.outcome import Outcome
+from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.store import Store
 
 
@@ -19,7 +21,8 @@ async def look_everywhere(store: Store, path: str) -> dict[str, ObjectInfo | Non
     BackendsUnavailableError
         One of them did not answer, so nothing may be changed.
     """
-    if away := left_alone(store) or take_probes(store):
+    others = [name for name in store.clients if name not in store.writable]
+    if away := left_alone(store) or take_probes(store) or away_to_write(store, others):
         raise BackendsUnavailableError(path, away.values(), "Nothing was changed")
     replies = await fan_out(store, store.clients, lambda c: c.info(path, kind="write"))
     if not all(r.ok or r.outcome is Outcome.NOT_FOUND for r in replies.values()):
@@ -47,6 +50,7 @@ async def delete(store: Store, path: str) -> None:
     Source: design, section 4; a deletion cannot be undone.
     """
     found = await look_everywhere(store, path)
+    refuse_read_only(store, path, found)
     holders = [name for name, info in found.items() if info is not None]
     if not holders:
         if store.derivatives(path):
@@ -66,6 +70,30 @@ async def delete(store: Store, path: str) -> None:
             replies.values(),
             f"{', '.join(left)} still holds it, or may; calling again completes the deletion",
         )
+
+
+def refuse_read_only(store: Store, path: str, found: Mapping[str, ObjectInfo | None]) -> None:
+    """Refuse to delete what would stay where nobody may delete it.
+
+    Raises
+    ------
+    BackendsUnavailableError
+        A backend that is read-only holds it.
+    """
+    detail = "it is read-only and holds the path"
+    left = [
+        Reply[None](name, Outcome.REFUSED, detail=detail)
+        for name, info in found.items()
+        if info is not None and store.clients[name].backend.read_only
+    ]
+    if left:
+        raise BackendsUnavailableError(path, left, "Nothing was deleted")
+
+
+async def check_deletable(store: Store, path: str) -> None:
+    """Refuse to move what could not be deleted afterwards; raises as `delete` does."""
+    if len(store.writable) < len(store.clients):
+        refuse_read_only(store, path, await look_everywhere(store, path))
 
 
 async def make_directory(store: Store, path: str) -> None:

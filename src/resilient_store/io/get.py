@@ -25,8 +25,8 @@ async def get_file(store: Store, path: str, target: str | BinaryIO, callback: An
             await run_local(lambda block=block: target.write(block))
             callback.relative_update(len(block))
         return
-    directory, name = os.path.split(target)
-    temporary = os.path.join(directory, f".{name[:100]}.{runtime.new_id()}.part")
+    directory = os.path.dirname(target)
+    temporary = os.path.join(directory, f".resilient-{runtime.new_id()}.part")
 
     def discard() -> None:
         with contextlib.suppress(FileNotFoundError):

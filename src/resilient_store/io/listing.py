@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
+import attrs
+
 from resilient_store import runtime
 from resilient_store.errors import BackendsUnavailableError
 from resilient_store.io.drive import drive
 from resilient_store.io.read import candidates
 from resilient_store.model.outcome import Outcome
+from resilient_store.model.path import is_hidden, problem
 from resilient_store.protocol.listing import ListMachine, Merged, merge
 from resilient_store.store import Store
+
+logger = logging.getLogger("resilient_store")
 
 
 async def list_union(store: Store, path: str, *, recursive: bool, partial: bool) -> Merged:
@@ -41,7 +48,7 @@ async def list_union(store: Store, path: str, *, recursive: bool, partial: bool)
     for name in machine.given_up(replies):
         health = store.clients[name].health
         health.record("read", Outcome.TIMED_OUT, runtime.now_s(), key=path, slow=True)
-    merged = merge(tuple(store.clients), store.holds_all, replies)
+    merged = _of_paths(path, merge(tuple(store.clients), store.holds_all, replies))
     nobody = len(merged.missing) == len(store.clients)
     if nobody or (merged.missing and not partial):
         raise BackendsUnavailableError(
@@ -52,3 +59,16 @@ async def list_union(store: Store, path: str, *, recursive: bool, partial: bool)
     if merged.absent and path:
         raise FileNotFoundError(2, "no such directory", path)
     return merged
+
+
+def _of_paths(path: str, merged: Merged) -> Merged:
+    """Leave out what is the store's own, and others' keys that are no paths.
+
+    Under such a key another object would be read, or what lies outside of a disk's root.
+    """
+    entries = {key: words for key, words in merged.entries.items() if problem(key) is None}
+    strange = [key for key in merged.entries if key not in entries and not is_hidden(key)]
+    if strange:
+        text = "listing %r: %d keys are left out that no object of a store may have, such as %r"
+        logger.warning(text, path, len(strange), strange[0])
+    return attrs.evolve(merged, entries=entries)

@@ -105,7 +105,31 @@ async def read_original(
 async def look(store: Store, path: str) -> Reply[ObjectInfo]:
     """Return what is known of a path; raises as `read_original`."""
     reading = await ask(store, path, lambda client: client.info(path))
+    if reading.found is not None and is_directory(reading.found):
+        return await _object_of_that_name(store, path, reading.found) or reading.found
     return reading.found or await without_original(store, path, reading)
+
+
+def is_directory(reply: Reply[ObjectInfo]) -> bool:
+    """Say whether a directory was found."""
+    return reply.value is not None and reply.value.directory
+
+
+async def _object_of_that_name(
+    store: Store, path: str, found: Reply[ObjectInfo]
+) -> Reply[ObjectInfo] | None:
+    """Look for the object that whoever shows a directory of its name may have lost.
+
+    Others are given no longer than a read gives who is slow.
+    """
+    others = [name for name in store.clients if name != found.backend]
+    if not others:
+        return None
+    deadline = runtime.Deadline(store.configuration.read.hedge_after)
+    try:
+        return (await runtime.within(ask(store, path, looker(path), others), deadline)).found
+    except runtime.OutOfTimeError:
+        return None
 
 
 async def without_original(store: Store, path: str, reading: Reading[V]) -> Reply[V]:
@@ -126,8 +150,13 @@ async def without_original(store: Store, path: str, reading: Reading[V]) -> Repl
 
 
 def looker(key: str) -> Perform[ObjectInfo]:
-    """Make the request that looks at a key."""
-    return lambda client: client.info(key)
+    """Make the request that looks for an object; a directory is none."""
+
+    async def look_for(client: BackendClient) -> Reply[ObjectInfo]:
+        reply = await client.info(key)
+        return Reply(client.name, Outcome.NOT_FOUND) if is_directory(reply) else reply
+
+    return look_for
 
 
 def _reader(key: str) -> Perform[Body]:
@@ -217,6 +246,16 @@ def tell(store: Store, path: str, derivative: str, reason: Reason, backend: str)
             hook(DegradedEvent(path=path, derivative=derivative, reason=reason, backend=backend))
         except Exception:
             logger.exception("the on_degraded hook failed")
+
+
+async def headers_anywhere(store: Store, path: str) -> Headers | None:
+    """Return an object's headers from a backend that keeps any; None where none does."""
+    for client in store.clients.values():
+        if client.traits is None or client.traits.keeps_headers:
+            reply = await client.info(path)
+            if reply.value is not None and reply.value.headers is not None:
+                return reply.value.headers
+    return None
 
 
 def headers_of(info: ObjectInfo) -> Headers:

@@ -220,7 +220,8 @@ async def copy(store: Store, source: str, target: str) -> None:
     """Copy an object with its headers."""
     if store.catalog is None:
         reader, found = await stateless_copy.open_pinned(store, source)
-        session = await begin_write(store, target, found.headers)
+        headers = found.headers or await stateless_read.headers_anywhere(store, source)
+        session = await begin_write(store, target, headers)
         await stateless_copy.send_all(session, stateless_copy.blocks(reader))
         return
     await prepare(store)
@@ -234,6 +235,7 @@ async def copy(store: Store, source: str, target: str) -> None:
 async def move(store: Store, source: str, target: str) -> None:
     """Move an object: with a catalog both paths change at one moment."""
     if store.catalog is None:
+        await stateless_delete.check_deletable(store, source)
         await copy(store, source, target)
         await stateless_delete.delete(store, source)
         return

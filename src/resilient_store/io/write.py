@@ -23,7 +23,7 @@ from resilient_store.errors import (
     ObjectError,
 )
 from resilient_store.io.drive import protected
-from resilient_store.io.fanout import fan_out, left_alone, take_probes
+from resilient_store.io.fanout import away_to_write, fan_out, left_alone, take_probes
 from resilient_store.io.parts import Buffer
 from resilient_store.io.taken import (
     holds_these_bytes,
@@ -121,14 +121,18 @@ class WriteSession:
                 self._require_enough("Nothing was written")
             return
         self._looked_at_s = runtime.now_s()
-        looked = await fan_out(store, store.clients, lambda c: c.info(self._path, kind="write"))
+        others = [name for name in store.clients if name not in self._names]
+        self._failed |= (away := away_to_write(store, others))
+        asked = [name for name in store.clients if name not in away]
+        looked = await fan_out(store, asked, lambda c: c.info(self._path, kind="write"))
         for name, reply in looked.items():
             self._note_look(name, reply)
         self._require_enough("Nothing was written")
         if self._create and self._overwrites:
             raise FileExistsError(17, "the path exists", self._path)
-        earlier = next((info for info in self._before.values() if info is not None), None)
-        self._headers = self._given.over(None if earlier is None else earlier.headers, self._path)
+        infos = (info for info in self._before.values() if info is not None)
+        earlier = next((info.headers for info in infos if info.headers is not None), None)
+        self._headers = self._given.over(earlier, self._path)
 
     def _note_look(self, name: str, reply: Reply[ObjectInfo]) -> None:
         info = reply.value

@@ -6,11 +6,27 @@ import re
 
 import attrs
 
+from resilient_store.model.path import problem
+
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}")
 
 
 class PatternError(ValueError):
     """A pattern that cannot be read; the text says why."""
+
+
+def path_pattern(text: str) -> Pattern:
+    """Read a pattern of paths; one that no path can match is refused.
+
+    Raises
+    ------
+    PatternError
+        It cannot be read, or what it would match is no path.
+    """
+    pattern = Pattern(text)
+    if why := problem(_FIELD.sub("x", text)):
+        raise PatternError(f"pattern {text!r} is no path inside the store: {why}")
+    return pattern
 
 
 @attrs.frozen

@@ -141,11 +141,14 @@ def _answered(reply: Reply[Sequence[ObjectInfo]] | None) -> bool:
 
 
 def best(words: Mapping[str, ObjectInfo]) -> tuple[str, ObjectInfo]:
-    """Choose whose word on one key counts: the first that is no empty object, else the first.
+    """Choose whose word on one key counts: the first object with bytes, else the first at all.
 
-    An empty body is not believed on one backend's word while another has bytes (P5).
+    An empty body is not believed on one backend's word while another has bytes (P5), nor a
+    directory, while another has an object of its name.
     """
     for name, info in words.items():
-        if not info.blank:
+        if not info.blank and not info.directory:
             return name, info
-    return next(iter(words.items()))
+    return next(((name, info) for name, info in words.items() if not info.blank), None) or next(
+        iter(words.items())
+    )

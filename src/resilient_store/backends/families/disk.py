@@ -52,14 +52,16 @@ class Disk:
         RootMissingError
             The root is not there.
         RefusedError
-            A symbolic link leads out of the root, or to a directory: under a second name
-            everything in it would be deleted with the first.
+            The key is no path below the root; or a symbolic link leads out of it, or to a
+            directory: under a second name everything in it would be deleted with the first.
         """
         root = os.path.realpath(self.root)
         if not os.path.isdir(root):
             raise RootMissingError
         if not key:
             return root
+        if any(part in ("", ".", "..") for part in key.split("/")):
+            raise RefusedError("a key that is no path below the root")
         full = os.path.join(root, key)
         real = os.path.realpath(full)
         if real == full:
