@@ -94,8 +94,17 @@ class ObjectFileSystem(TreeFileSystem):
             data,
             Headers.given(headers),
             create=copying.creates(mode),
-            derived_from=derived_from,
+            derived_from=None if derived_from is None else self._origin(derived_from),
         )
+
+    def _origin(self, given: verbs.Origin) -> verbs.Origin:
+        """Return what an object was made from: a path, perhaps with a version."""
+        if isinstance(given, str):
+            return self._object_path(given)
+        path, version = given
+        if version is not None and (type(version) is not int or not 0 < version < 1 << 63):
+            raise ValueError(f"derived_from={given!r}: a version is a whole number, as info() says")
+        return self._object_path(path), version
 
     async def _pipe_file(
         self, path: str, value: Any, mode: str = "overwrite", **headers: Any

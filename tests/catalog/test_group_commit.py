@@ -6,13 +6,14 @@ import asyncio
 import threading
 import traceback
 
+import attrs
 import pytest
 
 from resilient_store.catalog import catalog as module
 from resilient_store.catalog.catalog import Catalog
 from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError, single
 from resilient_store.catalog.group_commit import GroupCommit, Waiting, carry_out_all
-from resilient_store.model.state import Record, StoreState
+from resilient_store.model.state import Entry, Record, StoreState
 from resilient_store.protocol.moment import Moment
 
 STATE = StoreState(identity="x", complete=True)
@@ -107,6 +108,18 @@ def test_one_that_fails_fails_alone(watched):
     ended, groups = played(watched, changes)
     assert (ended[0], repr(ended[1]), ended[2]) == ([], "KeyError('b')", [])
     assert groups == [["a", "b", "c"]]
+    assert (rows(watched, "a"), rows(watched, "b"), rows(watched, "c")) == (["aws"], [], ["aws"])
+
+
+def test_one_that_cannot_be_stored_fails_alone(watched):
+    def unstorable(record, moment):
+        entry = Entry(path="b", version=1, content=None, created_s=0.0, modified_s=0.0)
+        entry = attrs.evolve(entry, derived_from=("original", 1 << 63))
+        return attrs.evolve(record, entry=entry), None
+
+    changes = [("a", mark("aws")), ("b", single(unstorable)), ("c", mark("aws"))]
+    ended, _ = played(watched, changes)
+    assert (ended[0], type(ended[1]), ended[2]) == ([], OverflowError, [])
     assert (rows(watched, "a"), rows(watched, "b"), rows(watched, "c")) == (["aws"], [], ["aws"])
 
 

@@ -133,6 +133,23 @@ def test_p1_a_catalog_that_goes_in_the_middle_of_a_write_leaves_the_previous_ver
     assert fs.cat(CAT) == ONE
 
 
+@pytest.mark.parametrize("call", ["read", "open"])
+def test_p6_a_degraded_read_asks_a_catalog_that_is_away_once(shop, monkeypatch, call):
+    derivatives = [f"{size}/{{name}}" for size in ("previews", "thumbs", "tiny")]
+    fs = shop.open(degraded={"originals/{name}": derivatives})
+    fs.exists(CAT)
+    asked = []
+
+    async def away(path):
+        asked.append(path)
+        raise CatalogDownError("the catalog did not answer within 2 s")
+
+    monkeypatch.setattr(fs.store.known, "find", away)
+    with pytest.raises(rs.CatalogUnavailableError):
+        fs.read(CAT) if call == "read" else fs.open(CAT, degraded=True)
+    assert asked == [CAT]
+
+
 def test_a_catalog_that_comes_back_is_used_again(fs, shop):
     fs.write(CAT, ONE)
     os.rename(shop.catalog, shop.folder / "moved.db")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
+from fsspec.asyn import sync
 
 import resilient_store as rs
+from resilient_store.backends.families import disk
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.io.catalogued import listing
 from resilient_store.model.outcome import Outcome, Reply
@@ -252,6 +255,51 @@ def test_creating_what_only_a_disk_knows_is_refused(old):
     assert old.cat(CAT) == ONE
 
 
+def test_what_a_deletion_left_is_no_object_that_a_creation_meets(old, shop):
+    old.write(DOG, ONE, content_encoding="gzip", metadata={"owner": "alice"})
+    shop.lose("gcp")
+    old.rm(DOG)
+    shop.bring_back("gcp")
+    well_again(old)
+    assert shop.read_behind("gcp", DOG) == ONE
+    old.write(DOG, TWO, mode="create")
+    info = old.info(DOG)
+    assert (old.cat(DOG), info["content_encoding"], info["metadata"]) == (TWO, None, {})
+
+
+def test_creating_what_lies_where_it_is_not_placed_is_refused(shop):
+    shop.put_behind("azure", CAT, ONE)
+    placements = [rs.Placement("originals/{name}", backends=["aws", "gcp"])]
+    fs = shop.open(placements=placements)
+    with pytest.raises(FileExistsError):
+        fs.write(CAT, TWO, mode="create")
+    shop.lose("azure")
+    with pytest.raises(rs.BackendsUnavailableError):
+        fs.write(DOG, TWO, mode="create")
+
+
+def test_p1_no_label_of_another_object_is_written_to_a_new_one(shop):
+    """Of a large object the checksum is known at its end only, and so is in no label."""
+    large = os.urandom((8 << 20) + 1)
+    with rs.ResilientFileSystem(shop.backends(), catalog=f"sqlite:///{shop.folder}/first.db") as fs:
+        fs.write(CAT, ONE)
+        converge(fs)
+    for name in NAMES:
+        (shop.disk(name) / ".resilient/store.json").unlink()
+    second = shop.open()  # a store of its own, over an object with another's labels
+    second.write(CAT, large)
+    second.write(DOG, large, metadata={"resilient-checksum": "another's", "print": "A4"})
+    assert (second.info(CAT)["metadata"], second.info(DOG)["metadata"]) == ({}, {"print": "A4"})
+    said = [
+        os.getxattr(shop.disk(name) / key, disk._ATTRIBUTE)
+        for name in NAMES
+        for key in (CAT, DOG, *shop.staged(name))
+        if shop.read_behind(name, key) == large
+    ]
+    assert said
+    assert not [one for one in said if b"resilient-checksum" in one]
+
+
 def test_p5_an_absent_path_is_certain_only_when_everybody_was_asked(old, shop):
     with pytest.raises(FileNotFoundError):
         old.cat("nothing")
@@ -334,3 +382,22 @@ def test_a_catalog_that_goes_in_the_middle_of_a_listing_is_said_so(shop, monkeyp
     monkeypatch.setattr(fs.store.known, call, away)
     with pytest.raises(rs.CatalogUnavailableError, match="away"):
         fs.ls("originals")
+
+
+def test_a_folder_of_more_than_a_page_of_the_last_names_there_are_comes_to_an_end(
+    shop, monkeypatch
+):
+    monkeypatch.setattr(listing, "PAGE", 1)
+    fs = shop.open()
+    last = "\U0010ffff"
+    for name in (f"d/{last}{last}", f"d/{last}{last}{last}", "e"):
+        fs.write(name, ONE)
+    asked = []
+
+    async def ask(after, limit):
+        asked.append(after)
+        assert len(asked) < 9, "it goes on for ever"
+        return await fs.store.known.names("", after, limit)
+
+    found = sync(fs.loop, listing._one_level, ask, "", str)
+    assert sorted(found) == ["d", "e"]

@@ -195,3 +195,20 @@ def test_a_target_that_was_deleted_takes_a_copy(fs, shop):
     assert states(fs, DOG)["gcp"] == "stale"
     converge(fs)
     assert shop.held(DOG) == dict.fromkeys(NAMES, ONE)
+
+
+@pytest.mark.parametrize("verb", ["cp", "mv"])
+@pytest.mark.parametrize("catalog", [True, False])
+def test_nothing_of_the_headers_stays_of_what_lay_at_the_target(fs, shop, verb, catalog):
+    if not catalog:
+        fs = rs.ResilientFileSystem(shop.backends())
+    fs.write(CAT, ONE)
+    fs.write(
+        DOG, TWO, content_encoding="gzip", cache_control="no-store", metadata={"owner": "alice"}
+    )
+    getattr(fs, verb)(CAT, DOG)
+    info = fs.info(DOG)
+    found = info["content_encoding"], info["cache_control"], info["metadata"]
+    assert (fs.cat(DOG), found) == (ONE, (None, None, {}))
+    if not catalog:
+        fs.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import attrs
 import pytest
 from fsspec.asyn import sync
 
@@ -129,3 +132,40 @@ def test_a_commit_that_was_never_carried_out_is_made_when_it_is_asked_for_again(
     catalog.lose(only_the_second)
     fs.write(CAT, TWO)
     assert fs.cat(CAT) == TWO
+
+
+@pytest.mark.parametrize("change", ["overwrite", "create", "move"])
+def test_r6_a_commit_that_others_wrote_over_since_is_not_said_to_have_been_left_out(
+    fs, shop, catalog, change
+):
+    """Who deletes it again would delete what the others have written."""
+    other, path = shop.open(), CAT if change == "overwrite" else DOG
+
+    async def committed_and_written_over(commit):
+        assert await commit()
+        settled = await asyncio.to_thread(other_writes)
+        assert settled
+        raise CommitUnknownError("lost")
+
+    def other_writes():
+        """Whoever comes next settles what is left of the change, and writes."""
+        end_leases(other, path)
+        return other.write(path, b"the other's")
+
+    catalog.lose(committed_and_written_over)
+    with pytest.raises(rs.CatalogUnavailableError, match=UNKNOWN):
+        CHANGES[change](fs)
+    catalog.come_back()
+    assert fs.cat(path) == b"the other's"
+    assert fs.exists(CAT) is (change != "move")
+
+
+def end_leases(fs, path):
+    """Let the lease on a path have ended."""
+
+    def end(records, _):
+        intent = records[0].intent
+        ended = None if intent is None else attrs.evolve(intent, expires_s=1.0)
+        return (attrs.evolve(records[0], intent=ended),), None
+
+    sync(fs.loop, fs.store.known.change, (path,), end)

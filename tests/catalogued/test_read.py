@@ -9,6 +9,7 @@ import time
 import pytest
 
 import resilient_store as rs
+from resilient_store.io.catalogued import repair
 from resilient_store.testing import Fault, Faults, FaultyFileSystem
 from tests.catalogued.stage import (
     CAT,
@@ -20,8 +21,10 @@ from tests.catalogued.stage import (
     TWO,
     converge,
     make_hung,
+    places,
     record,
     serves,
+    state_md5,
     states,
     told,
     took_s,
@@ -425,3 +428,30 @@ def test_p5_what_every_platform_cuts_short_twice_is_not_lost(tmp_path):
         assert states(fs, "cat") == dict.fromkeys(disks, "good")
         faults.heal()
         assert fs.read("cat").data == ONE
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_p4_a_staged_copy_of_an_adopted_object_is_not_held_against_its_own_keys_tag(
+    shop, stated, monkeypatch
+):
+    shop.put_behind("gcp", CAT, ONE)
+    fs = shop.open(("aws", "gcp"))
+    rs.adopt(fs)
+    if stated:
+        state_md5(fs, CAT, ONE)
+    converge(fs)
+    shop.put_behind("aws", CAT, ONE[::-1])  # somebody's edit
+    rs.scrub(fs) if stated else fs.cat_file(CAT, 0, 5)
+    told(fs)
+
+    async def never_published(*_):
+        """End as a process that dies when it has noted what it has staged."""
+
+    monkeypatch.setattr(repair, "_publish", never_published)
+    rs.repair(fs)
+    assert (states(fs, CAT)["aws"], places(fs, CAT)["aws"] != "own") == ("good", True)
+    (shop.disk("gcp") / CAT).unlink()
+    assert fs.cat_file(CAT, 0, 5) == ONE[:5]
+    told(fs)
+    assert fs.cat(CAT) == ONE
+    assert states(fs, CAT)["aws"] == "good"

@@ -534,3 +534,22 @@ def test_p6_a_hung_backend_costs_a_write_less_than_1_5_s_before_its_breaker_open
     assert took_s < 1.5
     assert stage.health(2).is_closed("write")
     stage.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"derived_from": ("originals/cat.jpg", 1 << 63)}, ValueError),
+        ({"derived_from": ("originals/cat.jpg", "7")}, ValueError),
+        ({"derived_from": "originals/\udcff.jpg"}, rs.InvalidPathError),
+        ({"derived_from": ("../cat.jpg", 1)}, rs.InvalidPathError),
+        ({"metadata": {"k": b"v"}}, TypeError),
+        ({"metadata": ["k"]}, TypeError),
+        ({"content_type": b"image/jpeg"}, TypeError),
+    ],
+)
+def test_what_no_catalog_can_keep_is_refused_before_anything_is_begun(fs, shop, options, error):
+    with pytest.raises(error):
+        fs.write(CAT, ONE, **options)
+    assert record(fs, CAT).is_empty
+    assert shop.held(CAT) == dict.fromkeys(NAMES)

@@ -615,11 +615,12 @@ def decided(how, *, ends=True):
 
 def test_r6_a_commit_that_did_not_happen_is_open_as_long_as_nobody_settles_it():
     record, me, version = decided("not")
-    assert check(record, me, version) == "open"
+    assert check(record, me, version, 0) == "open"
     settled, taken = begin(record, later(), WRITE)
-    assert check(settled, me, version) == "gone"
+    assert check(settled, me, version, 0) == "gone"
     over, _ = finish(settled, later(), taken.intent.id)
-    assert check(over, me, version) == "gone"
+    assert check(over, me, version, 0) == "gone"
+    assert check(attrs.evolve(over, purges=1), me, version, 0) == "unknown", "deleted, perhaps"
 
 
 @pytest.mark.parametrize(
@@ -627,31 +628,39 @@ def test_r6_a_commit_that_did_not_happen_is_open_as_long_as_nobody_settles_it():
 )
 def test_r6_a_commit_that_happened_is_committed_whoever_finishes_it(how, ends):
     record, me, version = decided(how, ends=ends)
-    assert check(record, me, version) == "committed"
+    assert check(record, me, version, 0) == "committed"
     if record.intent is not None:
         settled, taken = begin(record, later(), WRITE)
-        assert check(settled, me, version) == "committed"
+        assert check(settled, me, version, 0) == "committed"
         record, _ = finish(settled, later(), taken.intent.id)
-    assert check(record, me, version) == "committed"
+    assert check(record, me, version, 0) == "committed"
 
 
-def test_r6_a_version_that_somebody_replaced_is_gone():
-    record, me, version = decided("written")
+@pytest.mark.parametrize("how", ["written", "not"])
+def test_r6_nobody_can_tell_whether_a_version_was_replaced_or_never_was(how):
+    record, me, version = decided(how)
     record, begun = begin(record, later(), WRITE)
-    assert check(record, me, version) == "committed"
+    if how == "not":  # that one is settled first
+        record, _ = finish(record, later(), begun.intent.id)
+        record, begun = begin(record, later(), WRITE)
     record, _ = bury(record, later(), begun.intent.id)
-    assert check(record, me, version) == "gone"
-    assert check(record, begun.intent.id, begun.intent.version) == "committed"
+    assert check(record, me, version, 0) == "unknown"
+    assert check(record, begun.intent.id, begun.intent.version, 0) == "committed"
 
 
-@given(records(), ids, ids)
-def test_r6_one_of_three_answers_for_whatever_is_asked(record, intent_id, version):
+@given(records(), ids, ids, st.sampled_from([0, 1]))
+def test_r6_one_of_four_answers_for_whatever_is_asked(record, intent_id, version, more):
     mine = record.intent is not None and record.intent.id == intent_id
-    answer = check(record, intent_id, version)
+    answer = check(record, intent_id, version, record.purges + more)
     assert (answer == "open") is (mine and record.intent.phase is Phase.OPEN)
     current = record.entry is not None and record.entry.version == version
-    assert (answer == "gone") is (not mine and not current)
-    assert answer in {"open", "committed", "gone"}
+    assert (answer in {"gone", "unknown"}) is (not mine and not current)
+    later_one = record.entry is not None and record.entry.version > version
+    taken = record.intent is not None and record.intent.version == version
+    if answer == "unknown":
+        assert not taken
+        assert later_one or (record.entry is None and more)
+    assert answer in {"open", "committed", "gone", "unknown"}
 
 
 # --- note, finish -------------------------------------------------------------------------

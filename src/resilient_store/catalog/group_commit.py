@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from resilient_store import runtime
-from resilient_store.catalog.contract import Change, Database
+from resilient_store.catalog.contract import CatalogDownError, Change, Database
 from resilient_store.model.state import Record
 from resilient_store.protocol.moment import Moment
 
@@ -115,8 +115,12 @@ def carry_out_all(group: list[Waiting[Any]], database: Database, late_window_s: 
     try:
         database.change(paths, late_window_s, change)
     except BaseException as error:  # noqa: BLE001 each caller gets it
+        is_ours = isinstance(error, Exception) and not isinstance(error, CatalogDownError)
         for one in group:
-            one.fail(error)
+            if is_ours and len(group) > 1:  # what one of them asks for cannot be stored
+                carry_out_all([one], database, late_window_s)
+            else:
+                one.fail(error)
 
 
 class _Drawing:

@@ -15,6 +15,7 @@ from resilient_store.io import delete as stateless_delete
 from resilient_store.io import read as stateless_read
 from resilient_store.io.catalogued import delete as catalogued_delete
 from resilient_store.io.catalogued import objects
+from resilient_store.io.catalogued.labels import unlabelled
 from resilient_store.io.catalogued.listing import (
     Listed,
     directory,
@@ -152,6 +153,8 @@ async def open_reader(store: Store, path: str, *, degraded: bool = False) -> Rea
     async def known() -> Reader:
         try:
             return VersionReader(store, await _readable(store, path))
+        except CatalogUnavailableError:  # of a derivative it knows no more
+            raise
         except (OriginalMissingError, BackendsUnavailableError) as error:
             reason: Reason = "lost" if isinstance(error, OriginalMissingError) else "unreachable"
             for derivative in store.derivatives(path) if degraded else ():
@@ -183,16 +186,18 @@ async def begin_write(
     path: str,
     headers: Headers | None = None,
     *,
+    exact: bool = False,
     create: bool = False,
     derived_from: Origin | None = None,
 ) -> Session:
     """Begin a write."""
     session: Session
+    how: Any = {"headers": unlabelled(headers), "exact": exact, "create": create}
     if store.catalog is None:
-        session = WriteSession(store, path, headers, create=create)
+        session = WriteSession(store, path, **how)
     else:
         await prepare(store)
-        session = CataloguedWrite(store, path, headers, create=create, derived_from=derived_from)
+        session = CataloguedWrite(store, path, **how, derived_from=derived_from)
     try:
         await session.begin()
     except BaseException:
@@ -221,14 +226,16 @@ async def copy(store: Store, source: str, target: str) -> None:
     if store.catalog is None:
         reader, found = await stateless_copy.open_pinned(store, source)
         headers = found.headers or await stateless_read.headers_anywhere(store, source)
-        session = await begin_write(store, target, headers)
+        session = await begin_write(store, target, headers, exact=True)
         await stateless_copy.send_all(session, stateless_copy.blocks(reader))
         return
     await prepare(store)
     record = await _readable(store, source)
     present = record.present
     assert present is not None, "only a present object is readable"
-    session = await begin_write(store, target, present.headers, derived_from=present.derived_from)
+    session = await begin_write(
+        store, target, present.headers, exact=True, derived_from=present.derived_from
+    )
     await stateless_copy.send_all(session, stateless_copy.blocks(VersionReader(store, record)))
 
 

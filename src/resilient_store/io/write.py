@@ -58,6 +58,8 @@ class WriteSession:
         Whether the path must be new.
     headers
         Content type and metadata; what is not given is kept from an earlier version.
+    exact
+        Whether nothing is: the headers are another object's.
 
     Notes
     -----
@@ -65,12 +67,18 @@ class WriteSession:
     """
 
     def __init__(
-        self, store: Store, path: str, headers: Headers | None = None, *, create: bool = False
+        self,
+        store: Store,
+        path: str,
+        headers: Headers | None = None,
+        *,
+        exact: bool = False,
+        create: bool = False,
     ) -> None:
         self._store = store
         self._path = path
         self._create = create
-        self._given = headers or Headers()
+        self._given, self._exact = headers or Headers(), exact
         self._headers = self._given
         self._once = store.configuration.write_once
         self._demand = store.demand_for(path)
@@ -132,7 +140,7 @@ class WriteSession:
             raise FileExistsError(17, "the path exists", self._path)
         infos = (info for info in self._before.values() if info is not None)
         earlier = next((info.headers for info in infos if info.headers is not None), None)
-        self._headers = self._given.over(earlier, self._path)
+        self._headers = self._given.over(None if self._exact else earlier, self._path)
 
     def _note_look(self, name: str, reply: Reply[ObjectInfo]) -> None:
         info = reply.value

@@ -20,6 +20,18 @@ def _frozen(metadata: Mapping[str, str] | None) -> Mapping[str, str]:
     return MappingProxyType(dict(metadata or {}))
 
 
+def _check_text(name: str, value: object) -> None:
+    """Refuse what no platform can keep, before anything is begun."""
+    texts = [value]
+    if name == "metadata" and value is not None:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"metadata must be a mapping of text to text, and is {value!r}")
+        texts = [text for pair in value.items() for text in pair]
+    for text in texts:
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"{name} must be text, and {text!r} is a {type(text).__name__}")
+
+
 @attrs.frozen(kw_only=True)
 class Headers:
     """Content type, HTTP headers and user metadata that travel with an object.
@@ -52,12 +64,14 @@ class Headers:
         Raises
         ------
         TypeError
-            There is an argument that no write takes.
+            There is an argument that no write takes, or one that is no text.
         """
         known = [field.name for field in attrs.fields(cls)]
         for name in options:
             if name not in known:
                 raise TypeError(f"a write takes no argument {name!r}; it takes {', '.join(known)}")
+        for name, value in options.items():
+            _check_text(name, value)
         return cls(**options)
 
     def over(self, earlier: Headers | None, path: str) -> Headers:

@@ -285,13 +285,25 @@ def bury(record: Record, moment: Moment, intent_id: int) -> tuple[Record, bool]:
     return after.with_replicas(*rows), True
 
 
-def check(record: Record, intent_id: int, version: int) -> str:
-    """Say what became of a commit whose answer was lost: open, committed or gone (R6)."""
+def check(record: Record, intent_id: int, version: int, purges: int) -> str:
+    """Say what became of a commit whose answer was lost: open, committed, gone or unknown (R6).
+
+    Unknown: others have changed the path since, perhaps over it.
+
+    Parameters
+    ----------
+    purges
+        The record's, when the intent began.
+    """
     mine = record.intent is not None and record.intent.id == intent_id
     if mine and record.intent is not None and record.intent.phase is Phase.OPEN:
         return "open"
-    current = record.entry is not None and record.entry.version == version
-    return "committed" if current or mine else "gone"
+    current = 0 if record.entry is None else record.entry.version
+    if mine or current == version:
+        return "committed"
+    is_taken = record.intent is not None and record.intent.version == version
+    was_purged = record.entry is None and record.purges != purges
+    return "gone" if is_taken or (current < version and not was_purged) else "unknown"
 
 
 def touch(record: Record, moment: Moment, intent_id: int, backend: str) -> tuple[Record, bool]:

@@ -349,7 +349,7 @@ class _NextVersion(CataloguedWrite):
     """A write that replaces the version that was looked at, and no other."""
 
     def __init__(self, store: Store, seen: Record, headers: Headers) -> None:
-        super().__init__(store, seen.path, headers)
+        super().__init__(store, seen.path, headers, exact=True)
         self._seen = seen
 
     async def _begin(self, wish: Wish) -> Holder:

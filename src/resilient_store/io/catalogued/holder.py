@@ -237,7 +237,8 @@ async def _ask_again(holder: Holder) -> str:
             await runtime.pause(wait_s)
             wait_s = min(LONGEST_WAIT_S, 4 * wait_s)
         else:
-            return transactions.check(record, holder.intent.id, holder.intent.version)
+            intent, before = holder.intent, holder.record
+            return transactions.check(record, intent.id, intent.version, before.purges)
     return "unknown"
 
 

@@ -11,7 +11,7 @@ from resilient_store.protocol.account import CHECKSUM_KEY, VERSION_KEY
 def labelled(headers: Headers, version: int, checksum: str) -> Headers:
     """Say in the object's own metadata which version it is, for who finds it."""
     mine = {VERSION_KEY: str(version), **({CHECKSUM_KEY: checksum} if checksum else {})}
-    return attrs.evolve(headers, metadata={**headers.metadata, **mine})
+    return attrs.evolve(headers, metadata={**unlabelled(headers).metadata, **mine})
 
 
 def unlabelled(headers: Headers | None) -> Headers:

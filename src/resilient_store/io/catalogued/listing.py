@@ -150,7 +150,7 @@ async def _one_level(ask: Ask[T], prefix: str, path_of: Callable[[T], str]) -> d
             return found
         name, slash, _ = after[len(prefix) :].partition("/")
         if slash:
-            after = f"{prefix}{name}/{_LAST}"
+            after = max(after, f"{prefix}{name}/{_LAST}")
     return found
 
 

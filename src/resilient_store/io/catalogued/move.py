@@ -45,7 +45,7 @@ class MoveSession(CataloguedWrite):
 
     def __init__(self, store: Store, source: Record, target: str, headers: Headers) -> None:
         derived_from = None if source.present is None else source.present.derived_from
-        super().__init__(store, target, headers, derived_from=derived_from)
+        super().__init__(store, target, headers, exact=True, derived_from=derived_from)
         self._source = source
         self._burying: Holder | None = None
 

@@ -7,7 +7,11 @@ import functools
 from typing import Any
 
 from resilient_store.catalog.contract import CatalogDownError, Summary
-from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
+from resilient_store.errors import (
+    BackendsUnavailableError,
+    CatalogUnavailableError,
+    OriginalMissingError,
+)
 from resilient_store.io.catalogued import read as versions
 from resilient_store.io.catalogued.discover import discover
 from resilient_store.io.catalogued.enrich import enrich
@@ -83,6 +87,8 @@ async def read(
     """
     try:
         return _result(path, await original(store, path))
+    except CatalogUnavailableError:  # of a derivative it knows no more
+        raise
     except (OriginalMissingError, BackendsUnavailableError) as error:
         policy = degraded if isinstance(degraded, DegradedRead) else None
         derivatives = policy.derivatives(path) if policy else store.derivatives(path)

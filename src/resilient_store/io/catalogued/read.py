@@ -197,11 +197,14 @@ async def _read_unverifiable(
         return Reply(client.name, Outcome.UNAVAILABLE, detail=reply.detail)
     if body is None:
         return attrs.evolve(reply, blank=False)
+    is_proven = content.kind == "native" and span is None
     if (body.size is not None and body.size != content.size) or (
         span is None and not verifies_natively(content, body.data)
     ):
         return Reply(client.name, Outcome.CORRUPT, detail="other bytes than the catalog knows")
-    if None not in (body.tag, row.tag) and body.tag != row.tag:
+    # The tag is that of the own key, where that counts: none is remembered of what is staged.
+    is_remembered = row.place == OWN and row.tag is not None and not is_proven
+    if is_remembered and body.tag not in (None, row.tag):
         return Reply(client.name, Outcome.CORRUPT, detail="it was changed behind the store's back")
     return attrs.evolve(reply, blank=False)
 

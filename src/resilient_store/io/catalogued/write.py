@@ -9,6 +9,7 @@ finish     the intent ends                                  crash: it expires, s
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -24,8 +25,9 @@ from resilient_store.io.catalogued.answers import note_answers, silent_among
 from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.clashes import refuse_clashes
 from resilient_store.io.catalogued.holder import Holder
-from resilient_store.io.catalogued.labels import labelled
+from resilient_store.io.catalogued.labels import labelled, unlabelled
 from resilient_store.io.catalogued.looking import look_at, place_directly
+from resilient_store.io.catalogued.objects import known
 from resilient_store.io.catalogued.publish import drop_staged, publish_staged
 from resilient_store.io.catalogued.refusal import refusal
 from resilient_store.io.catalogued.settle import settle, undo
@@ -61,6 +63,8 @@ class CataloguedWrite:
         What to write.
     headers
         Content type and metadata; what is not given is kept from an earlier version.
+    exact
+        Whether nothing is: the headers are another object's.
     create
         Whether the path must be new.
     derived_from
@@ -78,13 +82,14 @@ class CataloguedWrite:
         path: str,
         headers: Headers | None = None,
         *,
+        exact: bool = False,
         create: bool = False,
         derived_from: str | tuple[str, int | None] | None = None,
     ) -> None:
         self._store = store
         self._path = path
         self._create = create
-        self._given = headers or Headers()
+        self._given, self._exact = headers or Headers(), exact
         self._derived_from = derived_from
         self._placed = store.placed(path)
         self._demand = store.demand_for(path)
@@ -114,8 +119,8 @@ class CataloguedWrite:
         if not self._is_enough():
             raise self._refusal("Nothing was written")
         if self._create:
-            record, _ = await holding.find(self._store, self._path)
-            if record.present is not None:
+            with contextlib.suppress(FileNotFoundError):
+                await known(self._store, self._path)
                 raise FileExistsError(17, "the path exists", self._path)
 
     async def _start(self, checksum: str = "") -> Holder:
@@ -141,7 +146,7 @@ class CataloguedWrite:
         earlier = None if record.present is None else record.present.headers
         if record.present is None and not record.voids and not holder.knows_all:
             earlier = await self._look_first(holder) or earlier
-        self._headers = self._given.over(earlier, self._path)
+        self._headers = self._given.over(None if self._exact else earlier, self._path)
         self._derived_from = await self._origin()
         return holder
 
@@ -153,11 +158,13 @@ class CataloguedWrite:
         looks, refused = await look_at(self._store, self._path, self._live)
         self._failed |= refused
         found = [info for info in looks.values() if info is not None and not info.directory]
+        if holder.record.entry is not None:  # it was deleted: that is what a deletion left
+            found = []
         if found and self._create:
             await self._give_up(FileExistsError(17, "the path exists", self._path))
         self._direct = await place_directly(holder, looks)
         reach(Step.WRITE_PLACED)
-        return found[0].headers if found else None
+        return unlabelled(found[0].headers) if found else None
 
     async def _origin(self) -> tuple[str, int | None] | None:
         origin = self._derived_from
