@@ -297,7 +297,8 @@ def _a_listing(model: FleetModel, call: Called, truth: list[bytes | None]) -> It
     for path in () if call.error else model.paths:
         truth = model.window(call.started_s - BEFORE_S, call.ended_s, path)
         # So is what a backend held alone that was away from a restore: nobody has looked at it.
-        theirs = any(model.held(name, path) in {FOREIGN, *model.unsure} for name in model.names)
+        held = {model.held(name, path) for name in model.names}
+        theirs = FOREIGN in held or not held.isdisjoint(model.unheard.get(path, ()))
         if path in call.value and set(truth) == {None} and not theirs:
             yield f"P3: {path} is listed, and never was there meanwhile"
         if path not in call.value and None not in truth:

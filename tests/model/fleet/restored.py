@@ -52,8 +52,9 @@ class Before:
         if report.failed or report.away != away or report.complete is bool(away):
             yield f"P1: all is well, and a restore comes to {report}"
         if model.away:  # what it held alone is found by and by, and nobody can say what it is
-            held = {one.data for one in model.disks[model.away].objects.values()}
-            model.unsure |= held - {*self.truth.values()}
+            objects = model.disks[model.away].objects
+            model.unsure |= {one.data for one in objects.values()} - {*self.truth.values()}
+            model.unheard = {key: {one.data} for key, one in objects.items()}
         for path in self.truth:
             now = None if path in report.vanished else model.now(model.record(path))
             yield from self._a_path(model, report, path, now)

@@ -58,6 +58,8 @@ class FleetModel(Model):
         When the latest snapshot of the catalog began that has ended.
     away
         A backend that does not answer, whatever the plan says of troubles.
+    unheard
+        Key to what lay there on the backend that was away from a restore.
     unsure
         Objects that a restore has brought back although nobody was told that they exist.
     origins
@@ -81,6 +83,7 @@ class FleetModel(Model):
         self.snapshot_s = 0.0
         self.away = ""
         self.unsure: set[bytes] = set()
+        self.unheard: dict[str, set[bytes]] = {}
         self.origins: dict[bytes, tuple[str, int | None]] = {}
         if plan.workload == DERIVED:
             self.degraded = rs.DegradedRead({"p{number}": ["d{number}"]})
