@@ -355,7 +355,7 @@ def test_r19_a_holder_that_believed_it_finds_its_intent_gone_and_a_settler_waits
     writing = attrs.evolve(LEFT, intent=attrs.evolve(MINE, kind="write", expires_s=100.0))
     doubted = doubt(writing, answering(70.0), "gcp")
     assert bury(doubted, answering(70.0), 9) == (doubted, False)
-    assert check(doubted, 9, 9) == "gone"
+    assert check(doubted, 9, 9, 0) == "gone"
     assert isinstance(begin(doubted, answering(99.0), Wish(kind="repair"))[1], Busy)
     settled, taken = begin(doubted, answering(100.0), Wish(kind="repair"))
     assert isinstance(taken, TakenOver)
