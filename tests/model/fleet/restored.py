@@ -55,6 +55,10 @@ class Before:
             objects = model.disks[model.away].objects
             model.unsure |= {one.data for one in objects.values()} - {*self.truth.values()}
             model.unheard = {key: {one.data} for key, one in objects.items()}
+        for path in self.truth:  # what no label says is known of what the snapshot knew, alone
+            record = model.record(path)
+            if record.entry is not None and record.entry.derived_from is None:
+                model.origins.pop(model.now(record) or b"", None)
         for path in self.truth:
             now = None if path in report.vanished else model.now(model.record(path))
             yield from self._a_path(model, report, path, now)
