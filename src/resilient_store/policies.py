@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import attrs
 
 from resilient_store.errors import ConfigurationError
-from resilient_store.model.path import problem, strip_protocol
+from resilient_store.model.path import LONGEST_BYTES, problem, strip_protocol
 from resilient_store.model.pattern import Pattern, PatternError, path_pattern
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -339,9 +339,8 @@ class DegradedRead:
         """Return the paths that may stand in for this one, best first; none if no rule matches."""
         if callable(self.rules):
             found: Iterable[str] = self.rules(path)
-            found = [
-                _derived(text) for text in ([found] if isinstance(found, str) else found or ())
-            ]
+            given = [found] if isinstance(found, str) else found or ()
+            found = [named for text in given if (named := _derived(text))]
         else:
             found = self._by_rule(path)
         return tuple(derived for derived in dict.fromkeys(found or ()) if derived != path)
@@ -354,9 +353,16 @@ class DegradedRead:
         return []
 
 
-def _derived(text: str) -> str:
-    """Return a path that a callable has made, as every path is read; refuse one that is none."""
+def _derived(text: object) -> str | None:
+    """Return a path that a callable has made, as every path is read; refuse one that is none.
+
+    None: it is too long, so that nothing can lie there.
+    """
+    if not isinstance(text, str):
+        raise ConfigurationError(f"DegradedRead: the callable returned {text!r}, which is no text")
     path = strip_protocol(text)
+    if len(path.encode(errors="replace")) > LONGEST_BYTES:
+        return None
     if why := problem(path) if path else "it is empty":
         raise ConfigurationError(f"DegradedRead: the callable returned {text!r}, no path: {why}")
     return path

@@ -7,6 +7,7 @@ absence may be left out where fsspec leaves it out, an outage never.
 from __future__ import annotations
 
 import functools
+import itertools
 import posixpath
 from collections.abc import AsyncIterator, Mapping, Sequence
 from glob import has_magic
@@ -23,7 +24,7 @@ from resilient_store.io.catalogued.listing import Listed
 from resilient_store.io.copy import run_local
 from resilient_store.io.delete import check_deletable
 from resilient_store.io.drive import each
-from resilient_store.model.path import above
+from resilient_store.model.path import above, problem
 from resilient_store.model.result import DetailedListing, Listing
 from resilient_store.store import Store
 
@@ -60,6 +61,7 @@ class TreeFileSystem(AsyncFileSystem):
         detail: bool = False,
         partial: bool = False,
         missing: list[str] | None = None,
+        strange: list[str] | None = None,
         **_: Any,
     ) -> Listing | DetailedListing:
         if maxdepth is not None and maxdepth < 1:
@@ -74,6 +76,8 @@ class TreeFileSystem(AsyncFileSystem):
             listed = Listed({}, absent=True)
         if missing is not None:
             missing += listed.missing
+        if strange is not None:
+            strange += listed.strange
         found = listed.entries
         if withdirs and path and not listed.absent and path not in found:
             found[path] = {"name": path, "size": 0, "type": "directory", "backend": None}
@@ -172,12 +176,17 @@ class TreeFileSystem(AsyncFileSystem):
         maxdepth: int | None,
         *,
         assume_literal: bool = False,
+        whole: bool = True,
     ) -> dict[str, str | None]:
-        """Expand patterns into paths and their types, where the expansion tells the type."""
+        """Expand patterns into paths and their types, where the expansion tells the type.
+
+        With `whole`, keys below that no path leads to are an error: they would be left out.
+        """
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
         given = [path] if isinstance(path, str) else list(path)
         out: dict[str, str | None] = {}
+        strange: list[str] = []
         for pattern in (self._strip_protocol(one) for one in given):
             depth, roots = maxdepth, {pattern: None}
             is_pattern = not assume_literal and has_magic(pattern)
@@ -190,8 +199,16 @@ class TreeFileSystem(AsyncFileSystem):
             elif (kind := await self._type(pattern)) is not None:
                 out[pattern] = kind
             for root in roots if recursive and depth != 0 else ():
-                below: Any = await self._find(root, depth, withdirs=True, detail=True)
+                below: Any = await self._find(
+                    root, depth, withdirs=True, detail=True, strange=strange
+                )
                 out |= {name: info["type"] for name, info in below.items()}
+        if strange and whole:
+            more = f" ({len(strange) - 1} more lie there)" if strange[1:] else ""
+            note = (
+                f"{problem(strange[0])}; others have put it there, and it would be left out{more}"
+            )
+            raise InvalidPathError(strange[0], note=note)
         if not out:
             raise FileNotFoundError(2, "no such object", str(given[0]) if given else "")
         return out
@@ -205,7 +222,7 @@ class TreeFileSystem(AsyncFileSystem):
         **kwargs: Any,
     ) -> Any:
         """Read many objects; with ``on_error="omit"`` only certain absences are left out."""
-        kinds = await self._expand(path, recursive, None)
+        kinds = await self._expand(path, recursive, None, whole=on_error == "raise")
         names = sorted(n for n, kind in kinds.items() if not recursive or kind != "directory")
         results = await each(
             [functools.partial(self._cat_file, name, **kwargs) for name in names],
@@ -301,8 +318,11 @@ class TreeFileSystem(AsyncFileSystem):
     ) -> None:
         """Make directories, which else may or may not be there when they are empty; then copy."""
         pairs = list(zip(sources, targets, strict=True))
-        for target in sorted(target for source, target in pairs if kinds[source] == "directory"):
-            await self._makedirs(target, exist_ok=True)
+        folders = sorted(target for source, target in pairs if kinds[source] == "directory")
+        for _, level in itertools.groupby(sorted(folders, key=_depth), key=_depth):
+            names = list(level)
+            calls = [functools.partial(self._makedirs, name, exist_ok=True) for name in names]
+            raise_together(names, await each(calls, AT_ONCE))
         others = [pair for pair in pairs if kinds[pair[0]] != "directory"]
         await super()._copy([one for one, _ in others], [to for _, to in others], **kwargs)
 
@@ -378,6 +398,10 @@ class TreeFileSystem(AsyncFileSystem):
         below = len(kinds) == 1 if is_pattern else is_one and into and not trailing_sep(path1)
         targets = other_paths(list(kinds), path2, exists=below, flatten=not is_one)
         return list(kinds), self._strip_protocol(targets), kinds
+
+
+def _depth(path: str) -> int:
+    return path.count("/")
 
 
 def raise_together(names: Sequence[str], results: Sequence[object]) -> None:

@@ -274,8 +274,17 @@ def test_creating_what_lies_where_it_is_not_placed_is_refused(shop):
     with pytest.raises(FileExistsError):
         fs.write(CAT, TWO, mode="create")
     shop.lose("azure")
-    with pytest.raises(rs.BackendsUnavailableError):
-        fs.write(DOG, TWO, mode="create")
+    fs.write(DOG, TWO, mode="create")
+    assert fs.cat(DOG) == TWO, "who is away keeps nobody from writing"
+
+
+def test_an_original_that_is_lost_may_be_created_again_beside_its_thumbnail(shop):
+    shop.put_behind("aws", "thumbs/cat.jpg", ONE)
+    fs = shop.open(degraded={"originals/{name}": ["thumbs/{name}"]})
+    with pytest.raises(rs.OriginalMissingError):
+        fs.info("originals/cat.jpg") and fs.cat("originals/cat.jpg")
+    fs.write("originals/cat.jpg", TWO, mode="create")
+    assert fs.cat("originals/cat.jpg") == TWO
 
 
 def test_p1_no_label_of_another_object_is_written_to_a_new_one(shop):

@@ -102,7 +102,7 @@ ONE_HOLDS_ALL = [*TWO, backend("c", "gcp", holds_all=True)]
         ({"backends": TWO, "write_once": 1}, "must be True, False or 'unique-names'"),
         ({"backends": [{"target": "memory://a", "read_only": "false"}]}, "must be true or false"),
         ({"backends": [{"target": "memory://a", "holds_all": "no"}]}, "must be true or false"),
-        ({"backends": TWO, "degraded": {"/o/{n}": ["p/{n}"]}}, "no path inside the store"),
+        ({"backends": TWO, "degraded": {"/o/{n}": ["p/{n}"]}}, "write 'o/{n}'"),
         ({"backends": TWO, "degraded": {"o/{n}": ["../p/{n}"]}}, "no path inside the store"),
         ({"backends": TWO, "hedge": 1}, "ResilientFileSystem: there is no option 'hedge'"),
         ({"backends": TWO, "degradd": {}}, "did you mean 'degraded'?"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+import time
 
 import pytest
 
@@ -11,7 +13,7 @@ import resilient_store as rs
 from resilient_store.backends.contract import RefusedError
 from resilient_store.backends.families.disk import Disk
 from tests.servers.subjects import PREFIX, backend
-from tests.traps.faulty import directories, files_below, two
+from tests.traps.faulty import Faulty, directories, files_below, two
 
 # Keys that are no paths
 
@@ -34,18 +36,24 @@ def test_p9_a_key_that_leads_out_of_a_disks_root_deletes_nothing_there(beside_a_
     with caplog.at_level(logging.WARNING, "resilient_store"):
         assert fs.find("") == ["p/a.jpg"]
     assert "keys are left out" in caplog.text
-    fs.rm("p", recursive=True)
-    fs.rm("", recursive=True)
+    for path in ("", "p"):
+        with pytest.raises(rs.InvalidPathError, match="others have put it there"):
+            fs.rm(path, recursive=True)
+        with pytest.raises(rs.InvalidPathError):
+            fs.mv(path or "p", "q", recursive=True)
     assert (folder / "secret").read_bytes() == b"not of the store"
-    assert fs.find("") == []
+    assert fs.find("") == ["p/a.jpg"], "nothing was changed"
 
 
-def test_a_key_that_is_no_path_keeps_no_folder_from_being_read(beside_a_disk):
+def test_a_key_that_is_no_path_is_named_by_who_reads_a_whole_folder(beside_a_disk):
     fs, put_behind, folder = beside_a_disk
     for key in ("p//x", "p/../y", "/p/a.jpg"):
         put_behind(key, b"theirs")
-    assert fs.cat("", recursive=True) == {"p/a.jpg": b"the object"}
-    fs.get("p", str(folder / "got"), recursive=True)
+    for read in (fs.cat, lambda path, **how: fs.get(path, str(folder / "got"), **how)):
+        with pytest.raises(rs.InvalidPathError, match="others have put it there"):
+            read("p", recursive=True)
+    assert fs.cat("", recursive=True, on_error="omit") == {"p/a.jpg": b"the object"}
+    fs.get(fs.find("p"), str(folder / "got"))
     assert files_below(folder / "got") == ["a.jpg"]
 
 
@@ -68,6 +76,21 @@ def test_p9_what_a_callable_names_as_a_derivative_is_a_path_of_the_store(tmp_pat
         else:
             with pytest.raises(rs.ConfigurationError, match="the callable returned"):
                 fs.read("originals/cat.jpg")
+
+
+@pytest.mark.parametrize("derived", [7, None])
+def test_what_a_callable_returns_is_text(tmp_path, derived):
+    fs = rs.ResilientFileSystem(directories(tmp_path), degraded=lambda _: [derived])
+    with fs, pytest.raises(rs.ConfigurationError, match="which is no text"):
+        fs.read("cat.jpg")
+
+
+def test_a_derivative_that_no_store_can_hold_is_none(tmp_path):
+    rule = lambda path: ["p/" * 500 + path, f"previews/{path}"]  # noqa: E731 as an application says it
+    with rs.ResilientFileSystem(directories(tmp_path), degraded=rule) as fs:
+        assert not fs.exists("cat.jpg")
+        fs.write("previews/cat.jpg", b"small")
+        assert fs.read("cat.jpg").derivative == "previews/cat.jpg"
 
 
 def test_a_derivative_may_be_named_as_any_path_is(tmp_path):
@@ -112,6 +135,22 @@ def test_p5_a_directory_hides_no_object_of_its_name_that_another_backend_has(s3,
         assert fs.cat_file("cover") == b"the cover"
         fs.get_file("album", str(tmp_path / "cover"))
         assert (tmp_path / "cover").read_bytes() == b"the cover"
+
+
+def test_p6_a_backend_that_hangs_is_soon_left_alone_by_who_looks_at_directories(tmp_path):
+    go_on = threading.Event()
+    hung = Faulty("hung")
+    backends = [*directories(tmp_path, ("disk",)), rs.Backend(hung, root="/root", name="hung")]
+    with rs.ResilientFileSystem(backends) as fs:
+        fs.write("d/x", b"1")
+        hung.plan = lambda *_: go_on.wait(20) and None
+        began_s = time.monotonic()
+        for _ in range(7):
+            assert fs.isdir("d")
+        slow_s, began_s = time.monotonic() - began_s, time.monotonic()
+        assert all(fs.isdir("d") for _ in range(20))
+        go_on.set()
+        assert time.monotonic() - began_s < slow_s
 
 
 # Long names

@@ -41,6 +41,14 @@ def test_p1_what_a_read_only_backend_holds_is_deleted_nowhere(how):
     assert [each.keys() for each in (one, other, archive)] == [["d/x"]] * 3
 
 
+def test_a_directory_that_it_has_is_said_to_be_one():
+    one = Faulty("one")
+    fs, archive = with_an_archive(one)
+    archive.behind("d/x", b"held")
+    with fs, pytest.raises(IsADirectoryError):
+        fs.rm_file("d")
+
+
 def test_what_it_does_not_hold_is_written_moved_and_deleted():
     one = Faulty("one")
     fs, _ = with_an_archive(one)

@@ -50,7 +50,6 @@ async def delete(store: Store, path: str) -> None:
     Source: design, section 4; a deletion cannot be undone.
     """
     found = await look_everywhere(store, path)
-    refuse_read_only(store, path, found)
     holders = [name for name, info in found.items() if info is not None]
     if not holders:
         if store.derivatives(path):
@@ -58,6 +57,7 @@ async def delete(store: Store, path: str) -> None:
         raise FileNotFoundError(2, "no such object", path)
     if any(info is not None and info.directory for info in found.values()):
         raise IsADirectoryError(21, "is a directory; use recursive=True or rmdir", path)
+    refuse_read_only(store, path, found)
     replies = await protected(fan_out(store, holders, lambda client: client.delete(path)))
     left = [
         name
@@ -84,7 +84,7 @@ def refuse_read_only(store: Store, path: str, found: Mapping[str, ObjectInfo | N
     left = [
         Reply[None](name, Outcome.REFUSED, detail=detail)
         for name, info in found.items()
-        if info is not None and store.clients[name].backend.read_only
+        if info is not None and not info.directory and store.clients[name].backend.read_only
     ]
     if left:
         raise BackendsUnavailableError(path, left, "Nothing was deleted")

@@ -67,8 +67,10 @@ def _of_paths(path: str, merged: Merged) -> Merged:
     Under such a key another object would be read, or what lies outside of a disk's root.
     """
     entries = {key: words for key, words in merged.entries.items() if problem(key) is None}
-    strange = [key for key in merged.entries if key not in entries and not is_hidden(key)]
+    left_out = [key for key in merged.entries if key not in entries and not is_hidden(key)]
+    objects = [k for k in left_out if not all(i.directory for i in merged.entries[k].values())]
+    strange = tuple(objects or left_out)
     if strange:
         text = "listing %r: %d keys are left out that no object of a store may have, such as %r"
         logger.warning(text, path, len(strange), strange[0])
-    return attrs.evolve(merged, entries=entries)
+    return attrs.evolve(merged, entries=entries, strange=strange)

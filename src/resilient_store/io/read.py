@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
 from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
-from resilient_store.io.drive import drive, leave_to_finish
+from resilient_store.io.drive import all_of, drive, leave_to_finish
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.model.result import DegradedEvent, ReadResult, Reason
@@ -122,14 +122,23 @@ async def _object_of_that_name(
 
     Others are given no longer than a read gives who is slow.
     """
-    others = [name for name in store.clients if name != found.backend]
-    if not others:
-        return None
-    deadline = runtime.Deadline(store.configuration.read.hedge_after)
-    try:
-        return (await runtime.within(ask(store, path, looker(path), others), deadline)).found
-    except runtime.OutOfTimeError:
-        return None
+    look_for, within_s = looker(path), store.configuration.read.hedge_after
+
+    async def look_at(client: BackendClient) -> Reply[ObjectInfo] | None:
+        try:
+            return await runtime.within(look_for(client), runtime.Deadline(within_s))
+        except runtime.OutOfTimeError:
+            now_s = runtime.now_s()
+            client.health.record("read", Outcome.TIMED_OUT, now_s, key=path, slow=True)
+            return None
+
+    others = [
+        client
+        for name, client in store.clients.items()
+        if name != found.backend and client.health.is_closed("read")
+    ]
+    replies = await all_of([look_at(client) for client in others])
+    return next((reply for reply in replies if reply is not None and reply.ok), None)
 
 
 async def without_original(store: Store, path: str, reading: Reading[V]) -> Reply[V]:

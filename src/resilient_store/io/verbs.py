@@ -33,7 +33,6 @@ from resilient_store.io.prepare import prepare
 from resilient_store.io.stream import PinnedReader
 from resilient_store.io.write import WriteSession
 from resilient_store.model.info import Headers
-from resilient_store.model.path import is_hidden
 from resilient_store.model.result import Listing, ReadResult, Reason, WriteReceipt
 from resilient_store.model.state import Record
 from resilient_store.policies import DegradedRead
@@ -139,12 +138,8 @@ async def listing(store: Store, path: str, *, recursive: bool, partial: bool) ->
 async def _asked(store: Store, path: str, *, recursive: bool, partial: bool) -> Listed:
     """List by asking the backends."""
     merged = await list_union(store, path, recursive=recursive, partial=partial)
-    found = {
-        key: entry(key, *best(words))
-        for key, words in merged.entries.items()
-        if key and not is_hidden(key)
-    }
-    return Listed(found, merged.missing, merged.absent)
+    found = {key: entry(key, *best(words)) for key, words in merged.entries.items() if key}
+    return Listed(found, merged.missing, merged.absent, merged.strange)
 
 
 async def open_reader(store: Store, path: str, *, degraded: bool = False) -> Reader:

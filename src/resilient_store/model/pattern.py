@@ -6,7 +6,7 @@ import re
 
 import attrs
 
-from resilient_store.model.path import problem
+from resilient_store.model.path import problem, strip_protocol
 
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}")
 
@@ -24,6 +24,8 @@ def path_pattern(text: str) -> Pattern:
         It cannot be read, or what it would match is no path.
     """
     pattern = Pattern(text)
+    if text != (plain := strip_protocol(text)):
+        raise PatternError(f"pattern {text!r}: write {plain!r}, as paths are named in the store")
     if why := problem(_FIELD.sub("x", text)):
         raise PatternError(f"pattern {text!r} is no path inside the store: {why}")
     return pattern

@@ -115,6 +115,8 @@ class WhatIf:
             said.append(f"  without a good copy as it is: {self.already:,}")
         for pattern, kept_up in self.writable.items():
             said.append(f"  writes to {pattern}: {'go on' if kept_up else 'are refused'}")
+        if not self.writable:
+            said.append("  writes: are refused")
         said.append(f"  to repair: {self.repair}")
         return "\n".join(said)
 

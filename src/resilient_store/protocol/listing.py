@@ -25,11 +25,14 @@ class Merged:
         Whether it is certain that the directory is not there.
     missing
         Backends whose answer would be needed to be certain that nothing is left out.
+    strange
+        Others' keys that were left out, for no path leads to them.
     """
 
     entries: dict[str, dict[str, ObjectInfo]]
     absent: bool
     missing: tuple[str, ...]
+    strange: tuple[str, ...] = ()
 
 
 def merge(

@@ -35,11 +35,12 @@ Ask = Callable[[str, int], Awaitable[list[T]]]
 
 @attrs.frozen
 class Listed:
-    """What lies under a path: name to entry, and which backends could not be asked."""
+    """What lies under a path: name to entry, who could not be asked, and keys that are no paths."""
 
     entries: dict[str, dict[str, Any]]
     missing: tuple[str, ...] = ()
     absent: bool = False
+    strange: tuple[str, ...] = ()
 
 
 async def list_known(store: Store, path: str, *, recursive: bool, partial: bool) -> Listed:
@@ -208,7 +209,7 @@ async def _united(
     if path in doubtful and not both:
         raise FileNotFoundError(2, "no such file or directory", path)
     missing = tuple(dict.fromkeys((*merged.missing, *told.missing)))
-    return Listed(dict(sorted(both.items())), missing)
+    return Listed(dict(sorted(both.items())), missing, strange=merged.strange)
 
 
 async def _looked_up(store: Store, paths: list[str], *, partial: bool) -> Listed:

@@ -9,7 +9,6 @@ finish     the intent ends                                  crash: it expires, s
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -119,9 +118,17 @@ class CataloguedWrite:
         if not self._is_enough():
             raise self._refusal("Nothing was written")
         if self._create:
-            with contextlib.suppress(FileNotFoundError):
-                await known(self._store, self._path)
-                raise FileExistsError(17, "the path exists", self._path)
+            await self._refuse_known()
+
+    async def _refuse_known(self) -> None:
+        """Refuse to create what is there; who is away, and may have it, keeps nobody from it."""
+        try:
+            await known(self._store, self._path)
+        except CatalogUnavailableError:
+            raise
+        except (FileNotFoundError, IsADirectoryError, ObjectError):
+            return
+        raise FileExistsError(17, "the path exists", self._path)
 
     async def _start(self, checksum: str = "") -> Holder:
         """Begin the intent: from now on every byte is accounted for."""
