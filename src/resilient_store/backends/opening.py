@@ -77,4 +77,12 @@ def _wrap(backend: Backend, filesystem: Any, root: str, name: str) -> Family:
         return LocalFamily(root or os.sep, name, backend.max_concurrency)
     if type(filesystem) is MemoryFileSystem:
         return MemoryFamily(filesystem, root)
-    return GenericFamily(filesystem, root, name, backend.max_concurrency, backend.write_options)
+    threads = 1 if _shares_one_connection(filesystem) else backend.max_concurrency
+    return GenericFamily(filesystem, root, name, threads, backend.write_options)
+
+
+def _shares_one_connection(filesystem: Any) -> bool:
+    """Say whether all calls go through one connection, on which two at once get stuck or mixed."""
+    protocols = filesystem.protocol
+    names = {protocols} if isinstance(protocols, str) else set(protocols)
+    return not names.isdisjoint({"sftp", "ssh", "ftp", "smb"})

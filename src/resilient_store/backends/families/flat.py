@@ -195,7 +195,7 @@ class FlatFamily(ABC):
         except FileNotFoundError:
             pass
         try:
-            page = await self._page(f"{self.at(key)}/", limit=1)
+            page = await self._first(f"{self.at(key)}/")
         except Exception as error:
             if not _is_denied(error):
                 raise
@@ -206,6 +206,16 @@ class FlatFamily(ABC):
         if page.objects or page.prefixes:
             return ObjectInfo(key=key, directory=True)
         raise FileNotFoundError(2, "no such object", key)
+
+    async def _first(self, prefix: str) -> Page:
+        """List the first name that begins so; a page may be empty, and others follow."""
+        page = await self._page(prefix, limit=1)
+        while page.token is not None and not (page.objects or page.prefixes):
+            token = page.token
+            page = await self._page(prefix, token=token, limit=1)
+            if page.token == token:
+                raise StrangerError("a listing that never ends")
+        return page
 
     async def get(
         self, key: str, start: int | None, end: int | None, moves: Moves, *, check: bool = True

@@ -36,9 +36,15 @@ class Beginner(Protocol):
         """Store an object so that it appears whole."""
 
 
+LONGER_AFTER = 1000  # parts: platforms take 10,000 of them, or 50,000
+
+
 @attrs.define
 class GatheredUpload:
-    """Gathers bytes into parts as the platform wants them; begins when the first one is full."""
+    """Gathers bytes into parts as the platform wants them; begins when the first one is full.
+
+    After each thousand the parts get longer, so that no object has too many.
+    """
 
     _family: Beginner
     _key: str
@@ -46,10 +52,12 @@ class GatheredUpload:
     _headers: Headers = attrs.field(kw_only=True)
     _parts: Parts | None = attrs.field(default=None, init=False)
     _gathered: bytearray = attrs.field(factory=bytearray, init=False)
+    _sent: int = attrs.field(default=0, init=False)
 
     async def write(self, part: bytes) -> None:
         """Take the next bytes."""
-        grain, least = self._family.part_grain_bytes, self._family.least_part_bytes
+        grain = self._family.part_grain_bytes
+        least = self._family.least_part_bytes * (1 + self._sent // LONGER_AFTER)
         if not self._gathered and len(part) >= least and len(part) % grain == 0:
             await self._send(part)
             return
@@ -66,6 +74,7 @@ class GatheredUpload:
                 self._key, exclusive=self._exclusive, headers=self._headers
             )
         await self._parts.send(data)
+        self._sent += 1
 
     async def finish(self) -> Stored:
         """Make the object visible, whole."""

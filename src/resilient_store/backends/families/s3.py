@@ -126,7 +126,10 @@ class S3Family(FlatFamily):
         try:
             found = await self.ask("head_object", Key=self.at(key))
         except Exception as error:
-            if status_of(answer_of(error)) != 404:  # noqa: PLR2004 - "Not Found"
+            status = status_of(answer_of(error))
+            if status == 400:  # noqa: PLR2004 - "Bad Request", of which a GET says the code
+                await self._fetch(key, (0, 1), lambda _: None, check=False)
+            if status != 404:  # noqa: PLR2004 - "Not Found"
                 raise
             if not is_s3s(answer_of(error)):
                 # A HEAD has no body, and so no code: where its headers are nobody's, a GET says.
@@ -190,7 +193,10 @@ class S3Family(FlatFamily):
             for one in found.get("Contents", ())
         )
         prefixes = tuple(one["Prefix"] for one in found.get("CommonPrefixes", ()))
-        return Page(objects, prefixes, found.get("NextContinuationToken") or None)
+        token = found.get("NextContinuationToken") or None
+        if found.get("IsTruncated") and token is None:
+            raise StrangerError("a listing without its continuation")
+        return Page(objects, prefixes, token)
 
     # Writing
 
@@ -246,26 +252,36 @@ class S3Family(FlatFamily):
         condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": f'"{expected}"'}
         if size is None:
             size = (await self._head(staged)).size or 0
-        if size > LARGEST_COPY_BYTES:
-            headers = (await self._head(staged)).headers or Headers()
-            parts = await self._begin(key, exclusive=False, headers=headers)
-            tag = await copied_in_parts(
-                parts, self.source(staged), (size, COPY_PART_BYTES), condition, self.place.name
-            )
-        else:
-            answer = await self.ask(
-                "copy_object",
-                Key=self.at(key),
-                **self.source(staged),
-                **await self._params("CopyObject"),
-                **condition,
-            )
-            tag = tag_of(answer.get("CopyObjectResult", {}))
+        try:
+            tag = await self._copied(staged, key, size, condition)
+        except Exception as error:
+            if expected is not None and status_of(answer_of(error)) == 404:  # noqa: PLR2004
+                await self._head(staged)  # it is there: what was to be replaced is not
+                raise ChangedError from None
+            raise
         if tag is None:
             raise UnknownOutcomeError
         if not keep:
             await self._discard(staged)
         return Stored(tag, headers_kept=True)
+
+    async def _copied(
+        self, staged: str, key: str, size: int, condition: dict[str, str]
+    ) -> str | None:
+        if size > LARGEST_COPY_BYTES:
+            headers = (await self._head(staged)).headers or Headers()
+            parts = await self._begin(key, exclusive=False, headers=headers)
+            return await copied_in_parts(
+                parts, self.source(staged), (size, COPY_PART_BYTES), condition, self.place.name
+            )
+        answer = await self.ask(
+            "copy_object",
+            Key=self.at(key),
+            **self.source(staged),
+            **await self._params("CopyObject"),
+            **condition,
+        )
+        return tag_of(answer.get("CopyObjectResult", {}))
 
     async def _expect(self, key: str, expected: str | None) -> None:
         try:
