@@ -354,10 +354,7 @@ class DegradedRead:
 
 
 def _derived(text: object) -> str | None:
-    """Return a path that a callable has made, as every path is read; refuse one that is none.
-
-    None: it is too long, so that nothing can lie there.
-    """
+    """Return a path that a callable has made, stripped; None where nothing can lie there."""
     if not isinstance(text, str):
         raise ConfigurationError(f"DegradedRead: the callable returned {text!r}, which is no text")
     path = strip_protocol(text)

@@ -265,7 +265,7 @@ class Store:
         return tuple(name for name in self.placed_in_all(path) if not self.is_drained(name))
 
     def placed_in_all(self, path: str) -> tuple[str, ...]:
-        """Return the same, and those that would hold it if they were not drained."""
+        """Return the same, and those that are drained."""
         chosen: Container[str] = self.clients
         for placement in self.configuration.placements:
             if placement.matches(path):
@@ -289,20 +289,16 @@ class Store:
         return Demand(write.min_copies or len(placed), write.min_domains)
 
     def takes_writes(self, in_use: Collection[str]) -> dict[str, bool]:
-        """Say of each placement's pattern, and of all else, whether these are enough to write.
-
-        What no backend may take by its configuration is left out.
-        """
+        """Say of each pattern that some backend may take whether these are enough to write."""
         placed: dict[str, tuple[str, ...]] = {}
         for placement in self.configuration.placements:
             names = tuple(n for n in self.writable if n in placement.backends)
             placed.setdefault(placement.pattern, names)
-        placed.setdefault(OTHERWISE, self.writable)
-        taken = {}
+        taken, placed = {}, {**placed, OTHERWISE: placed.get(OTHERWISE, self.writable)}
         for pattern, names in placed.items():
             asked = [name for name in names if not self.is_drained(name)]
-            left = {name for name in asked if name in in_use}
             if names:
+                left = {name for name in asked if name in in_use}
                 taken[pattern] = bool(asked) and self.demand_of(asked).is_met(left, self.domains)
         return taken
 

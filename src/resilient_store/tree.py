@@ -7,7 +7,6 @@ absence may be left out where fsspec leaves it out, an outage never.
 from __future__ import annotations
 
 import functools
-import itertools
 import posixpath
 from collections.abc import AsyncIterator, Mapping, Sequence
 from glob import has_magic
@@ -18,7 +17,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.implementations.local import make_path_posix, trailing_sep
 from fsspec.utils import other_paths
 
-from resilient_store.errors import InvalidPathError, ObjectError
+from resilient_store.errors import InvalidPathError
 from resilient_store.io import verbs
 from resilient_store.io.catalogued.listing import Listed
 from resilient_store.io.copy import run_local
@@ -27,6 +26,7 @@ from resilient_store.io.drive import each
 from resilient_store.model.path import above, problem
 from resilient_store.model.result import DetailedListing, Listing
 from resilient_store.store import Store
+from resilient_store.together import by_depth, raise_together
 
 AT_ONCE = 32  # as many places as a backend has by default; who waits for one loses time
 
@@ -318,9 +318,8 @@ class TreeFileSystem(AsyncFileSystem):
     ) -> None:
         """Make directories, which else may or may not be there when they are empty; then copy."""
         pairs = list(zip(sources, targets, strict=True))
-        folders = sorted(target for source, target in pairs if kinds[source] == "directory")
-        for _, level in itertools.groupby(sorted(folders, key=_depth), key=_depth):
-            names = list(level)
+        folders = [target for source, target in pairs if kinds[source] == "directory"]
+        for names in by_depth(folders):
             calls = [functools.partial(self._makedirs, name, exist_ok=True) for name in names]
             raise_together(names, await each(calls, AT_ONCE))
         others = [pair for pair in pairs if kinds[pair[0]] != "directory"]
@@ -398,19 +397,3 @@ class TreeFileSystem(AsyncFileSystem):
         below = len(kinds) == 1 if is_pattern else is_one and into and not trailing_sep(path1)
         targets = other_paths(list(kinds), path2, exists=below, flatten=not is_one)
         return list(kinds), self._strip_protocol(targets), kinds
-
-
-def _depth(path: str) -> int:
-    return path.count("/")
-
-
-def raise_together(names: Sequence[str], results: Sequence[object]) -> None:
-    """Raise the first error, naming every path that failed."""
-    failed = {n: r for n, r in zip(names, results, strict=True) if isinstance(r, Exception)}
-    if not failed:
-        return
-    first = next(iter(failed.values()))
-    ours = next((error for error in failed.values() if isinstance(error, ObjectError)), None)
-    if len(failed) == 1 or ours is None:
-        raise first
-    raise type(ours)(ours.path, ours.replies, ours.note, tuple(failed))

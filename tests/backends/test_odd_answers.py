@@ -89,11 +89,17 @@ def test_of_a_bad_request_a_get_says_the_reason():
 
 @pytest.mark.parametrize("is_staged", [True, False])
 def test_which_end_of_a_conditional_copy_is_gone_is_asked_for(is_staged):
+    async def params(_):
+        return {}
+
     async def head(key):
         if not is_staged:
             raise FileNotFoundError(key)
 
-    family = SimpleNamespace(_copied=raising(refused(404, "NoSuchKey", "CopyObject")), _head=head)
+    no_such_key = refused(404, "NoSuchKey", "CopyObject")
+    family = SimpleNamespace(
+        ask=raising(no_such_key), at=str, source=lambda _: {}, _params=params, _head=head
+    )
     with pytest.raises(ChangedError if is_staged else FileNotFoundError):
         asyncio.run(S3Family.publish(family, "staged", "key", expected="tag", size=1, looked=True))
 

@@ -15,8 +15,7 @@ import s3fs
 
 import resilient_store as rs
 from resilient_store.backends.classify import classify
-from resilient_store.backends.families import flat, s3_parts
-from resilient_store.backends.families import s3 as s3_family
+from resilient_store.backends.families import flat, s3_copies, s3_parts
 from resilient_store.backends.opening import opener
 from resilient_store.io.parts import part_bytes
 from resilient_store.model.info import Headers
@@ -221,8 +220,8 @@ def test_more_parts_than_s3_takes_are_refused(monkeypatch, subject):
 
 
 def test_a_large_object_is_published_in_parts_with_its_headers(monkeypatch, s3, subject):
-    monkeypatch.setattr(s3_family, "LARGEST_COPY_BYTES", 8 * MIB)
-    monkeypatch.setattr(s3_family, "COPY_PART_BYTES", 5 * MIB)
+    monkeypatch.setattr(s3_copies, "LARGEST_COPY_BYTES", 8 * MIB)
+    monkeypatch.setattr(s3_copies, "COPY_PART_BYTES", 5 * MIB)
     data = os.urandom(11 * MIB)
     headers = Headers(content_type="image/jpeg", metadata={"owner": "ana"})
     staged = ".resilient/staging/1-a/key"
@@ -451,8 +450,8 @@ def test_a_copy_without_a_tag_is_no_publication(s3, subject):
 def test_a_large_copy_that_fails_leaves_no_parts_and_tells_its_own_error(
     monkeypatch, s3, subject, caplog, abort_fails
 ):
-    monkeypatch.setattr(s3_family, "LARGEST_COPY_BYTES", 6 * MIB)
-    monkeypatch.setattr(s3_family, "COPY_PART_BYTES", 5 * MIB)
+    monkeypatch.setattr(s3_copies, "LARGEST_COPY_BYTES", 6 * MIB)
+    monkeypatch.setattr(s3_copies, "COPY_PART_BYTES", 5 * MIB)
     subject.put("staged", os.urandom(8 * MIB))
     also = "|^DELETE .*uploadId" if abort_fails else ""
     s3.proxy.set("status", code=503, match=rf"partNumber=2\b{also}")

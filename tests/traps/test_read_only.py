@@ -8,7 +8,7 @@ import time
 import pytest
 
 import resilient_store as rs
-from resilient_store.backends.client import _small_read
+from resilient_store.backends.bodies import small_read
 from resilient_store.tree import AT_ONCE
 from tests.traps.faulty import Faulty
 
@@ -96,7 +96,7 @@ def test_a_probe_of_the_root_is_no_read_of_an_object_without_a_name():
 
     for key in ("", "a"):
         with pytest.raises(StopIteration):
-            _small_read(Family(), key, lambda _: None).send(None)
+            small_read(Family(), key, lambda _: None).send(None)
     assert asked == [("info", ""), ("get", "a")]
 
 

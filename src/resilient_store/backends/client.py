@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import attrs
 
 from resilient_store import runtime
-from resilient_store.backends.bodies import wrong_with
+from resilient_store.backends.bodies import PROBE_BYTES, small_read, wrong_with
 from resilient_store.backends.classify import classify, for_who_configured
 from resilient_store.backends.closing import close_with, was_closed
 from resilient_store.backends.contract import (
@@ -39,16 +39,10 @@ T = TypeVar("T")
 
 LAST_RESORT_S = 1.0
 _SLOW_SHARE = 0.5
-_PROBE_BYTES = 65536
 # A backend that was silent for so long may have been brought back from a backup meanwhile.
 ADMITTED_FOR_S = 60.0
 # A probe's place is kept beyond its deadline, so that two never overlap.
 _LEASE_MARGIN_S = 1.0
-
-
-async def _small_read(family: Family, key: str, moves: Moves) -> object:
-    """Read a little of what was asked for; the root has no bytes."""
-    return await (family.get(key, 0, _PROBE_BYTES, moves) if key else family.info(key))
 
 
 @attrs.define
@@ -162,15 +156,15 @@ class BackendClient:
 
     async def probe(self, key: str) -> None:
         """Try a backend that is left alone, with a small read of what was asked for."""
-        lease_s = self.backend.timeout + seconds_for(_PROBE_BYTES) + _LEASE_MARGIN_S
+        lease_s = self.backend.timeout + seconds_for(PROBE_BYTES) + _LEASE_MARGIN_S
         if not self.health.take_probe("read", runtime.now_s(), lease_s):
             return
         try:
             await self._call(
                 "read",
                 key,
-                lambda family, moves: _small_read(family, key, moves),
-                size=_PROBE_BYTES,
+                lambda family, moves: small_read(family, key, moves),
+                size=PROBE_BYTES,
                 deadline_s=self.backend.timeout,
             )
         except asyncio.CancelledError:

@@ -49,8 +49,7 @@ from resilient_store.backends.families.s3_answers import (
     tag_of,
 )
 from resilient_store.backends.families.s3_copies import (
-    COPY_PART_BYTES,
-    LARGEST_COPY_BYTES,
+    copied,
     copied_in_parts,
     part_bytes_of,
 )
@@ -253,7 +252,7 @@ class S3Family(FlatFamily):
         if size is None:
             size = (await self._head(staged)).size or 0
         try:
-            tag = await self._copied(staged, key, size, condition)
+            tag = await copied(self, staged, key, size, condition)
         except Exception as error:
             if expected is not None and status_of(answer_of(error)) == 404:  # noqa: PLR2004
                 await self._head(staged)  # it is there: what was to be replaced is not
@@ -264,24 +263,6 @@ class S3Family(FlatFamily):
         if not keep:
             await self._discard(staged)
         return Stored(tag, headers_kept=True)
-
-    async def _copied(
-        self, staged: str, key: str, size: int, condition: dict[str, str]
-    ) -> str | None:
-        if size > LARGEST_COPY_BYTES:
-            headers = (await self._head(staged)).headers or Headers()
-            parts = await self._begin(key, exclusive=False, headers=headers)
-            return await copied_in_parts(
-                parts, self.source(staged), (size, COPY_PART_BYTES), condition, self.place.name
-            )
-        answer = await self.ask(
-            "copy_object",
-            Key=self.at(key),
-            **self.source(staged),
-            **await self._params("CopyObject"),
-            **condition,
-        )
-        return tag_of(answer.get("CopyObjectResult", {}))
 
     async def _expect(self, key: str, expected: str | None) -> None:
         try:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from resilient_store.backends.families.s3_answers import tag_of
 from resilient_store.backends.families.s3_parts import S3Parts
+from resilient_store.model.info import Headers
+
+if TYPE_CHECKING:
+    from resilient_store.backends.families.s3 import S3Family
 
 logger = logging.getLogger("resilient_store")
 
@@ -71,3 +76,19 @@ async def copied_in_parts(
         except Exception as error:  # the first one is the one to hear of
             logger.warning("backend %s: parts stay until a sweep (%s)", name, type(error).__name__)
         raise
+
+
+async def copied(
+    family: S3Family, staged: str, key: str, size: int, condition: Mapping[str, str]
+) -> str | None:
+    """Copy one key to another on a condition, in parts where it is large; return the copy's tag."""
+    if size > LARGEST_COPY_BYTES:
+        headers = (await family._head(staged)).headers or Headers()
+        parts = await family._begin(key, exclusive=False, headers=headers)
+        sizes, name = (size, COPY_PART_BYTES), family.place.name
+        return await copied_in_parts(parts, family.source(staged), sizes, condition, name)
+    more = await family._params("CopyObject")
+    answer = await family.ask(
+        "copy_object", Key=family.at(key), **family.source(staged), **more, **condition
+    )
+    return tag_of(answer.get("CopyObjectResult", {}))

@@ -10,6 +10,7 @@ from resilient_store.catalog.contract import CatalogDownError, Summary
 from resilient_store.errors import (
     BackendsUnavailableError,
     CatalogUnavailableError,
+    ObjectError,
     OriginalMissingError,
 )
 from resilient_store.io.catalogued import read as versions
@@ -64,6 +65,25 @@ async def known(store: Store, path: str) -> Record:
         if passing is not None:
             return passing
     raise BackendsUnavailableError(path, note="it changed as often as it was looked at")
+
+
+async def refuse_known(store: Store, path: str) -> None:
+    """Refuse to create what is there; who is away, and may have it, keeps nobody from it.
+
+    Raises
+    ------
+    FileExistsError
+        There is an object.
+    CatalogUnavailableError
+        The catalog cannot be had.
+    """
+    try:
+        await known(store, path)
+    except CatalogUnavailableError:
+        raise
+    except (FileNotFoundError, IsADirectoryError, ObjectError):
+        return
+    raise FileExistsError(17, "the path exists", path)
 
 
 async def _no_object(store: Store, path: str) -> OSError:

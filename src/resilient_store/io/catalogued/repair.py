@@ -19,25 +19,30 @@ from resilient_store.io.catalogued.begin import begin
 from resilient_store.io.catalogued.create import create
 from resilient_store.io.catalogued.holder import Holder, key_of
 from resilient_store.io.catalogued.labels import labelled
+from resilient_store.io.catalogued.learning import (
+    NOTHING,
+    found_out,
+    is_current,
+    is_older,
+    note_learnt,
+)
 from resilient_store.io.catalogued.settle import settle
 from resilient_store.io.catalogued.sidecar import describe, drop
 from resilient_store.io.drive import protected
 from resilient_store.io.identity import owe_epoch
 from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.checksum import ChunkedChecksum
-from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
-from resilient_store.model.state import OWN, Content, Entry, Replica, State
+from resilient_store.model.state import OWN, Entry, Replica, State
 from resilient_store.model.step import Step
 from resilient_store.protocol import findings
-from resilient_store.protocol.account import Verdict, described_checksum
+from resilient_store.protocol.account import Verdict
 from resilient_store.protocol.moment import Wish
 from resilient_store.protocol.native import NativeChecksum
 from resilient_store.runtime import reach
 from resilient_store.store import Store
 
 Ending = Literal["done", "waiting", "failed", "at work"]
-NOTHING: own_key.Notes = {"state": State.GONE, "place": None, "looked": True, "tag": None}
 
 
 @attrs.define
@@ -146,7 +151,7 @@ async def _bring(
     assert entry is not None
     may_hold = row.state is State.UNKNOWN and client.name in holder.record.replicas
     if may_hold and client.name in holder.quiet:
-        row = await _found_out(holder, client, row, entry)
+        row = await found_out(holder, client, row, entry)
     if row.state is not State.GOOD or row.version != entry.version:
         if created := await create(holder, client, row):
             reply, notes = created
@@ -187,23 +192,14 @@ async def _find_out(holder: Holder, client: BackendClient, row: Replica, report:
     elif found.verdict is Verdict.EMPTY:
         if holder.store.believes_absence(client.name):
             await holder.note(client.name, entry.version, NOTHING)
-    elif found.info is not None and await _is_current(holder, client, found.info, entry):
-        await _note_learnt(holder, row, own_key.in_place(entry, found.tag))
-    elif found.info is not None and _is_older(found, entry):
-        await _note_learnt(holder, row, {"state": State.STALE, "place": None})
+    elif found.info is not None and await is_current(holder, client, found.info, entry):
+        await note_learnt(holder, row, own_key.in_place(entry, found.tag))
+    elif found.info is not None and is_older(found, entry):
+        await note_learnt(holder, row, {"state": State.STALE, "place": None})
         if not client.backend.read_only:
             await _remove(holder, client, report)
     else:
         report.left("failed", f"{client.name}: other bytes lie there than the current ones")
-
-
-def _is_older(found: own_key.Look, entry: Entry) -> bool:
-    """Say whether what lies there is this store's, and is not the current version spoilt."""
-    assert found.info is not None
-    assert entry.content is not None
-    said = described_checksum(found.info)
-    differs = found.info.size != entry.content.size or said not in (None, entry.content.checksum)
-    return found.verdict is Verdict.OURS and differs
 
 
 async def _copy(
@@ -230,83 +226,6 @@ async def _copy(
     reach(Step.REPAIR_NOTED)
     report.copied.append(client.name)
     return attrs.evolve(row, **changes)
-
-
-async def _found_out(holder: Holder, client: BackendClient, row: Replica, entry: Entry) -> Replica:
-    """Look at a quiet own key: what lies there is a copy, or nothing does; else nobody knows."""
-    looked = await client.info(holder.path, kind="write")
-    is_nowhere = looked.outcome is Outcome.NOT_FOUND and row.place in (None, OWN)
-    if is_nowhere and holder.store.believes_absence(client.name):
-        changes = {**NOTHING, "version": entry.version, "state": State.MISSING, "error": ""}
-    elif looked.value is not None and await _is_current(holder, client, looked.value, entry):
-        changes = own_key.in_place(entry, looked.value.tag)
-    else:
-        return row
-    return await _note_learnt(holder, row, changes)
-
-
-async def _note_learnt(holder: Holder, row: Replica, changes: own_key.Notes) -> Replica:
-    entry = holder.record.present
-    assert entry is not None
-    if not await holder.note(row.backend, entry.version, changes):
-        raise holder.taken()
-    reach(Step.REPAIR_TRUSTED)
-    return attrs.evolve(row, **changes)
-
-
-async def _is_current(
-    holder: Holder, client: BackendClient, info: ObjectInfo, entry: Entry
-) -> bool:
-    content = entry.content
-    assert content is not None
-    if info.directory or info.size != content.size:
-        return False
-    native = NativeChecksum(content)
-    read = await own_key.content_of(client, holder.path, info, native)
-    if read.value is None or not native.verifies:
-        return False
-    if content.kind == "native":
-        return True
-    if content.kind == "none" and not holder.record.holders():
-        return await _is_all_that_is_left(holder, client, read.value)
-    return read.value.checksum == await _checksum(holder, content)
-
-
-async def _is_all_that_is_left(holder: Holder, client: BackendClient, content: Content) -> bool:
-    """Say whether nobody has other bytes of an adopted object without any checksum.
-
-    Then they are the object, on the word on which it was adopted: they lie there.
-    """
-    for name, row in holder.record.replicas.items():
-        if name == client.name or row.state is not State.UNKNOWN:
-            continue
-        other = holder.store.clients.get(name)
-        if other is None or holder.store.is_drained(name):
-            return False
-        looked = await other.info(holder.path, kind="write")
-        if looked.outcome is Outcome.NOT_FOUND and holder.store.believes_absence(name):
-            continue
-        if looked.value is None or looked.value.size != content.size:
-            return False
-        read = await own_key.checksum_of(other, holder.path, looked.value)
-        if read.value != content.checksum:
-            return False
-    return True
-
-
-async def _checksum(holder: Holder, content: Content) -> str | None:
-    """Return the checksum of the current bytes; an adopted object has none, so they are read."""
-    if content.kind == "chunked":
-        return content.checksum
-    found, native = ChunkedChecksum(), NativeChecksum(content)
-    while found.size < content.size:
-        end = min(content.size, found.size + BLOCK_BYTES)
-        had, _ = await versions.read_version(holder.store, holder.record, found.size, end)
-        if had is None or not had.data:
-            return None
-        found.update(had.data)
-        native.update(had.data)
-    return found.content().checksum if native.verifies else None
 
 
 async def _stage(holder: Holder, client: BackendClient, entry: Entry) -> Reply[Any]:

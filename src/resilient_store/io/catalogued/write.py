@@ -26,7 +26,7 @@ from resilient_store.io.catalogued.clashes import refuse_clashes
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.labels import labelled, unlabelled
 from resilient_store.io.catalogued.looking import look_at, place_directly
-from resilient_store.io.catalogued.objects import known
+from resilient_store.io.catalogued.objects import refuse_known
 from resilient_store.io.catalogued.publish import drop_staged, publish_staged
 from resilient_store.io.catalogued.refusal import refusal
 from resilient_store.io.catalogued.settle import settle, undo
@@ -118,17 +118,7 @@ class CataloguedWrite:
         if not self._is_enough():
             raise self._refusal("Nothing was written")
         if self._create:
-            await self._refuse_known()
-
-    async def _refuse_known(self) -> None:
-        """Refuse to create what is there; who is away, and may have it, keeps nobody from it."""
-        try:
-            await known(self._store, self._path)
-        except CatalogUnavailableError:
-            raise
-        except (FileNotFoundError, IsADirectoryError, ObjectError):
-            return
-        raise FileExistsError(17, "the path exists", self._path)
+            await refuse_known(self._store, self._path)
 
     async def _start(self, checksum: str = "") -> Holder:
         """Begin the intent: from now on every byte is accounted for."""
@@ -144,8 +134,7 @@ class CataloguedWrite:
             checksum=checksum,
             create=self._create,
         )
-        holder = await self._begin(wish)
-        self._holder = holder
+        self._holder = holder = await self._begin(wish)
         reach(Step.WRITE_BEGUN)
         holder.touched = ()
         self._direct = tuple(n for n in holder.intent.direct if n in self._live)
@@ -165,8 +154,7 @@ class CataloguedWrite:
         looks, refused = await look_at(self._store, self._path, self._live)
         self._failed |= refused
         found = [info for info in looks.values() if info is not None and not info.directory]
-        if holder.record.entry is not None:  # it was deleted: that is what a deletion left
-            found = []
+        found = found if holder.record.entry is None else []  # else it is what a deletion left
         if found and self._create:
             await self._give_up(FileExistsError(17, "the path exists", self._path))
         self._direct = await place_directly(holder, looks)
