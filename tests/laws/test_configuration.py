@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from resilient_store.config import configure
 from resilient_store.errors import ConfigurationError, MissingExtraError
+from resilient_store.model.info import Headers
 from resilient_store.policies import Backend, DegradedRead, ReadFromFirstHealthy, WriteToAll
 
 
@@ -256,3 +257,32 @@ def test_a_configuration_and_its_errors_never_show_a_secret(given_backend):
         assert "CANARY" not in (refused(backends=[given_backend], **wrong) or "CANARY")
     twice = refused(backends=[given_backend, given_backend | {"name": "other"}])
     assert "CANARY" not in (twice or "CANARY")
+
+
+@pytest.mark.parametrize(
+    ("returned", "found"),
+    [
+        (["resilient://p/a/", "p/a", "b"], ("p/a", "b")),
+        ("p/a", ("p/a",)),
+        (None, ()),
+        (["p/" * 500, "b"], ("b",)),
+    ],
+)
+def test_what_a_callable_returns_is_named_as_every_path_is(returned, found):
+    assert DegradedRead(lambda _: returned).derivatives("a") == found
+
+
+@pytest.mark.parametrize("returned", [[7], ["a//b"], ["/"], [b"a"]])
+def test_what_it_returns_and_no_path_is_refused(returned):
+    with pytest.raises(ConfigurationError, match="the callable returned"):
+        DegradedRead(lambda _: returned).derivatives("a")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"metadata": 7}, {"metadata": {"a": 1}}, {"metadata": {1: "a"}}, {"cache_control": 1}],
+)
+def test_headers_are_text(options):
+    with pytest.raises(TypeError, match="text"):
+        Headers.given(options)
+    assert Headers.given({"metadata": {"a": "b"}, "cache_control": None}).metadata == {"a": "b"}
