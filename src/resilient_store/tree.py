@@ -23,10 +23,10 @@ from resilient_store.io.catalogued.listing import Listed
 from resilient_store.io.copy import run_local
 from resilient_store.io.delete import check_deletable
 from resilient_store.io.drive import each
+from resilient_store.io.together import by_depth, raise_together
 from resilient_store.model.path import above, problem
 from resilient_store.model.result import DetailedListing, Listing
 from resilient_store.store import Store
-from resilient_store.together import by_depth, raise_together
 
 AT_ONCE = 32  # as many places as a backend has by default; who waits for one loses time
 
