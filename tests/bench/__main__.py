@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import resilient_store as rs
-from tests.bench.catalog import a_million, with_a_catalog
+from tests.bench.catalog import a_million, as_applications_read, with_a_catalog
 from tests.bench.foreground import beside_repair
 from tests.bench.measure import Ratio, compare, facts, ratio, table, taken_s
 from tests.bench.million import OBJECTS
@@ -205,6 +205,7 @@ def run(rounds: int, *, with_streams: bool) -> tuple[str, bool]:
         with servers() as platforms:
             bench = Bench(platforms)
             ratios = asyncio.run(healthy(bench, rounds))
+            ratios.append(asyncio.run(as_applications_read(bench, Bench(platforms), SMALL, rounds)))
             ratios += asyncio.run(with_a_catalog(bench, Bench(platforms), SMALL, rounds))
             if servers is three_of_s3:
                 ratios += asyncio.run(of_operations(Bench(platforms), SMALL, rounds // 10))
