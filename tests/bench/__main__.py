@@ -205,7 +205,7 @@ def run(rounds: int, *, with_streams: bool) -> tuple[str, bool]:
         with servers() as platforms:
             bench = Bench(platforms)
             ratios = asyncio.run(healthy(bench, rounds))
-            ratios.append(asyncio.run(as_applications_read(bench, Bench(platforms), SMALL, rounds)))
+            ratios.append(as_applications_read(bench, Bench(platforms), SMALL, rounds))
             ratios += asyncio.run(with_a_catalog(bench, Bench(platforms), SMALL, rounds))
             if servers is three_of_s3:
                 ratios += asyncio.run(of_operations(Bench(platforms), SMALL, rounds // 10))
