@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import resilient_store as rs
+from resilient_store.backends.families import disk
 from resilient_store.io import pages
 from resilient_store.io.catalogued import reconcile, survey
 from resilient_store.io.catalogued.numbers import MARGIN
@@ -389,6 +391,19 @@ def test_r7_nor_where_the_restored_catalog_is_lost_before_anything_is_written(fs
     sync(again.loop, session.abort)
     once_more, _ = brought_back(shop, again)
     assert once_more.write(DOG, TWO).version > drawn
+
+
+def test_p8_what_another_version_lies_on_where_it_was_is_named_as_lacking(fs, shop):
+    fs.write(CAT, ONE)
+    rs.snapshot(fs)
+    (shop.disk("aws") / CAT).unlink()
+    key = f".resilient/staging/9999999-9999999/{CAT}"
+    shop.put_behind("aws", key, TWO)  # of a write that was never acknowledged
+    says = json.dumps({"metadata": {"resilient-version": "9999999"}}).encode()
+    os.setxattr(shop.disk("aws") / key, disk._ATTRIBUTE, says)
+    again, report = brought_back(shop, fs)
+    assert report.partly == {CAT: ("aws",)}
+    assert again.cat(CAT) == ONE
 
 
 def test_r18_every_own_key_is_busy_for_one_late_window(fs, shop):

@@ -23,7 +23,7 @@ from resilient_store.operations.drain import drain_one
 from resilient_store.operations.evacuate import evacuate_all
 from resilient_store.operations.freeze import freeze_store, thaw_store
 from resilient_store.operations.rejoin import rejoin_one
-from resilient_store.operations.repair import repair_all
+from resilient_store.operations.repair import RepairReport, repair_all
 from resilient_store.operations.restore import restore_all
 from resilient_store.operations.scrub import scrub_all
 from resilient_store.operations.snapshot import snapshot_all
@@ -367,8 +367,7 @@ class FleetPlay:
             try:
                 if turn in SCRUBS and not self.plan.added:  # by itself repair finds what is new
                     await scrub_all(fs.store)
-                report = await repair_all(fs.store)
-                await sweep_all(fs.store, 0.0)
+                report = await self._repaired(fs)
             except CatalogUnavailableError as error:
                 model.fail(f"P7: {error}")
                 return
@@ -381,6 +380,13 @@ class FleetPlay:
             model.fail(breach)
         for path in model.paths:
             await self._call(Process("peace"), fs, Step("read", path))
+
+    async def _repaired(self, fs: rs.ResilientFileSystem) -> RepairReport:
+        report = await repair_all(fs.store)
+        if self.plan.away and report.failed:  # somebody was at work on it before
+            await adopt_all(fs.store)
+        await sweep_all(fs.store, 0.0)
+        return report
 
 
 async def _is_back(fs: rs.ResilientFileSystem, path: str) -> bool:

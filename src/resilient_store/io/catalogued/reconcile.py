@@ -292,7 +292,7 @@ def _stood(looked: Looked, why: str) -> Reconciled:
     lacking = tuple(
         name
         for name, row in record.replicas.items()
-        if name in looked.answered and row.state is State.GOOD and not _holds(looked, name)
+        if name in looked.answered and row.state is State.GOOD and not _may_hold(looked, name)
     )
     silent = [one for one in looked.lying if not one.known and not one.version]
     unclear = tuple(dict.fromkeys(one.backend for one in silent if _is_other(looked, one, size)))
@@ -313,5 +313,7 @@ def _is_other(looked: Looked, one: Lying, size: int) -> bool:
     return one.size != size if tag is None else one.tag != tag
 
 
-def _holds(looked: Looked, name: str) -> bool:
-    return any(one.backend == name for one in looked.lying)
+def _may_hold(looked: Looked, name: str) -> bool:
+    """Say whether the known version lies there, or what does not say of which it is."""
+    lying = [one for one in looked.lying if one.backend == name]
+    return name in looked.current or any(not one.version for one in lying)
