@@ -104,6 +104,21 @@ def test_which_end_of_a_conditional_copy_is_gone_is_asked_for(is_staged):
         asyncio.run(S3Family.publish(family, "staged", "key", expected="tag", size=1, looked=True))
 
 
+def test_of_a_bucket_that_is_gone_no_copy_is_said_to_be():
+    async def params(_):
+        return {}
+
+    family = SimpleNamespace(
+        ask=raising(refused(404, "NoSuchBucket", "CopyObject")),
+        at=str,
+        source=lambda _: {},
+        _params=params,
+        _head=raising(FileNotFoundError("as a HEAD says of either")),
+    )
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        asyncio.run(S3Family.publish(family, "staged", "key", expected="tag", size=1, looked=True))
+
+
 @pytest.mark.parametrize(
     ("protocol", "shares"),
     [("sftp", True), (("sftp", "ssh"), True), ("ftp", True), (("s3", "s3a"), False), ("x", False)],

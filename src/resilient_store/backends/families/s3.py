@@ -10,6 +10,7 @@ import base64
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from resilient_store.backends.contract import (
@@ -126,9 +127,9 @@ class S3Family(FlatFamily):
             found = await self.ask("head_object", Key=self.at(key))
         except Exception as error:
             status = status_of(answer_of(error))
-            if status == 400:  # noqa: PLR2004 - "Bad Request", of which a GET says the code
+            if status == HTTPStatus.BAD_REQUEST:  # a HEAD says no code: a GET does
                 await self._fetch(key, (0, 1), lambda _: None, check=False)
-            if status != 404:  # noqa: PLR2004 - "Not Found"
+            if status != HTTPStatus.NOT_FOUND:
                 raise
             if not is_s3s(answer_of(error)):
                 # A HEAD has no body, and so no code: where its headers are nobody's, a GET says.
@@ -254,7 +255,8 @@ class S3Family(FlatFamily):
         try:
             tag = await copied(self, staged, key, size, condition)
         except Exception as error:
-            if expected is not None and status_of(answer_of(error)) == 404:  # noqa: PLR2004
+            # Of a bucket that is gone nobody may say that a copy in it is.
+            if expected is not None and code_of(error) == "NoSuchKey":
                 await self._head(staged)  # it is there: what was to be replaced is not
                 raise ChangedError from None
             raise

@@ -18,7 +18,7 @@ from resilient_store.io.drive import each
 from resilient_store.io.entries import entry
 from resilient_store.io.listing import list_union
 from resilient_store.model.outcome import Outcome
-from resilient_store.model.path import above, is_hidden
+from resilient_store.model.path import above
 from resilient_store.model.result import Listing
 from resilient_store.model.state import Record
 from resilient_store.protocol.listing import best
@@ -191,7 +191,7 @@ async def _united(
     believed = {
         key: {name: info for name, info in words.items() if not store.came_back(name)}
         for key, words in merged.entries.items()
-        if key and not is_hidden(key) and key not in found
+        if key and key not in found
     }
     shown = {key: best(words) for key, words in believed.items() if words}
     hidden.add(path)  # what lies at the path itself is told as any reader tells it

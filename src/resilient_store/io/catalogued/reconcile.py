@@ -6,7 +6,7 @@ Path by path, on all backends. Nothing is written to a backend here.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -99,9 +99,8 @@ async def reconcile_path(
     """Find the newest version of one path, and record it; or see what is left of the known one."""
     record, _ = await find(store, path)
     infos: dict[tuple[str, str], ObjectInfo] = {}
-    looked, silence = await _look_patiently(
-        store, record, staged, found.listed, infos, number=number
-    )
+    look = functools.partial(_look, store, record, staged, found.listed, infos, number=number)
+    looked, silence = await _look_patiently(store, look)
     found.highest = max(found.highest, 0, *(one.version for one in looked.lying))
     placed = store.placed(path)
     silent = frozenset(placed) - looked.answered
@@ -127,18 +126,11 @@ async def reconcile_path(
 
 
 async def _look_patiently(
-    store: Store,
-    record: Record,
-    staged: Staged,
-    listed: Iterable[str],
-    infos: dict[tuple[str, str], ObjectInfo],
-    *,
-    number: int,
+    store: Store, look: Callable[[], Awaitable[tuple[Looked, dict[str, Reply[Any]]]]]
 ) -> tuple[Looked, tuple[str, ...]]:
     """Look; say too what who was listed, and is still silent after some looks, has replied."""
     for wait_s in (*AGAIN_S, None):
-        infos.clear()
-        looked, replies = await _look(store, record, staged, listed, infos, number=number)
+        looked, replies = await look()
         silent = {name: reply for name, reply in replies.items() if not reply.ok}
         may_answer = any(store.clients[name].health.is_closed("write") for name in silent)
         if wait_s is None or not may_answer:
@@ -157,6 +149,7 @@ async def _look(
     number: int,
 ) -> tuple[Looked, dict[str, Reply[Any]]]:
     path = record.path
+    infos.clear()  # of the look before
     tokens: dict[str, list[str]] = {}
     for name, token in staged:
         tokens.setdefault(name, []).append(token)
