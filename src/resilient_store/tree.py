@@ -334,13 +334,12 @@ class TreeFileSystem(AsyncFileSystem):
         batch_size: int | None = None,
         **_: Any,
     ) -> None:
-        """Move each object at one moment; without a catalog copy, then delete what was copied.
-
-        A move onto or into itself is refused.
-        """
+        """Move each object at one moment; without a catalog copy and delete. Never onto itself."""
         if self._strip_protocol(path1) == self._strip_protocol(path2):
             return
         sources, targets, kinds = await self._pairs(path1, path2, recursive, maxdepth)
+        if not sources and not recursive and isinstance(path1, str) and await self._isdir(path1):
+            raise IsADirectoryError(21, "is a directory; recursive=True moves it", path1)
         for target in targets:
             if any(place in kinds for place in (target, *above(target))):
                 raise InvalidPathError(target, note="it would be moved onto or into itself")

@@ -360,3 +360,21 @@ def test_the_async_calls_say_the_same():
         await fs._close()
 
     asyncio.run(ask())
+
+
+def test_headers_that_a_silent_backend_may_keep_are_not_left_without_a_word(tmp_path, caplog):
+    (disk, *_), memory = directories(tmp_path), Faulty("memory")
+    fs = rs.ResilientFileSystem(
+        [disk, rs.Backend(memory, root="/root", name="memory", domain="memory")],
+        write=rs.WriteToAll(min_copies=1),
+        write_once="unique-names",
+    )
+    fs.write("a", DATA, content_type="image/png")
+    fs.cp("a", "b")
+    assert fs.info("b")["content_type"] == "image/png"
+    (tmp_path / "first").rename(tmp_path / "unmounted")
+    assert not caplog.messages
+    fs.cp_file("a", "c")
+    assert fs.cat("c") == DATA
+    (said,) = (text for text in caplog.messages if "headers" in text)
+    assert said.startswith("a is copied without what first may keep")

@@ -297,6 +297,14 @@ def test_a_move_onto_or_into_itself_loses_nothing(fs, source, target, recursive)
     assert fs.cat("d", recursive=True) == {"d/a": b"1", "d/b": b"2"}
 
 
+def test_a_move_of_a_directory_without_recursive_is_refused(fs):
+    fs.write("d/a", b"1")
+    with pytest.raises(IsADirectoryError, match="recursive=True"):
+        fs.mv("d", "e")
+    assert fs.cat("d", recursive=True) == {"d/a": b"1"}
+    assert not fs.exists("e")
+
+
 def test_a_move_takes_away_what_it_copied_and_nothing_else(fs):
     for path in ("d/a", "d/e/b", "f/x"):
         fs.write(path, path.encode())

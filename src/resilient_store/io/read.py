@@ -259,11 +259,17 @@ def tell(store: Store, path: str, derivative: str, reason: Reason, backend: str)
 
 async def headers_anywhere(store: Store, path: str) -> Headers | None:
     """Return an object's headers from a backend that keeps any; None where none does."""
+    silent = []
     for client in store.clients.values():
         if client.traits is None or client.traits.keeps_headers:
             reply = await client.info(path)
             if reply.value is not None and reply.value.headers is not None:
                 return reply.value.headers
+            if not reply.outcome.answers:
+                silent.append(client.name)
+    if silent:
+        text = "%s is copied without what %s may keep of its headers: no answer"
+        logger.warning(text, path, ", ".join(silent))
     return None
 
 
