@@ -95,5 +95,7 @@ def test_a_hunt_runs_only_on_the_copy(tmp_path):
 @pytest.mark.matrix
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_every_bug_is_found_within_its_bound(bug, start):
-    assert hunt(bug, start).broken
+def test_every_bug_is_found_within_its_bound(bug, start, record_property):
+    found = hunt(bug, start)
+    record_property("tries", found.tries)
+    assert found.broken
