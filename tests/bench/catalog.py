@@ -159,6 +159,7 @@ async def _ls(url: str, platform: Platform, rounds: int) -> list[Ratio]:
             rounds=rounds,
             most=most,
         )
+        # Names are what s3fs's own `ls` brings where nothing else is asked for.
         for how, detail, most in (("(detail=False)", False, 1 / 50), ("", True, None))
     ]
     await fs._close()
