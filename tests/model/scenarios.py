@@ -1,9 +1,12 @@
 """The scenarios in which each rule of the protocol is needed: who does what, and what may go wrong.
 
-The names, programs and budgets are those of the executable model that found the rules. A few do no
-harm here without a rule that the model needs: who takes over finds its keys busy, and stages, so
-that nothing counts where a writer that was stopped writes without its lease; and what lay at a path
-that nobody knew is its object once it was looked at, and may be replaced.
+The names, programs and budgets are those of the executable model that found the rules. Six do no
+harm here without a rule that the model needs. `pause`, `overwrite` and `create-crash-same` without
+`leasecheck`: who takes over finds its keys busy, and stages, so that nothing counts where a writer
+that was stopped writes without its lease; `delete-create` shows it. `undiscovered` and
+`undiscovered-delete` without `account`: what lay at a path that nobody knew is its object once it
+was looked at, and may be replaced; `foreign` shows it. `repair-write` without `lock`: that is shown
+by `replay-create`.
 """
 
 from __future__ import annotations
@@ -244,6 +247,15 @@ SCENARIOS: dict[str, Scenario] = {
         complete=False,
         budget={"late": 3, "dup": 1, "crash": 2, "pause": 3, "down": 2, "unknown_commit": 1},
     ),
+    "mix-late": _scenario(
+        X,
+        DELETE,
+        Y,
+        REPAIR,
+        min_copies=1,
+        complete=False,
+        budget={"late": 3, "dup": 1, "pause": 1, "unknown_commit": 1},
+    ),
     "mix-create": _scenario(
         X,
         X,
@@ -255,6 +267,7 @@ SCENARIOS: dict[str, Scenario] = {
         complete=False,
         budget={"late": 3, "dup": 1, "crash": 2, "pause": 3, "down": 2, "unknown_commit": 1},
     ),
+    "wide-writers": _scenario(X, Y, REPAIR, init=OLD, budget={"late": 1, "crash": 1, "pause": 1}),
     "wide-delete": _scenario(
         DELETE,
         X,
