@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -108,26 +109,33 @@ def test_what_is_not_read_back_as_it_was_sent_is_removed_and_named(fs, shop, mon
 
 
 def test_it_is_of_one_moment_while_others_write(fs, shop):
-    """Both halves of each move are in it, or neither."""
-    for number in range(40):
+    """Both halves of each move are in it, or neither; and nobody's lock is lost."""
+    numbers = range(40)
+    for number in numbers:
         fs.write(f"a/{number:02d}", ONE)
     ended = threading.Event()
 
-    def to_and_fro(other):
+    def to_and_fro(other, mine):
         while not ended.is_set():
             for source, target in (("a", "z"), ("z", "a")):
-                for number in range(40):
+                for number in mine:
                     other.mv(f"{source}/{number:02d}", f"{target}/{number:02d}")
 
-    other = shop.open()
-    writer = threading.Thread(target=to_and_fro, args=(other,))
-    writer.start()
+    writers = [
+        threading.Thread(target=to_and_fro, args=(shop.open(), numbers[first::8]))
+        for first in range(8)
+    ]
+    for writer in writers:
+        writer.start()
     try:
         reports = [rs.snapshot(fs) for _ in range(5)]
     finally:
         ended.set()
-        writer.join()
+        for writer in writers:
+            writer.join()
     assert [report.objects for report in reports] == [40] * 5
+    with sqlite3.connect(shop.catalog) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 # The format

@@ -1,11 +1,9 @@
-"""Bugs that others shipped, and the test that each one has here, or the part it waits for.
+"""Bugs that others shipped, and the tests that each one has here: `file::name` below `tests/`.
 
-A test is named as `file::name` below `tests/`; a part is one of `PARTS`.
+Who makes derivatives is the application: those of its images alone have none.
 """
 
 from __future__ import annotations
-
-PARTS = ("catalog", "operations", "images", "simulation")
 
 OUTAGE = "traps/test_outage_is_no_answer.py::"
 NAMES = "traps/test_names.py::"
@@ -35,9 +33,11 @@ IDENTITY = "catalogued/test_identity.py::"
 SQLITE = "catalog/test_sqlite.py::"
 POSTGRES = "catalog/test_postgres.py::"
 PROCESSES = "catalog/test_processes.py::"
+REPLICAS = "catalogued/test_replicas.py::"
+PACE = "laws/test_pace.py::"
 KILLED = "crashes/test_sigkill.py::"
 
-Row = tuple[int, str, tuple[str, ...] | str]
+Row = tuple[int, str, tuple[str, ...]]
 
 TRAPS: tuple[Row, ...] = (
     # from fsspec's core
@@ -585,13 +585,28 @@ TRAPS: tuple[Row, ...] = (
             WRITE + "test_headers_are_kept_by_overwrites_and_by_repair",
         ),
     ),
-    (75, "mirrors written one after the other", "simulation"),
+    (
+        75,
+        "mirrors written one after the other",
+        (
+            REPLICAS + "test_a_change_of_five_backends_takes_little_longer_than_of_one",
+            "catalogued/test_placement.py::test_p1_copies_are_asked_of_the_placed_backends",
+        ),
+    ),
     (
         76,
         "a method missing with one configuration only",
         (SURFACE + "test_info_has_what_is_promised", SURFACE + "test_marks_change_with_the_bytes"),
     ),
-    (77, "repair that starves, or is starved", "operations"),
+    (
+        77,
+        "repair that starves, or is starved",
+        (
+            PACE + "test_reads_take_no_longer_than_they_may_once_it_has_given_way",
+            PACE + "test_reads_that_became_slow_by_themselves_hold_nothing_up_for_ever",
+            "operations/test_repair.py::test_what_is_left_on_the_fewest_platforms_comes_first",
+        ),
+    ),
     (
         78,
         "the old copy goes before the new one is proved",
@@ -648,8 +663,24 @@ TRAPS: tuple[Row, ...] = (
             RESOURCES + "test_a_thousand_reads_in_turn_with_a_hung_backend",
         ),
     ),
-    (86, "order by wall clock", "catalog"),
-    (87, "a return at full speed", "operations"),
+    (
+        86,
+        "order by wall clock",
+        (
+            REPLICAS + "test_writes_are_in_the_order_in_which_they_were_whatever_the_clocks_say",
+            REPLICAS + "test_a_clock_that_is_put_elsewhere_in_the_middle_of_a_write_mixes_nothing",
+        ),
+    ),
+    (
+        87,
+        "a return at full speed",
+        (
+            PACE + "test_it_begins_gently_where_somebody_reads_and_only_there",
+            PACE
+            + "test_after_half_a_minute_most_of_what_a_platform_takes_is_used_and_little_refused",
+            "operations/test_drain_rejoin.py::test_a_large_backend_is_compared_in_pieces",
+        ),
+    ),
     (
         88,
         "a hang that no option bounds",
@@ -696,7 +727,11 @@ TRAPS: tuple[Row, ...] = (
             + "test_a_connection_that_could_not_be_closed_before_a_fork_is_not_used_after",
         ),
     ),
-    (94, "a closed file that drops its locks", "operations"),
+    (
+        94,
+        "a closed file that drops its locks",
+        ("operations/test_snapshot.py::test_it_is_of_one_moment_while_others_write",),
+    ),
     (
         95,
         "a session lock behind a pooler",
@@ -729,12 +764,16 @@ TRAPS: tuple[Row, ...] = (
         ),
     ),
     # images
-    (99, "a check that checks nothing", "images"),
-    (100, "half an image, accepted as black", "images"),
-    (101, "a small file of gigapixels", "images"),
-    (102, "sideways, discoloured, pages lost", "images"),
-    (103, "where it was taken, in the thumbnail", "images"),
-    (104, "yesterday's preview of today's original", "images"),
+    (99, "a check that checks nothing", ()),
+    (100, "half an image, accepted as black", ()),
+    (101, "a small file of gigapixels", ()),
+    (102, "sideways, discoloured, pages lost", ()),
+    (103, "where it was taken, in the thumbnail", ()),
+    (
+        104,
+        "yesterday's preview of today's original",
+        (READ + "test_p5_a_preview_of_another_version_says_so",),
+    ),
     # security
     (
         105,
@@ -763,7 +802,11 @@ TRAPS: tuple[Row, ...] = (
         (NAMES + "test_a_backend_is_a_registered_protocol_and_never_a_chain",),
     ),
     (109, "markup in a name", (NAMES + "test_a_name_in_an_error_is_quoted_and_can_be_copied",)),
-    (110, "a formula in a report", "operations"),
+    (
+        110,
+        "a formula in a report",
+        ("operations/test_damage_forms.py::test_no_cell_is_a_formula_and_every_row_is_there",),
+    ),
     (
         111,
         "a signed URL in an exception",
@@ -772,7 +815,11 @@ TRAPS: tuple[Row, ...] = (
             PLATFORMS + "test_no_credential_is_in_what_is_raised_logged_or_printed",
         ),
     ),
-    (112, "a copy trusted because it is listed", "operations"),
+    (
+        112,
+        "a copy trusted because it is listed",
+        (REPLICAS + "test_two_machines_that_each_count_on_the_other_ones_copy_do_not_remove_both",),
+    ),
     # applications
     (
         113,
