@@ -267,7 +267,7 @@ class ObjectFileSystem(TreeFileSystem):
         metadata: Mapping[str, str] | None = None,
         derived_from: str | tuple[str, int | None] | None = None,
     ) -> WriteReceipt:
-        """Store bytes, a binary file or an iterable of bytes, on every backend or on none.
+        """Store bytes, a binary file or an iterable of bytes, on as many backends as was asked for.
 
         Parameters
         ----------

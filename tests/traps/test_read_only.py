@@ -41,6 +41,27 @@ def test_p1_what_a_read_only_backend_holds_is_deleted_nowhere(how):
     assert [each.keys() for each in (one, other, archive)] == [["d/x"]] * 3
 
 
+WRITES = {
+    "write": lambda fs: fs.write("x", b"1"),
+    "create": lambda fs: fs.write("x", b"1", mode="create"),
+    "pipe": lambda fs: fs.pipe({"x": b"1", "y": b"2"}),
+    "open": lambda fs: fs.open("x", "wb").close(),
+    "cp": lambda fs: fs.cp("d/x", "x"),
+    "touch": lambda fs: fs.touch("x"),
+}
+
+
+@pytest.mark.parametrize("how", WRITES)
+def test_p1_where_nobody_may_write_no_write_is_acknowledged(how):
+    archive = Faulty("archive")
+    archive.behind("d/x", b"held")
+    backend = rs.Backend(archive, root="/root", name="archive", domain="archive", read_only=True)
+    with rs.ResilientFileSystem([backend]) as fs:
+        with pytest.raises(rs.InsufficientCopiesError, match="it is read-only"):
+            WRITES[how](fs)
+        assert archive.keys() == ["d/x"]
+
+
 def test_a_directory_that_it_has_is_said_to_be_one():
     one = Faulty("one")
     fs, archive = with_an_archive(one)

@@ -113,6 +113,10 @@ class WriteSession:
         """Look at every backend; raises, with nothing sent, where the write cannot succeed."""
         store, once = self._store, self._once
         self._names = store.writable
+        if not self._names:
+            outcome, detail = Outcome.REFUSED, "it is read-only"
+            replies = [Reply[None](name, outcome, detail=detail) for name in store.clients]
+            raise InsufficientCopiesError(self._path, replies, "Nothing was written")
         self._failed |= left_alone(store)
         self._require_enough("Nothing was written")
         self._failed |= take_probes(store)
