@@ -27,7 +27,7 @@ from tests.bench.catalog import a_million, as_applications_read, with_a_catalog
 from tests.bench.foreground import beside_repair
 from tests.bench.measure import Ratio, compare, facts, ratio, table, taken_s
 from tests.bench.million import OBJECTS
-from tests.bench.operations import of_operations
+from tests.bench.operations import of_adoption, of_operations
 from tests.servers import processes
 from tests.servers.platforms import RCLONE_OPTIONS, Platform
 
@@ -209,6 +209,7 @@ def run(rounds: int, *, with_streams: bool) -> tuple[str, bool]:
             ratios += asyncio.run(with_a_catalog(bench, Bench(platforms), SMALL, rounds))
             if servers is three_of_s3:
                 ratios += asyncio.run(of_operations(Bench(platforms), SMALL, rounds // 10))
+                ratios += asyncio.run(of_adoption(Bench(platforms), rounds // 10))
                 ratios += asyncio.run(beside_repair(Bench(platforms), SMALL, rounds // 10))
             notes = {}
             for how in ("hung", "refusing"):

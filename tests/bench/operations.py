@@ -1,4 +1,4 @@
-"""Repair and scrub between two S3 servers, in turns with a plain pipeline over the same clients."""
+"""Repair, scrub and adopt on S3 servers, in turns with a plain pipeline over the same clients."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 import attrs
 
 import resilient_store as rs
+from resilient_store.operations.adopt import adopt_all
 from resilient_store.operations.repair import repair_all
 from resilient_store.operations.scrub import scrub_all
-from tests.bench.measure import Ratio, ratio
+from tests.bench.measure import Ratio, ratio, taken_s
 
 AT_ONCE = 16
 OBJECTS = 1000  # in each round: what it takes to get up to speed is in it
@@ -86,6 +87,38 @@ async def of_operations(bench: Any, data: bytes, rounds: int) -> list[Ratio]:
     ]
 
 
+async def of_adoption(bench: Any, rounds: int) -> list[Ratio]:
+    """Adopt what lies in a bucket, and once more: nothing is asked of it but that it is printed."""
+    first = bench.bare()[0]
+    new, again = [], []
+    keys = [f"photos/{number:04}" for number in range(OBJECTS)]
+    for _ in range(rounds):
+        bucket = bench.platforms[0].new_bucket()
+        await pipeline(lambda key, at=bucket: first._pipe_file(f"{at}/{key}", b"photo"), keys)
+        backend = bench.backends()[0] | {"target": bench.platforms[0].url(bucket)}
+        with tempfile.TemporaryDirectory() as folder:
+            fs = store([backend], f"sqlite:///{Path(folder)}/photos.db")
+            await fs._exists("anything")
+
+            async def listed(at: str = bucket) -> None:
+                assert len(await first._find(f"{at}/photos")) == OBJECTS
+
+            async def looked_at(at: str = bucket) -> None:
+                await listed(at)
+                await pipeline(lambda key: first._info(f"{at}/{key}", refresh=True), keys)
+
+            async def adopted(ours: rs.ResilientFileSystem = fs) -> None:
+                assert (await adopt_all(ours.store)).complete
+
+            new.append((await taken_s(adopted), await taken_s(looked_at)))
+            again.append((await taken_s(adopted), await taken_s(listed)))
+            await fs._close()
+    await first._s3.close()
+    return [ratio(ADOPT, new), ratio(ADOPT_AGAIN, again)]
+
+
+ADOPT = f"adopt of {OBJECTS} new objects, against a listing and a look at each"
+ADOPT_AGAIN = f"adopt of {OBJECTS} known ones, against a listing"
 REPAIR = f"repair of {OBJECTS} objects, against get and put"
 SCRUB = f"scrub of {OBJECTS} objects on two, against gets"
 
