@@ -23,6 +23,7 @@ STORE = "a million"
 NAMES = ("whole", "behind")
 FOLDER = "photos"
 REPAIRED = 1000  # so many of the queue, which is as long as there are objects
+ADOPTED = 50_000  # so many of what is listed
 SCRUBBED_SHARE = 2000  # so many objects are read, drawn from all
 
 
@@ -104,20 +105,24 @@ class Generated(AbstractFileSystem):
 
 
 class EnoughError(Exception):
-    """So much was repaired that the rest would be more of the same."""
+    """So much was done that the rest would be more of the same."""
 
 
 class Enough(Callback):
-    """Ends a repair."""
+    """Ends an operation."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
 
     def relative_update(self, inc: int = 1) -> None:
         super().relative_update(inc)
-        if self.value >= REPAIRED:
+        if self.value >= self.most:
             raise EnoughError
 
 
 def repair(fs: rs.ResilientFileSystem, count: int) -> None:
-    callback = Enough()
+    callback = Enough(REPAIRED)
     try:
         rs.repair(fs, callback=callback)
     except EnoughError:
@@ -127,8 +132,7 @@ def repair(fs: rs.ResilientFileSystem, count: int) -> None:
 
 
 def scrub(fs: rs.ResilientFileSystem, count: int) -> None:
-    # What the catalog does not know is found by a listing, and a listing is held whole.
-    report = rs.scrub(fs, sample=min(1.0, SCRUBBED_SHARE / count), unknown=False)
+    report = rs.scrub(fs, sample=min(1.0, SCRUBBED_SHARE / count))
     assert report.checked > SCRUBBED_SHARE / 2
 
 
@@ -145,7 +149,37 @@ def status(fs: rs.ResilientFileSystem, count: int) -> None:
     assert rs.status(fs, within=600.0) is not None
 
 
-OPERATIONS = {one.__name__: one for one in (status, what_if, damage_report, scrub, repair)}
+def adopt(fs: rs.ResilientFileSystem, count: int) -> None:
+    callback = Enough(ADOPTED)
+    try:
+        report = rs.adopt(fs, callback=callback)
+    except EnoughError:
+        assert count > ADOPTED
+    else:
+        assert (report.known, report.new) == (count, 0)
+
+
+def evacuate(fs: rs.ResilientFileSystem, count: int) -> None:
+    report = rs.evacuate(fs, from_="whole", dry_run=True)
+    assert report.at_risk == count
+
+
+def rejoin(fs: rs.ResilientFileSystem, count: int) -> None:
+    rs.drain(fs, "behind")
+    rs.rejoin(fs, "behind")
+
+
+def snapshot(fs: rs.ResilientFileSystem, count: int) -> None:
+    assert rs.snapshot(fs).objects == count
+
+
+def sweep(fs: rs.ResilientFileSystem, count: int) -> None:
+    assert rs.sweep(fs, dry_run=True).failed == ()
+
+
+# What is written to a backend is forgotten with the process: last, what a backend must remember.
+ALL = (status, what_if, damage_report, scrub, adopt, evacuate, rejoin, sweep, repair, snapshot)
+OPERATIONS = {one.__name__: one for one in ALL}
 
 
 def open_store(url: str, count: int) -> rs.ResilientFileSystem:

@@ -29,7 +29,7 @@ from resilient_store.backends.contract import (
     Upload,
 )
 from resilient_store.backends.families.calling import ask, works_asynchronously
-from resilient_store.backends.families.whole import Whole
+from resilient_store.backends.families.levels import OrderedLevels
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.path import RESERVED, join, parent
 from resilient_store.threads import Abandonment, DaemonPool
@@ -183,36 +183,36 @@ class GenericFamily:
             await self._require_root()
             raise
 
+    async def _level(self, key: str, moves: Moves, *, top: str) -> list[ObjectInfo]:
+        """List one directory; below the top one it may have been removed meanwhile."""
+        try:
+            entries = await self._call("ls", self._place(key), detail=True)
+        except FileNotFoundError:
+            await self._require_root()
+            if key == top:
+                raise
+            return []
+        moves(0)
+        infos = [self._object_info(self._key(entry["name"]), entry) for entry in entries]
+        # A listing may begin with the directory itself.
+        return [info for info in infos if not (info.directory and info.key in (key, ""))]
+
     async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
         """List level by level, so that nothing is left out silently."""
         found: list[ObjectInfo] = []
         waiting = [key]
         while waiting:
             above = waiting.pop()
-            try:
-                entries = await self._call("ls", self._place(above), detail=True)
-            except FileNotFoundError:
-                await self._require_root()
-                if above == key:
-                    raise
-                continue  # a directory that was removed meanwhile
-            moves(0)
-            for entry in entries:
-                below = self._key(entry["name"])
-                if below in (above, "") and entry["type"] == "directory":
-                    continue  # a listing that begins with the directory itself
-                info = self._object_info(below, entry)
-                found.append(info)
-                if recursive and info.directory:
-                    waiting.append(below)
+            infos = await self._level(above, moves, top=key)
+            found += infos
+            waiting += [info.key for info in infos if recursive and info.directory]
         return found
 
     async def page(self, after: str, cursor: Any, limit: int, moves: Moves) -> Listed:
-        """List everything at once and hold it: nothing is known that would list in order."""
-        if cursor is None:
-            cursor = Whole.of(await self.list("", recursive=True, moves=moves), after)
-        listed: Listed = cursor.page(limit)
-        return listed
+        """List directory after directory, in an order of our own: nothing is known of theirs."""
+        walk: OrderedLevels = cursor or OrderedLevels(after)
+        infos = await walk.next(limit, lambda key: self._level(key, moves, top=""))
+        return Listed(infos, None if walk.ended else walk)
 
     async def mkdir(self, key: str) -> None:
         """Make a directory and those above it."""

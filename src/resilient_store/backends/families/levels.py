@@ -1,0 +1,65 @@
+"""Objects in the order of their keys, where a filesystem lists one directory at a time.
+
+Depth first, with names compared as if those of directories ended in "/": so ``a-b`` comes before
+``a/b``, as in a listing of keys. Held is what the directories list in which the walk is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from resilient_store.model.info import ObjectInfo
+
+
+def _order(info: ObjectInfo) -> str:
+    return f"{info.key}/" if info.directory else info.key
+
+
+class OrderedLevels:
+    """A walk from after a key on.
+
+    Parameters
+    ----------
+    after
+        Whatever does not come after this key is left out, and no directory of it is listed.
+    """
+
+    def __init__(self, after: str) -> None:
+        self._after = after
+        self._levels: list[list[ObjectInfo]] = []
+        self._begun = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left."""
+        return self._begun and not self._levels
+
+    async def next(
+        self, limit: int, list_one: Callable[[str], Awaitable[Sequence[ObjectInfo]]]
+    ) -> list[ObjectInfo]:
+        """Return the next objects; fewer than `limit` at the end only.
+
+        Parameters
+        ----------
+        list_one
+            Lists a directory by its key; what it raises ends the walk.
+        """
+        if not self._begun:
+            self._enter(await list_one(""))
+            self._begun = True
+        found: list[ObjectInfo] = []
+        while self._levels and len(found) < limit:
+            if not self._levels[-1]:
+                self._levels.pop()
+            elif (one := self._levels[-1].pop()).directory:
+                self._enter(await list_one(one.key))
+            else:
+                found.append(one)
+        return found
+
+    def _enter(self, infos: Sequence[ObjectInfo]) -> None:
+        wanted = [one for one in infos if self._is_wanted(_order(one))]
+        self._levels.append(sorted(wanted, key=_order, reverse=True))
+
+    def _is_wanted(self, key: str) -> bool:
+        return key > self._after or (key.endswith("/") and self._after.startswith(key))
