@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import types
 
 import pytest
 
 import resilient_store as rs
+from resilient_store import runtime
 from resilient_store.errors import ConfigurationError
 from resilient_store.operations import evacuate as module
 from tests.catalogued.stage import ONE, states, told
@@ -54,6 +56,48 @@ def test_what_has_no_copy_elsewhere_is_saved_first(shop, endangered, monkeypatch
     fs = shop.open(write=rs.WriteToAll(min_copies=1))
     assert fs.read("c/only here").data == ONE
     assert fs.read("b/only here, large").data == ONE * 50
+
+
+def test_the_seconds_to_go_are_those_that_it_takes_at_the_speed_so_far(endangered, monkeypatch):
+    at_s, per_byte_s, real = [1000.0], 0.5, module.repair_path
+
+    async def taking_its_time(store, path, wanted):
+        repaired = await real(store, path, wanted)
+        at_s[0] += per_byte_s * (await endangered._info(path))["size"] * len(wanted)
+        return repaired
+
+    clock = types.SimpleNamespace(now_s=lambda: at_s[0], page=runtime.page)
+    monkeypatch.setattr(module, "runtime", clock)
+    monkeypatch.setattr(module, "repair_path", taking_its_time)
+    told = []
+    report = rs.evacuate(
+        endangered,
+        from_="aws",
+        at_once=1,
+        on_progress=lambda now: told.append((at_s[0], now.remaining_s, str(now))),
+    )
+    ends_s = at_s[0]
+    assert [left for _, left, _ in told] == pytest.approx([ends_s - then for then, _, _ in told])
+    assert told[0][1] > told[1][1] > told[2][1] == 0.0, (
+        "two copies of the first two, one of a third"
+    )
+    assert f"about {told[0][1]:.0f} s to go" in told[0][2]
+    assert report.elapsed_s == ends_s - 1000.0
+
+
+def test_where_all_are_empty_the_seconds_to_go_are_reckoned_by_their_number(shop, monkeypatch):
+    fs = shop.open(write=rs.WriteToAll(min_copies=1))
+    fs.exists("anything")
+    shop.lose("gcp", "azure")
+    for path in ("a", "b"):
+        fs.write(path, b"")
+    shop.bring_back()
+    ticks = iter(range(0, 100, 10))
+    clock = types.SimpleNamespace(now_s=lambda: next(ticks), page=runtime.page)
+    monkeypatch.setattr(module, "runtime", clock)
+    told = []
+    rs.evacuate(fs, from_="aws", at_once=1, on_progress=lambda now: told.append(now.remaining_s))
+    assert told == [10.0, 0.0]
 
 
 def test_what_could_not_be_saved_is_still_at_risk(shop, endangered):

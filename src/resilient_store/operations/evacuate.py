@@ -60,16 +60,35 @@ class EvacuateReport:
     bytes_left: int = 0
     elapsed_s: float = 0.0
     failed: dict[str, str] = attrs.field(factory=dict)
+    _owed: int = attrs.field(default=0, init=False, repr=False)
+    _bytes_owed: int = attrs.field(default=0, init=False, repr=False)
+
+    def begin_count(self) -> None:
+        """Forget what is left: it is counted anew."""
+        self.left = self.bytes_left = self.at_risk = self.bytes_at_risk = 0
+        self._owed = self._bytes_owed = 0
+
+    def owe(self, copies: int, size: int) -> None:
+        """Count copies of an object that are to be made, of which `left` says only that any are."""
+        self._owed += copies
+        self._bytes_owed += copies * size
+
+    def pay(self, copies: int, size: int) -> None:
+        """Count copies of an object that were made."""
+        self.copied += copies
+        self.bytes_copied += copies * size
+        self.owe(-copies, size)
 
     @property
     def remaining_s(self) -> float | None:
         """Seconds until all is copied, at the speed so far; None before the first copy."""
         if not self.left:
             return 0.0
-        done = self.bytes_copied or self.copied
-        if not done:
+        if not self.copied:
             return None
-        return self.elapsed_s * (self.bytes_left if self.bytes_copied else self.left) / done
+        if not self.bytes_copied:
+            return self.elapsed_s * self._owed / self.copied
+        return self.elapsed_s * self._bytes_owed / self.bytes_copied
 
     @property
     def done(self) -> bool:
@@ -117,13 +136,14 @@ class _Plan:
 
     async def count(self, report: EvacuateReport) -> None:
         """Count anew what is left, and what is at risk."""
-        report.left = report.bytes_left = report.at_risk = report.bytes_at_risk = 0
+        report.begin_count()
         failed, report.failed = report.failed, {}
         async for one in self.concerned():
             if one.path in failed:
                 report.failed[one.path] = failed.pop(one.path)
             report.left += 1
             report.bytes_left += one.size or 0
+            report.owe(len(self.wanted(one)), one.size or 0)
             report.at_risk += self.at_risk(one)
             report.bytes_at_risk += (one.size or 0) if self.at_risk(one) else 0
         for record in await self.store.known.records(list(failed)):  # deleted, copied, or lost
@@ -242,8 +262,7 @@ async def evacuate_all(
         await paces.wait_for([*source, *wanted], size)
         repaired = await repair_path(store, one.path, wanted)
         got = [name for name in dict.fromkeys(repaired.copied) if name in wanted]
-        report.copied += len(got)
-        report.bytes_copied += size * len(got)
+        report.pay(len(got), size)
         report.elapsed_s = runtime.now_s() - began_s
         if got and plan.at_risk(one):
             report.at_risk -= 1
