@@ -24,7 +24,8 @@ class ServerShop(Shop):
 
     def __init__(self, folder: Path, platforms: Mapping[str, Platform]) -> None:
         super().__init__(folder, tuple(platforms))
-        self._platforms = platforms
+        self._platforms = dict(platforms)
+        self._copied: dict[str, Platform] = {}
         self._buckets = {name: one.new_bucket() for name, one in platforms.items()}
         self._copies = contextlib.ExitStack()
         self.bring_back()
@@ -66,7 +67,11 @@ class ServerShop(Shop):
         as_the_real_one_answers(other)
         bucket = self._buckets[name]
         copy_s3(platform.server.url, other.server.url, bucket)
+        self._copied[name] = other
         return self._backend(name, other)
+
+    def look_at_the_copy_of(self, name: str) -> None:
+        self._platforms[name] = self._copied[name]
 
     @contextlib.contextmanager
     def overloaded(self, name: str, overload: Overload | None = None) -> Iterator[None]:

@@ -50,11 +50,12 @@ class Shop:
         self.names = names
         self.catalog = folder / "photos.db"
         self._opened: list[rs.ResilientFileSystem] = []
+        self._places: dict[str, Path] = {}
         for name in names:
             self.disk(name).mkdir(parents=True)
 
     def disk(self, name: str) -> Path:
-        return self.folder / "platforms" / name
+        return self._places.get(name, self.folder / "platforms" / name)
 
     def backends(self, names: tuple[str, ...] | None = None, **options: Any) -> list[rs.Backend]:
         return [
@@ -120,9 +121,15 @@ class Shop:
 
     def copy_of(self, name: str) -> str | rs.Backend:
         """Copy a backend as it is now, as a backup does; return where the copy is found."""
-        copy = self.folder / f"a copy of {name}"
-        shutil.copytree(self.disk(name), copy)
-        return str(copy)
+        shutil.copytree(self.disk(name), self._copy(name))
+        return str(self._copy(name))
+
+    def look_at_the_copy_of(self, name: str) -> None:
+        """Look there from now on for what a backend holds."""
+        self._places[name] = self._copy(name)
+
+    def _copy(self, name: str) -> Path:
+        return self.folder / f"a copy of {name}"
 
     @contextlib.contextmanager
     def overloaded(self, name: str) -> Iterator[None]:

@@ -13,6 +13,9 @@ import time
 import pytest
 
 import resilient_store as rs
+from resilient_store.model.amount import many
+from resilient_store.model.damage import KINDS
+from resilient_store.model.status import WELL
 from tests.catalogued.stage import PAUSE_S, converge, store_state
 
 RULES = {"originals/{customer}/{name}": ["thumbs/{customer}/{name}"]}
@@ -97,7 +100,11 @@ def play_the_worst_day(shop, count, seed):
     rs.rejoin(fs, "aws", target=last_night)
     time.sleep(PAUSE_S)
     until_done(fs)
-    only_these_are_gone(fs, set(dropped) - saved - set(copied), count)
+    gone = set(dropped) - saved - set(copied)
+    only_these_are_gone(fs, gone, count)
+    the_status_says_no_more(fs, len(gone))
+    shop.look_at_the_copy_of("aws")
+    each_holds_what_it_should(shop, gone, saved, count)
 
 
 def nothing_is_called_lost(fs, nowhere_now):
@@ -119,12 +126,36 @@ def only_these_are_gone(fs, gone, count):
     assert {item.derivative for item in report.lost} == {
         path.replace("originals", "thumbs") for path in lost
     }
-    assert (list(report.unreachable), list(report.foreign), list(report.conflicts)) == ([], [], [])
+    rest = {kind: list(report.found[kind]) for kind in KINDS if kind != "lost"}
+    assert not any(rest.values()), rest
     for number in range(count):
         _, data = photograph(number)
         result = fs.read(original(number))
         assert result.original_missing == (number in gone)
         assert result.data == (data[:10] if number in gone else data)
+
+
+def the_status_says_no_more(fs, lost):
+    """See that what is lost is the only trouble, and is missing where it was placed."""
+    status = rs.status(fs)
+    assert (status.lost, status.counted, status.warnings) == (lost, True, ())
+    words = f"Lost: {many(lost, 'object', 'objects')}." if lost else WELL
+    assert (status.state, status.happened) == ("DEGRADED" if lost else "ONLINE", words)
+    assert {one.name: (one.state, one.behind) for one in status.backends} == {
+        "aws": ("online", lost),
+        "gcp": ("online", lost),
+        "azure": ("online", 0),
+    }
+
+
+def each_holds_what_it_should(shop, gone, saved, count):
+    """See that each has every preview, and the originals that it should have, whole; no more."""
+    kept = set(range(count)) - gone
+    for name, numbers in {"aws": kept, "gcp": kept, "azure": saved}.items():
+        expected = {f"thumbs/{path}": data[:10] for path, data in map(photograph, range(count))}
+        expected |= {original(number): photograph(number)[1] for number in numbers}
+        assert {key: shop.read_behind(name, key) for key in shop.objects(name)} == expected
+        assert (shop.staged(name), shop.quarantined(name)) == ([], [])
 
 
 def evacuated(fs, chance, numbers):
