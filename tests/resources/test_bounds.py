@@ -147,10 +147,10 @@ print(peak() - before)
 """
 
 
-def growth(tmp_path: Path, what: str, size: int) -> int:
+def growth(tmp_path: Path, what: str, size: int, script: str = STREAM) -> int:
     three(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", STREAM, str(tmp_path), what, str(size)],
+        [sys.executable, "-c", script, str(tmp_path), what, str(size)],
         capture_output=True,
         text=True,
         timeout=110,
@@ -172,6 +172,40 @@ def test_streaming_half_a_gigabyte_adds_at_most_64_mb(tmp_path, how):
     assert growth(tmp_path, how, 512 << 20) <= 64 << 20
     assert growth(tmp_path, "in", 512 << 20) <= 64 << 20
     assert growth(tmp_path, "get", 512 << 20) <= 64 << 20
+
+
+MEND = """
+import os, sys
+import resilient_store as rs
+root, what, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def opened():
+    return rs.ResilientFileSystem(
+        [rs.Backend(f"{root}/{n}", name=n, domain=n) for n in "abc"],
+        catalog=f"sqlite:///{root}/catalog.db",
+        write=rs.WriteToAll(min_copies=1),
+    )
+def peak():
+    (line,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
+with opened() as fs:
+    fs.exists("anything")
+    os.rename(f"{root}/c", f"{root}/away")
+    open(f"{root}/c", "w").close()
+    block = os.urandom(1 << 20)
+    fs.write("big", (block for _ in range(size >> 20)))
+    os.remove(f"{root}/c")
+    os.rename(f"{root}/away", f"{root}/c")
+with opened() as fs:
+    before = peak()
+    rs.repair(fs) if what == "repair" else rs.evacuate(fs, from_="a")
+    assert fs.info("big")["replicas"]["c"] == "good"
+    print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize("what", ["repair", "evacuate"])
+def test_a_large_object_is_repaired_and_evacuated_a_few_blocks_at_a_time(tmp_path, what):
+    assert growth(tmp_path, what, 64 << 20, MEND) <= 24 << 20
 
 
 IMPORT = """
