@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Container, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -33,6 +32,7 @@ from resilient_store.policies import (
     WriteOnce,
     WriteToAll,
 )
+from resilient_store.protocol.suspicion import Lately
 from resilient_store.protocol.write import Demand
 from resilient_store.runtime import Signal
 
@@ -227,7 +227,7 @@ class Store:
     make_client
         Makes a client for a backend, under a name; for one that is found at another place.
     losses
-        When replicas of each backend were found missing, the latest only.
+        How many replicas of each backend were found missing lately.
     answers
         When it was last written down that a backend answers.
     declined
@@ -243,7 +243,7 @@ class Store:
     catalog: Catalog | None = None
     owner: str = ""
     preparing: Preparation = attrs.field(factory=Preparation)
-    losses: dict[str, deque[float]] = attrs.field(factory=dict)
+    losses: dict[str, Lately] = attrs.field(factory=dict)
     answers: dict[str, float] = attrs.field(factory=dict)
     declined: set[tuple[str, str]] = attrs.field(factory=set)
     tails: dict[asyncio.Task[Any], None] = attrs.field(factory=dict)

@@ -14,9 +14,9 @@ from fsspec.asyn import sync
 import resilient_store as rs
 from resilient_store.catalog import schema
 from resilient_store.catalog.catalog import WITHIN_S
-from resilient_store.io.catalogued.answers import LOSSES, LOSSES_SHARE, LOSSES_WITHIN_S
 from resilient_store.model.step import Step
 from resilient_store.protocol.quiet import BREAK_SHARE, is_quiet
+from resilient_store.protocol.suspicion import LOSSES, LOSSES_SHARE, LOSSES_WITHIN_S
 from tests.servers.faults import with_the_id_that_s3_sends
 
 ROOT = Path(__file__).parents[2]

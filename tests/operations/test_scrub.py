@@ -13,9 +13,10 @@ from fsspec.callbacks import Callback
 import resilient_store as rs
 from resilient_store.errors import ConfigurationError
 from resilient_store.io import pages
-from resilient_store.io.catalogued import answers, own_key
+from resilient_store.io.catalogued import own_key
 from resilient_store.model import naming
 from resilient_store.operations import scrub as module
+from resilient_store.protocol import suspicion
 from tests.catalogued.stage import (
     CAT,
     DOG,
@@ -218,8 +219,8 @@ def test_a_staged_copy_is_verified_where_it_lies(fs, shop):
 def test_what_is_changed_while_it_is_scrubbed_is_neither_bad_nor_makes_a_backend_suspect(
     fs, monkeypatch, change
 ):
-    monkeypatch.setattr(answers, "LOSSES", 3)
-    monkeypatch.setattr(answers, "LOSSES_SHARE", 0.0)
+    monkeypatch.setattr(suspicion, "LOSSES", 3)
+    monkeypatch.setattr(suspicion, "LOSSES_SHARE", 0.0)
     paths = [f"p/{number}" for number in range(5)]
     for path in paths:
         fs.write(path, ONE)

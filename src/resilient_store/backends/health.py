@@ -15,6 +15,7 @@ from resilient_store.model.result import BackendState
 from resilient_store.protocol.breaker import Breaker, BreakerState
 from resilient_store.protocol.hedge import HedgeBudget
 from resilient_store.protocol.pace import Reads, reads_of
+from resilient_store.protocol.suspicion import Lately
 
 logger = logging.getLogger("resilient_store")
 
@@ -51,6 +52,7 @@ class Health:
         self._budget = HedgeBudget()
         self._outcomes: Counter[str] = Counter()
         self._latencies_s: deque[float] = deque(maxlen=_REMEMBERED)
+        self._lately = Lately()
         self._reads = 0
         self._reads_s: deque[float] = deque(maxlen=_READS_REMEMBERED)
 
@@ -112,6 +114,7 @@ class Health:
             if before is BreakerState.CLOSED and breaker.state is BreakerState.OPEN:
                 self._budget.refill()
             self._outcomes["slow" if slow else outcome.value] += 1
+            self._lately.add(now_s)
             if took_s is not None and outcome is Outcome.OK:
                 self._latencies_s.append(took_s)
         self._tell(kind, before)
@@ -133,6 +136,11 @@ class Health:
     def asked(self) -> int:
         """How many calls it has answered or failed."""
         return sum(self._outcomes.values())
+
+    def asked_lately(self, now_s: float) -> int:
+        """Return how many of them in the last ten minutes."""
+        with self._lock:
+            return self._lately.count(now_s)
 
     @property
     def throttled(self) -> int:

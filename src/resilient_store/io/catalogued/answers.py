@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,15 +17,13 @@ from resilient_store.model.state import BackendRow, Record, StoreState
 from resilient_store.protocol.findings import doubt
 from resilient_store.protocol.moment import Moment
 from resilient_store.protocol.quiet import NOTED_SHARE, answered, failed
+from resilient_store.protocol.suspicion import Lately, is_suspect
 from resilient_store.store import Store
 
 logger = logging.getLogger("resilient_store")
 
 PAGE = 500
 _SILENCE = (Outcome.TIMED_OUT, Outcome.UNAVAILABLE)
-LOSSES = 100
-LOSSES_WITHIN_S = 600.0
-LOSSES_SHARE = 0.05
 
 
 async def note_answers(store: Store, names: Iterable[str], silent: Iterable[str] = ()) -> None:
@@ -81,10 +78,9 @@ async def missed(store: Store, name: str) -> None:
     Source: design, section 5, "Identity": an emptied bucket is no loss of every object.
     """
     now_s = runtime.now_s()
-    losses = store.losses.setdefault(name, deque(maxlen=LOSSES + 1))
-    losses.append(now_s)
-    recent = sum(now_s - at_s <= LOSSES_WITHIN_S for at_s in losses)
-    if recent <= LOSSES or recent <= LOSSES_SHARE * store.clients[name].health.asked:
+    losses = store.losses.setdefault(name, Lately())
+    losses.add(now_s)
+    if not is_suspect(losses.count(now_s), store.clients[name].health.asked_lately(now_s)):
         return
     losses.clear()
 
