@@ -12,19 +12,6 @@ from resilient_store.catalog.opening import database_at
 from tests.servers.postgres import Postgres
 
 
-@pytest.fixture(scope="session")
-def running_postgres() -> Iterator[Postgres]:
-    with Postgres() as server:
-        yield server
-
-
-@pytest.fixture
-def postgres(running_postgres: Postgres) -> Iterator[Postgres]:
-    """Lend the server, and see it running again after a test that has ended it."""
-    yield running_postgres
-    running_postgres.heal()
-
-
 @pytest.fixture
 def opened() -> Iterator[Callable[..., Database]]:
     """Open databases, and close them in the end."""

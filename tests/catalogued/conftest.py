@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import resilient_store as rs
+from tests.catalogued.postgresql import PostgresShop
 from tests.catalogued.servers import on_servers
 from tests.catalogued.stage import Shop
 
@@ -42,12 +44,28 @@ def _loaded() -> None:
     importlib.import_module("resilient_store.catalog.sqlite")
 
 
-@pytest.fixture
-def shop(place: str | None) -> Iterator[Shop]:
+@contextlib.contextmanager
+def built(kind: type[Shop], place: str | None, request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """Build a shop in a folder of its own, and close it in the end."""
     with tempfile.TemporaryDirectory(prefix="shop-", dir=place) as folder:
-        shop = Shop(Path(folder))
+        shop = kind(Path(folder))
+        if isinstance(shop, PostgresShop):
+            shop.keep_catalog_on(request.getfixturevalue("postgres"))
         yield shop
         shop.close()
+
+
+CATALOGS = [
+    pytest.param(Shop, id=pytest.HIDDEN_PARAM),
+    pytest.param(PostgresShop, id="postgresql", marks=pytest.mark.matrix),
+]
+
+
+@pytest.fixture(params=CATALOGS)
+def shop(request: pytest.FixtureRequest, place: str | None) -> Iterator[Shop]:
+    """Build it over a catalog in SQLite; the matrix, over one in PostgreSQL, too."""
+    with built(request.param, place, request) as shop:
+        yield shop
 
 
 @pytest.fixture

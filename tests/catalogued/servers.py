@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,20 @@ class ServerShop(Shop):
 
     def put_behind(self, name: str, key: str, data: bytes) -> None:
         self._platforms[name].write(self._buckets[name], key, data)
+
+    def empty(self, name: str) -> None:
+        for key in self._files(name):
+            self.remove_behind(name, key)
+
+    def remember(self, name: str) -> Callable[[], None]:
+        kept = {key: self.read_behind(name, key) or b"" for key in self._files(name)}
+
+        def go_back() -> None:
+            self.empty(name)
+            for key, data in kept.items():
+                self.put_behind(name, key, data)
+
+        return go_back
 
     def flip(self, name: str, key: str, at: int = 3) -> None:
         data = bytearray(self.read_behind(name, key) or b"")

@@ -48,11 +48,14 @@ class Shop:
     def __init__(self, folder: Path, names: tuple[str, ...] = NAMES) -> None:
         self.folder = folder
         self.names = names
-        self.catalog = folder / "photos.db"
         self._opened: list[rs.ResilientFileSystem] = []
         self._places: dict[str, Path] = {}
         for name in names:
             self.disk(name).mkdir(parents=True)
+
+    @property
+    def catalog(self) -> Path:
+        return self.folder / "photos.db"
 
     def disk(self, name: str) -> Path:
         return self._places.get(name, self.folder / "platforms" / name)
@@ -114,6 +117,28 @@ class Shop:
         """Empty a bucket: it is there, and nothing in it."""
         shutil.rmtree(self.disk(name))
         self.disk(name).mkdir()
+
+    def remember(self, name: str) -> Callable[[], None]:
+        """Keep what a backend holds now; return what takes it back to that."""
+        kept = self.folder / f"{name} as it was"
+        shutil.copytree(self.disk(name), kept)
+
+        def go_back() -> None:
+            shutil.rmtree(self.disk(name))
+            os.rename(kept, self.disk(name))
+
+        return go_back
+
+    def lose_catalog(self) -> None:
+        """Let the catalog be away for all who have opened it, and for all who come."""
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(f"{self.catalog}{suffix}", f"{self.catalog} is away{suffix}")
+
+    def bring_catalog_back(self) -> None:
+        for suffix in ("-shm", "-wal", ""):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(f"{self.catalog} is away{suffix}", f"{self.catalog}{suffix}")
 
     def die(self, name: str) -> None:
         """End a platform with all that it holds."""

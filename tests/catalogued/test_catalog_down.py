@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -63,8 +62,7 @@ class Away:
 
     @staticmethod
     def removed(shop):
-        for suffix in ("", "-wal", "-shm"):
-            (shop.folder / f"photos.db{suffix}").unlink(missing_ok=True)
+        shop.lose_catalog()
 
     @staticmethod
     def replaced(shop):
@@ -125,11 +123,11 @@ def test_p1_a_catalog_that_goes_in_the_middle_of_a_write_leaves_the_previous_ver
     fs.write(CAT, ONE)
     file = fs.open(CAT, "wb")
     file.write(bytes(9 << 20))
-    os.rename(shop.catalog, shop.folder / "moved.db")
+    shop.lose_catalog()
     with pytest.raises(rs.CatalogUnavailableError):
         file.close()
     assert shop.held(CAT) == dict.fromkeys(NAMES, ONE)
-    os.rename(shop.folder / "moved.db", shop.catalog)
+    shop.bring_catalog_back()
     assert fs.cat(CAT) == ONE
 
 
@@ -152,10 +150,10 @@ def test_p6_a_degraded_read_asks_a_catalog_that_is_away_once(shop, monkeypatch, 
 
 def test_a_catalog_that_comes_back_is_used_again(fs, shop):
     fs.write(CAT, ONE)
-    os.rename(shop.catalog, shop.folder / "moved.db")
+    shop.lose_catalog()
     with pytest.raises(rs.CatalogUnavailableError):
         fs.cat(CAT)
-    os.rename(shop.folder / "moved.db", shop.catalog)
+    shop.bring_catalog_back()
     assert fs.cat(CAT) == ONE
     fs.write(CAT, TWO)
     assert fs.read(CAT).verified
@@ -166,10 +164,14 @@ def test_a_catalog_that_comes_back_is_used_again(fs, shop):
 
 @pytest.fixture(params=["removed", "replaced", "garbage"])
 def blind(request, shop):
+    return blinded(shop, request.param)
+
+
+def blinded(shop, how):
     """Open a store that reads without its catalog, which is away from now on."""
     fs = shop.open(catalog_down="read", degraded={"originals/{name}": ["thumbs/{name}"]})
     fs.write(CAT, ONE)
-    getattr(Away, request.param)(shop)
+    getattr(Away, how)(shop)
     return fs
 
 
@@ -212,9 +214,9 @@ def test_a_process_that_never_had_the_catalog_reads_too(shop):
 def test_the_catalog_is_asked_again_as_soon_as_it_is_back(shop):
     fs = shop.open(catalog_down="read")
     fs.write(CAT, ONE)
-    os.rename(shop.catalog, shop.folder / "moved.db")
+    shop.lose_catalog()
     assert not fs.read(CAT).verified
-    os.rename(shop.folder / "moved.db", shop.catalog)
+    shop.bring_catalog_back()
     assert fs.read(CAT).verified
 
 

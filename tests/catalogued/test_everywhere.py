@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 import resilient_store as rs
+from resilient_store.protocol import suspicion
 from tests.catalogued import (
     test_adopt,
+    test_catalog_down,
     test_delete,
     test_freeze,
     test_identity,
@@ -25,23 +27,18 @@ from tests.catalogued import (
     test_placement,
     test_read,
     test_repair,
+    test_sidecar,
+    test_suspect,
     test_write,
 )
+from tests.catalogued.postgresql import PostgresShop
 from tests.catalogued.servers import ServerShop
-from tests.catalogued.stage import CAT, DOG, NAMES, ONE, THREE, TWO, Shop
+from tests.catalogued.stage import CAT, DOG, NAMES, ONE, THREE, TWO
+from tests.operations.test_restore_sftp import SftpShop
 from tests.servers.postgres import Postgres
 
 Behaviour = Callable[[rs.ResilientFileSystem, Any], None]
-
-
-class PostgresShop(Shop):
-    """The same directories, and a catalog in a server's database."""
-
-    url: str
-
-    def settings(self, catalog: str = "", **options: Any) -> dict[str, Any]:
-        settings = super().settings(catalog, **options)
-        return settings if catalog else {**settings, "catalog": self.url}
+ENOUGH_TO_DOUBT = 5  # missing objects; what is shipped takes a minute to get together on servers
 
 
 def over_old_objects(behaviour: Behaviour) -> Behaviour:
@@ -65,6 +62,39 @@ def placed(behaviour: Behaviour) -> Behaviour:
         behaviour(shop.open(placements=test_placement.RULES), shop)
 
     return functools.update_wrapper(begins, behaviour)
+
+
+def opening(behaviour: Callable[..., None], **more: Any) -> Behaviour:
+    """Let a behaviour open the store as it needs it."""
+
+    def begins(_: rs.ResilientFileSystem, shop: Any) -> None:
+        behaviour(shop=shop, **more)
+
+    return functools.update_wrapper(begins, behaviour)
+
+
+def emptied(behaviour: Behaviour) -> Behaviour:
+    """Empty one of the buckets behind the store's back."""
+
+    def begins(fs: rs.ResilientFileSystem, shop: Any) -> None:
+        behaviour(test_identity.after_emptying(fs, shop), shop)
+
+    return functools.update_wrapper(begins, behaviour)
+
+
+def blind(behaviour: Callable[..., None], **more: Any) -> Behaviour:
+    """Take the catalog away from a store that reads without one."""
+
+    def begins(_: rs.ResilientFileSystem, shop: Any) -> None:
+        behaviour(test_catalog_down.blinded(shop, "removed"), shop, **more)
+
+    return functools.update_wrapper(begins, behaviour)
+
+
+def so_much_is_missing_that_a_backend_is_suspect(fs: rs.ResilientFileSystem, shop: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suspicion, "LOSSES", ENOUGH_TO_DOUBT)
+        test_suspect.so_much_is_missing(fs, shop, ENOUGH_TO_DOUBT)
 
 
 def given(behaviour: Callable[..., None], **more: Any) -> Behaviour:
@@ -116,29 +146,67 @@ BEHAVIOURS: list[Behaviour] = [
         test_adopt.test_different_bytes_under_one_path_are_a_conflict_that_changes_nothing
     ),
     placed(test_placement.test_the_first_placement_that_matches_counts),
+    opening(test_read.test_p5_a_preview_stands_in_flagged_with_the_reason, reason="lost"),
+    opening(test_read.test_p5_a_preview_of_another_version_says_so),
+    emptied(test_identity.test_an_emptied_bucket_is_unavailable_and_nothing_on_it_is_missing),
+    emptied(test_identity.test_p7_rejoin_and_repair_bring_an_emptied_bucket_back),
+    test_identity.test_p2_p3_a_backend_that_went_back_in_time_serves_nothing_before_it_was_verified,
+    so_much_is_missing_that_a_backend_is_suspect,
+    test_write.test_what_nobody_knows_any_more_is_swept_and_nothing_else,
+    over_old_objects(test_listing.test_p3_a_creation_that_failed_is_not_discovered),
+    blind(test_catalog_down.test_reads_go_on_unverified_where_that_was_asked_for),
+    blind(test_catalog_down.test_changes_are_refused_all_the_same, call="write"),
+    opening(test_catalog_down.test_the_catalog_is_asked_again_as_soon_as_it_is_back),
 ]
-IDS = [behaviour.__name__.removeprefix("test_") for behaviour in BEHAVIOURS]
+# What is staged where no metadata is kept is described beside it.
+SIDECARS: list[Behaviour] = [
+    test_sidecar.test_what_is_staged_says_beside_it_what_its_metadata_would,
+    given(test_sidecar.test_it_goes_with_what_it_describes, end="moved"),
+    test_sidecar.test_an_overwrite_on_a_quiet_key_leaves_nothing_beside_what_is_published,
+]
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as server:
-        yield server
+class PlainShop(PostgresShop, test_sidecar.PlainShop):
+    """Of its directories one is known only as some filesystem of fsspec's."""
+
+
+def ids(behaviours: list[Behaviour]) -> list[str]:
+    return [behaviour.__name__.removeprefix("test_") for behaviour in behaviours]
 
 
 @pytest.fixture
-def on_postgresql(tmp_path: Path, postgres: Postgres) -> Iterator[PostgresShop]:
-    shop = PostgresShop(tmp_path)
-    shop.url = postgres.url_of(postgres.database())
+def on_postgresql(
+    request: pytest.FixtureRequest, tmp_path: Path, postgres: Postgres
+) -> Iterator[PostgresShop]:
+    shop = getattr(request, "param", PostgresShop)(tmp_path)
+    shop.keep_catalog_on(postgres)
     yield shop
     shop.close()
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=IDS)
+@pytest.fixture
+def on_sftp(tmp_path: Path) -> Iterator[SftpShop]:
+    shop = SftpShop(tmp_path)
+    yield shop
+    shop.close()
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=ids(BEHAVIOURS))
 def test_on_postgresql(behaviour, on_postgresql):
     behaviour(on_postgresql.open(), on_postgresql)
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=IDS)
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=ids(BEHAVIOURS))
 def test_on_the_platforms_servers(behaviour, on_servers: ServerShop):
     behaviour(on_servers.open(), on_servers)
+
+
+@pytest.mark.parametrize("on_postgresql", [PlainShop], indirect=True, ids=["plain"])
+@pytest.mark.parametrize("behaviour", SIDECARS, ids=ids(SIDECARS))
+def test_without_metadata_on_postgresql(behaviour, on_postgresql):
+    behaviour(on_postgresql.open(), on_postgresql)
+
+
+@pytest.mark.parametrize("behaviour", SIDECARS, ids=ids(SIDECARS))
+def test_without_metadata_on_sftps_server(behaviour, on_sftp):
+    behaviour(on_sftp.open(), on_sftp)

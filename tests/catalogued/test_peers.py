@@ -160,11 +160,11 @@ def test_row_10_who_is_killed_in_the_middle_of_a_write_leaves_nothing_to_be_seen
         import resilient_store as rs
         from resilient_store.io.catalogued import holder
         holder.MARGIN_S = 0.1  # else no lease is shorter than four seconds
-        folder = sys.argv[1]
+        folder, catalog = sys.argv[1:]
         fs = rs.ResilientFileSystem(
             [rs.Backend(f"{folder}/platforms/{n}", name=n, domain=n)
              for n in ("aws", "gcp", "azure")],
-            catalog=f"sqlite:///{folder}/photos.db", write=rs.WriteToAll(min_copies=2),
+            catalog=catalog, write=rs.WriteToAll(min_copies=2),
             lease=0.2, late_window=0.05,
         )
         for path in ("originals/cat.jpg", "originals/dog.jpg"):
@@ -173,7 +173,8 @@ def test_row_10_who_is_killed_in_the_middle_of_a_write_leaves_nothing_to_be_seen
             sys.modules[path] = file
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    arguments = [sys.executable, "-c", textwrap.dedent(program), str(shop.folder)]
+    given = (str(shop.folder), shop.settings()["catalog"])
+    arguments = [sys.executable, "-c", textwrap.dedent(program), *given]
     assert subprocess.run(arguments, check=False).returncode == -9
     assert fs.find("") == [CAT]
     assert fs.cat(CAT) == ONE

@@ -198,7 +198,7 @@ def test_p5_a_preview_stands_in_flagged_with_the_reason(shop, reason):
     if reason == "unreachable":
         fs.store.clients["azure"].doubt()
     for name in NAMES:
-        (shop.disk(name) / CAT).unlink()
+        shop.remove_behind(name, CAT)
     if reason == "unreachable":
         shop.lose("azure")
     result = fs.read(CAT)
@@ -224,7 +224,7 @@ def test_p5_a_preview_of_another_version_says_so(shop):
     fs.write(CAT, THREE)
     converge(fs)
     for name in NAMES:
-        (shop.disk(name) / CAT).unlink()
+        shop.remove_behind(name, CAT)
     result = fs.read(CAT)
     assert (result.data, result.derivative_stale) == (TWO, True)
     fs.write(PREVIEW, b"made anew", derived_from=(CAT, fs.info(CAT)["version"]))

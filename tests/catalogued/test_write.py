@@ -86,7 +86,7 @@ def test_p1_two_copies_on_one_platform_are_not_enough(shop):
     ]
     with rs.ResilientFileSystem(
         backends,
-        catalog=f"sqlite:///{shop.catalog}",
+        catalog=shop.settings()["catalog"],
         write=rs.WriteToAll(min_copies=2, min_domains=2),
     ) as fs:
         fs.exists(CAT)
@@ -424,6 +424,16 @@ def test_what_is_staged_by_a_live_writer_is_not_swept(fs, shop):
     fs.write(CAT, TWO)
     rs.sweep(fs, older_than=0.0)  # the counted copies lie in staging now
     assert fs.cat(CAT) == TWO
+    assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
+
+
+def test_what_nobody_knows_any_more_is_swept_and_nothing_else(fs, shop):
+    fs.write(CAT, ONE)
+    fs.write(CAT, TWO)  # the counted copies lie in staging now
+    alive, dead = shop.staged("gcp"), f".resilient/staging/9999-9999/{CAT}"
+    shop.put_behind("gcp", dead, THREE)
+    assert rs.sweep(fs, older_than=0.0).removed == {"aws": (), "gcp": (dead,), "azure": ()}
+    assert (shop.staged("gcp"), fs.cat(CAT)) == (alive, TWO)
     assert states(fs, CAT) == dict.fromkeys(NAMES, "good")
 
 

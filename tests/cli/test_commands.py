@@ -16,8 +16,8 @@ import resilient_store as rs
 from resilient_store.cli.commands import app
 from resilient_store.cli.endings import DONE, INTERRUPTED, LEFT, UNAVAILABLE, WRONG
 from resilient_store.cli.files import check_place, write_whole
-from tests.catalogued.conftest import _loaded, fs, place, shop
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, converge, states
+from tests.operations.conftest import _loaded, fs, place, shop
 
 __all__ = ["_loaded", "fs", "place", "shop"]
 

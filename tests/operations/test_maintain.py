@@ -20,9 +20,13 @@ import resilient_store as rs
 from resilient_store import maintenance
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.model.round import Round
-from tests.catalogued.stage import CAT, DOG, NAMES, ONE, store_state
+from tests.catalogued.postgresql import PostgresShop
+from tests.catalogued.stage import CAT, DOG, NAMES, ONE, Shop, store_state
 
 COUNT, SIZE = 9, 3
+IN_SQLITE = pytest.param(Shop, id=pytest.HIDDEN_PARAM)
+IN_POSTGRESQL = pytest.param(PostgresShop, id="postgresql")
+AND_IN_POSTGRESQL = pytest.param(PostgresShop, id="postgresql", marks=pytest.mark.matrix)
 
 WORKER = """
 import functools
@@ -64,7 +68,7 @@ class Machine:
     def __init__(self, shop, *, lease=60.0):
         settings = {
             "backends": {name: str(shop.disk(name)) for name in NAMES},
-            "catalog": f"sqlite:///{shop.catalog}",
+            "catalog": shop.settings()["catalog"],
             "lease": lease,
             "objects": SIZE,
         }
@@ -137,6 +141,7 @@ def cut(paths):
     return {*itertools.pairwise(borders), (borders[-1], None)}
 
 
+@pytest.mark.parametrize("shop", [IN_SQLITE, IN_POSTGRESQL], indirect=True)
 def test_two_machines_share_a_round_and_do_nothing_twice(shop, paths, machines):
     one, two = machines(), machines()
     assert {one.hear()[0], two.hear()[0]} == {"repair"}  # each holds a part of it
@@ -158,6 +163,7 @@ def test_two_machines_share_a_round_and_do_nothing_twice(shop, paths, machines):
     assert state.maintained_s == state.rounds["repair"].ended_s
 
 
+@pytest.mark.parametrize("shop", [IN_SQLITE, AND_IN_POSTGRESQL], indirect=True)
 def test_what_a_killed_machine_had_is_done_by_another_when_its_lease_ends(shop, paths, machines):
     victim, heir = machines(lease=1.0), machines(lease=1.0)
     lost = victim.hear()

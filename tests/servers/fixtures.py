@@ -68,6 +68,21 @@ def azure(running_azure: Platform) -> Iterator[Platform]:
     running_azure.heal()
 
 
+@pytest.fixture(scope="session")
+def running_postgres() -> Iterator[Any]:
+    from tests.servers.postgres import Postgres  # where there are no users to become, no import
+
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(running_postgres: Any) -> Iterator[Any]:
+    """Lend the server, and see it running again after a test that has ended it."""
+    yield running_postgres
+    running_postgres.heal()
+
+
 # --- families in a loop of the test's own ------------------------------------------------
 
 
