@@ -208,6 +208,67 @@ def test_one_object_is_damaged_or_lost(aws, faults):
     assert not aws.exists("/cat")
 
 
+class Recording(LocalFileSystem):
+    """A disk of which nothing is ever deleted or changed: it says what would have been."""
+
+    cachable = False
+
+    def __init__(self):
+        super().__init__()
+        self.touched = []
+
+    def rm_file(self, path):
+        self.touched.append(path)
+
+    def pipe_file(self, path, value, **options):
+        self.touched.append(path)
+
+
+@pytest.fixture
+def disk(faults, tmp_path, monkeypatch):
+    """Return a disk with two files, of which the process stands beside one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "cat").write_bytes(b"meow")
+    (tmp_path / "precious").write_bytes(b"mine")
+    return FaultyFileSystem(Recording(), faults=faults, name="disk")
+
+
+@pytest.mark.parametrize("root", [None, "", "/", "/tmp/..", "."])
+def test_nothing_is_lost_of_a_disk_whose_root_nobody_said(disk, faults, root):
+    if root is not None:
+        rs.ResilientFileSystem([rs.Backend(disk, root=root, name="disk")])
+    for act in (faults.domain_lost, lambda where: faults.lose(where, "precious")):
+        with pytest.raises(rs.ConfigurationError, match=r"nothing was touched: .* root="):
+            act("disk")
+    with pytest.raises(rs.ConfigurationError, match="nothing was touched"):
+        faults.corrupt("disk", "precious")
+    assert disk.inner.touched == []
+    assert faults.active == []
+
+
+def test_nothing_is_lost_of_a_domain_where_one_root_is_not_known(disk, aws, faults):
+    FaultyFileSystem(disk.inner, faults=faults, name="other", domain="aws/us-east-1/az2")
+    with pytest.raises(rs.ConfigurationError, match="nothing was touched: other"):
+        faults.domain_lost("aws/us-east-1")
+    assert aws.exists("/cat")
+
+
+def test_a_store_that_was_never_used_says_where_its_objects_lie(disk, faults, tmp_path):
+    fs = rs.ResilientFileSystem([rs.Backend(disk, root="shop", name="disk")])
+    faults.domain_lost("disk")
+    assert disk.inner.touched == [f"{tmp_path}/shop/cat"]
+    fs.close()
+
+
+def test_a_root_may_be_said_where_there_is_no_store(disk, faults, tmp_path):
+    FaultyFileSystem(disk.inner, faults=faults, name="other", root=f"{tmp_path}/shop")
+    faults.lose("other", "cat")
+    faults.corrupt("other", "cat")
+    faults.domain_lost("other")
+    assert disk.inner.touched == [f"{tmp_path}/shop/cat"] * 3
+
+
 def test_faults_end_with_their_block(aws, faults):
     with faults.down("aws") as down, pytest.raises(ConnectionRefusedError):
         aws.info("/cat")

@@ -27,6 +27,10 @@ def opener(backend: Backend, name: str) -> Callable[[], Awaitable[Family]]:
     # Now, not when it is opened: the process may stand in another directory by then.
     folder = local_path(backend.target) if is_url and spot.protocol == "file" else ""
 
+    tell = getattr(backend.target, "resilient_root", None)
+    if tell is not None:  # a filesystem that wants to know what of it is the store's
+        tell(backend.root)
+
     async def open_family() -> Family:
         if folder:
             return LocalFamily(folder, name, backend.max_concurrency)

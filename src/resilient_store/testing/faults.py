@@ -119,14 +119,17 @@ class Holder(Protocol):
     name: str
     domain: str
 
-    def damage(self, path: str) -> None:
-        """Change one bit of a stored object."""
+    def everything(self) -> list[str]:
+        """List where objects lie."""
 
-    def lose(self, path: str) -> None:
-        """Lose an object."""
+    def places(self, path: str) -> list[str]:
+        """List where one object lies."""
 
-    def lose_everything(self) -> None:
-        """Lose every object."""
+    def damage(self, place: str) -> None:
+        """Change one bit of what lies there."""
+
+    def lose(self, place: str) -> None:
+        """Lose what lies there."""
 
 
 class Faults:
@@ -194,9 +197,17 @@ class Faults:
         return self.begin(Fault("slow", where, seconds=seconds))
 
     def domain_lost(self, domain: str) -> Switched:
-        """Destroy all that a domain holds, and let it refuse every connection."""
-        for holder in self._named(domain):
-            holder.lose_everything()
+        """Destroy all that a domain holds, and let it refuse every connection.
+
+        Raises
+        ------
+        ConfigurationError
+            A filesystem of it does not know which of its files are the store's: none is lost.
+        """
+        held = [(holder, holder.everything()) for holder in self._named(domain)]
+        for holder, places in held:
+            for place in places:
+                holder.lose(place)
         return self.down(domain)
 
     def heal(self, where: str | None = None) -> None:
@@ -217,12 +228,14 @@ class Faults:
     def corrupt(self, where: str, path: str) -> None:
         """Change one bit of an object as it lies on a backend."""
         for holder in self._named(where):
-            holder.damage(path)
+            for place in holder.places(path):
+                holder.damage(place)
 
     def lose(self, where: str, path: str) -> None:
         """Lose an object of a backend."""
         for holder in self._named(where):
-            holder.lose(path)
+            for place in holder.places(path):
+                holder.lose(place)
 
     # Scripted
 

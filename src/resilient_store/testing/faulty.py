@@ -8,21 +8,22 @@ import errno
 import functools
 import itertools
 import os
-from collections.abc import Awaitable, Callable, Sequence
+import posixpath
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import attrs
 from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractBufferedFile
 
-from resilient_store.backends.contract import Family, Listed, Moves, Stored, Upload
+from resilient_store.backends.contract import Family
 from resilient_store.backends.families.calling import ask
 from resilient_store.backends.families.memory import MemoryFamily
 from resilient_store.backends.opening import opener
-from resilient_store.model.info import Body, Headers, ObjectInfo
+from resilient_store.errors import ConfigurationError
 from resilient_store.policies import Backend
 from resilient_store.testing.faults import Faults, carry_out, flipped
+from resilient_store.testing.faulty_family import FaultyFamily
 from resilient_store.threads import DaemonPool
 
 T = TypeVar("T")
@@ -59,6 +60,9 @@ class FaultyFileSystem(AsyncFileSystem):
         The switchboard; None: one of its own, `faults`.
     name, domain
         What the switchboard knows it by; the domain is the name where none is given.
+    root
+        Where the objects lie that the switchboard may damage and lose. A store that is built over
+        it says so by itself, and what lies in a memory of its own is all meant.
     """
 
     protocol = "faulty"
@@ -71,6 +75,7 @@ class FaultyFileSystem(AsyncFileSystem):
         faults: Faults | None = None,
         name: str | None = None,
         domain: str | None = None,
+        root: str | None = None,
         asynchronous: bool = False,
         loop: Any = None,
         **options: Any,
@@ -81,14 +86,23 @@ class FaultyFileSystem(AsyncFileSystem):
         self.domain = domain or self.name
         self.faults = Faults() if faults is None else faults
         self._roots: dict[str, None] = {}
+        if root is not None:
+            self.resilient_root(root)
         self._pool = DaemonPool(self.name, 4)
         self.faults.register(self)
 
     # As a backend
 
+    def resilient_root(self, root: str) -> None:
+        """Be told by a store that is built over it where its objects lie."""
+        if isinstance(self.inner, PrivateMemory) or _is_all(root):
+            self._roots[root.strip("/")] = None
+        else:  # now, not when something is lost: the process may stand in another directory by then
+            self._roots[self.inner._strip_protocol(root)] = None
+
     async def resilient_family(self, root: str) -> Family:
         """Be asked as the wrapped filesystem would be, and meet faults."""
-        self._roots[root] = None
+        self.resilient_root(root)
         return FaultyFamily(self, await opener(Backend(self.inner, root=root), self.name)())
 
     async def meet(self, verb: str, key: str, work: Callable[[], Awaitable[T]]) -> T:
@@ -98,26 +112,46 @@ class FaultyFileSystem(AsyncFileSystem):
 
     # Acts of the switchboard
 
-    def damage(self, path: str) -> None:
-        """Change one bit of a stored object, wherever a store has put it."""
-        for place in self._places(path):
-            self.inner.pipe_file(place, flipped(self.inner.cat_file(place)))
+    def everything(self) -> list[str]:
+        """List where objects lie, of those that the switchboard may lose.
 
-    def lose(self, path: str) -> None:
-        """Lose an object, wherever a store has put it."""
-        for place in self._places(path):
-            self.inner.rm_file(place)
+        Raises
+        ------
+        ConfigurationError
+            Nobody has said below which root they lie.
+        """
+        return [place for root in self._known_roots() for place in self.inner.find(root)]
 
-    def lose_everything(self) -> None:
-        """Lose every object."""
-        for root in self._roots or {"": None}:
-            for place in self.inner.find(root):
-                self.inner.rm_file(place)
+    def places(self, path: str) -> list[str]:
+        """List where an object lies, wherever a store has put it.
 
-    def _places(self, path: str) -> list[str]:
-        roots = [root.rstrip("/") for root in self._roots] or [""]
-        there = [f"{root}/{path.lstrip('/')}" for root in roots]
+        Raises
+        ------
+        ConfigurationError
+            Nobody has said below which root it lies.
+        """
+        there = [f"{root.rstrip('/')}/{path.lstrip('/')}" for root in self._known_roots()]
         return [place for place in there if self.inner.exists(place)]
+
+    def damage(self, place: str) -> None:
+        """Change one bit of what lies there."""
+        self.inner.pipe_file(place, flipped(self.inner.cat_file(place)))
+
+    def lose(self, place: str) -> None:
+        """Lose what lies there."""
+        self.inner.rm_file(place)
+
+    def _known_roots(self) -> list[str]:
+        """Return the roots below which all is the stores': elsewhere nothing is ever touched."""
+        if isinstance(self.inner, PrivateMemory):
+            return list(self._roots) or [""]
+        if not self._roots or any(_is_all(root) for root in self._roots):
+            raise ConfigurationError(
+                f"nothing was touched: {self.name} does not know which part of a "
+                f"{type(self.inner).__name__} is the store's, and would take all of it. Build the "
+                "store before, with Backend(..., root=...), or give FaultyFileSystem(..., root=...)"
+            )
+        return list(self._roots)
 
     # What fsspec asks
 
@@ -247,120 +281,11 @@ class _FaultyFile(AbstractBufferedFile):
         return True
 
 
+def _is_all(root: str) -> bool:
+    """Say whether below a root lies all of a filesystem, or whatever the process stands in."""
+    return posixpath.normpath(f"/{root.strip('/')}") == "/"
+
+
 def _write_file(local: str, data: bytes) -> None:
     with open(local, "wb") as file:
         file.write(data)
-
-
-class FaultyFamily:
-    """The wrapped filesystem's own family, each of whose requests meets faults."""
-
-    def __init__(self, filesystem: FaultyFileSystem, family: Family) -> None:
-        self._fs = filesystem
-        self._family = family
-        self.traits = attrs.evolve(family.traits, realm="")  # so that copies meet faults, too
-
-    async def _meet(self, verb: str, key: str, work: Callable[[Family], Awaitable[T]]) -> T:
-        return await self._fs.meet(verb, key, lambda: work(self._family))
-
-    async def info(self, key: str) -> ObjectInfo:
-        """Say what lies at the key."""
-        return await self._meet("info", key, lambda family: family.info(key))
-
-    async def get(
-        self, key: str, start: int | None, end: int | None, moves: Moves, *, check: bool = True
-    ) -> Body:
-        """Read an object, or a slice of it."""
-        return await self._meet(
-            "get", key, lambda family: family.get(key, start, end, moves, check=check)
-        )
-
-    async def put(self, key: str, data: bytes, *, exclusive: bool, headers: Headers) -> Stored:
-        """Store an object."""
-        return await self._meet(
-            "put", key, lambda family: family.put(key, data, exclusive=exclusive, headers=headers)
-        )
-
-    async def upload(self, key: str, *, exclusive: bool, headers: Headers) -> Upload:
-        """Begin an object of unknown length."""
-        upload = await self._meet(
-            "upload", key, lambda family: family.upload(key, exclusive=exclusive, headers=headers)
-        )
-        return _FaultyUpload(self._fs, key, upload)
-
-    async def publish(
-        self,
-        staged: str,
-        key: str,
-        *,
-        expected: str | None,
-        size: int | None = None,
-        looked: bool = False,
-        keep: bool = False,
-    ) -> Stored:
-        """Bring a staged object to its own key."""
-        return await self._meet(
-            "publish",
-            key,
-            lambda family: family.publish(
-                staged, key, expected=expected, size=size, looked=looked, keep=keep
-            ),
-        )
-
-    async def delete(self, key: str, *, expected: str | None = None, looked: bool = False) -> None:
-        """Delete an object."""
-        await self._meet(
-            "delete", key, lambda family: family.delete(key, expected=expected, looked=looked)
-        )
-
-    async def list(self, key: str, *, recursive: bool, moves: Moves) -> list[ObjectInfo]:
-        """List one level, or everything below."""
-        return await self._meet(
-            "list", key, lambda family: family.list(key, recursive=recursive, moves=moves)
-        )
-
-    async def page(self, after: str, cursor: Any, limit: int, moves: Moves) -> Listed:
-        """List the next objects after a key."""
-        return await self._meet("list", "", lambda family: family.page(after, cursor, limit, moves))
-
-    async def mkdir(self, key: str) -> None:
-        """Make a directory."""
-        await self._meet("mkdir", key, lambda family: family.mkdir(key))
-
-    async def rmdir(self, key: str) -> None:
-        """Remove an empty directory."""
-        await self._meet("rmdir", key, lambda family: family.rmdir(key))
-
-    async def sign(self, key: str, expiration: int) -> str:
-        """Sign a URL."""
-        return await self._meet("sign", key, lambda family: family.sign(key, expiration))
-
-    async def abandon_uploads(self, before: dt.datetime, *, dry_run: bool = False) -> Sequence[str]:
-        """Abort uploads that were never finished."""
-        return await self._meet(
-            "abort", "", lambda family: family.abandon_uploads(before, dry_run=dry_run)
-        )
-
-    async def close(self) -> None:
-        """Close what is wrapped."""
-        await self._family.close()
-
-    def drop(self) -> None:
-        """Drop what is wrapped."""
-        self._family.drop()
-
-
-class _FaultyUpload:
-    def __init__(self, filesystem: FaultyFileSystem, key: str, upload: Upload) -> None:
-        self._fs = filesystem
-        self._key = key
-        self._upload = upload
-
-    async def write(self, part: bytes) -> None:
-        await self._fs.meet("write", self._key, lambda: self._upload.write(part))
-
-    async def finish(self) -> Stored:
-        return await self._fs.meet("finish", self._key, self._upload.finish)
-
-    async def abort(self) -> None:
-        await self._fs.meet("abort", self._key, self._upload.abort)
