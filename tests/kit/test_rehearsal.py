@@ -176,6 +176,44 @@ def test_a_file_is_rehearsed_without_its_secrets(tmp_path, monkeypatch):
         rs.from_config("photos.toml")
 
 
+class InItsOwnPlace(rs.ResilientFileSystem):
+    """A store whose constructor knows better where its objects lie."""
+
+    def __init__(self, region="eu", **options):
+        super().__init__([rs.Backend(f"file://{self.folder}", name="disk")])
+
+
+class WithItsOwnCatalog(rs.ResilientFileSystem):
+    """A store whose constructor knows better where its catalog is."""
+
+    def __init__(self, backends, **options):
+        super().__init__(backends, **{**options, "catalog": f"sqlite:///{self.folder}/own.db"})
+
+
+@pytest.mark.parametrize(
+    ("cls", "real"),
+    [(InItsOwnPlace, "disk"), (WithItsOwnCatalog, "the catalog")],
+)
+def test_a_store_that_does_not_take_its_stand_ins_is_not_rehearsed(
+    cls, real, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cls, "folder", tmp_path, raising=False)
+    built = cls([rs.Backend("memory://aws", name="aws", domain="aws/somewhere")])
+    with virtual_time(), pytest.raises(rs.ConfigurationError, match=rf"real: {real}; nothing"):
+        rehearse(built)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_class_that_hands_on_what_it_is_given_is_rehearsed():
+    class Shop(rs.ResilientFileSystem):
+        """A store that says more."""
+
+    with virtual_time():
+        fs = rehearse(Shop([rs.Backend("memory://aws", name="aws")])).fs
+        assert type(fs) is Shop
+        fs.close()
+
+
 # What is claimed
 
 

@@ -11,6 +11,7 @@ import attrs
 from resilient_store.catalog.location import Location
 from resilient_store.catalog.opening import database_at
 from resilient_store.config import TIMES, read_config
+from resilient_store.errors import ConfigurationError
 from resilient_store.filesystem import ResilientFileSystem
 from resilient_store.policies import Backend
 from resilient_store.testing.faults import Faults
@@ -79,7 +80,8 @@ def rehearse(
     Raises
     ------
     ConfigurationError
-        The file describes no store that can be built.
+        The file describes no store that can be built; or the store is of a class that does not
+        take what it is given, and would be rehearsed on its real backends.
 
     Examples
     --------
@@ -113,7 +115,30 @@ def rehearse(
     options: dict[str, Any] = {option: getattr(configuration, option) for option in _AS_THEY_ARE}
     if configuration.catalog is not None:
         options["catalog"] = database_at(Location(kind="sqlite", shown="the rehearsed catalog"))
-    return Rehearsal(type(built)(backends, **options), faults, stand_ins)
+    fs = type(built)(backends, **options)
+    _check_stands_in(fs, stand_ins, options.get("catalog"))
+    return Rehearsal(fs, faults, stand_ins)
+
+
+def _check_stands_in(
+    fs: ResilientFileSystem, stand_ins: Mapping[str, FaultyFileSystem], catalog: Any
+) -> None:
+    """Refuse a store whose class has put something real in the place of a stand-in."""
+    real = [
+        name
+        for name, client in fs.store.clients.items()
+        if client.backend.target is not stand_ins.get(name)
+    ]
+    if fs.store.configuration.catalog is not catalog:
+        real.append("the catalog")
+    if real or set(fs.store.clients) != set(stand_ins):
+        cls = type(fs).__name__
+        raise ConfigurationError(
+            f"rehearse: {cls} does not use the backends and the catalog that it is given, so this "
+            f"would have been no rehearsal (real: {', '.join(real) or 'none'}; nothing was "
+            f"touched). Let {cls}.__init__ hand on `backends` and all options to "
+            "ResilientFileSystem, or rehearse a store that is not of a class of its own"
+        )
 
 
 def as_built(
