@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import errno
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeVar, get_args
+from typing import Literal, Protocol, Self, get_args
 
 import attrs
 
 from resilient_store import runtime
-from resilient_store.backends.contract import ChangedError
 from resilient_store.errors import ConfigurationError
-from resilient_store.io.drive import leave_to_finish
 from resilient_store.model.domain import within
-from resilient_store.model.info import Body, ObjectInfo
-from resilient_store.testing.simulation.world import CHANGING, STORING
+from resilient_store.model.path import RESERVED
+from resilient_store.testing.simulation.world import STORING
 
-T = TypeVar("T")
-
+STAGING = f"{RESERVED}/staging/"
 FaultKind = Literal[
     "down",  # refuses at once
     "hang",  # never answers
@@ -40,6 +35,24 @@ _ONLY: dict[str, tuple[str, ...]] = {
     "flip": ("get",),
     "blank": ("get", "info"),
 }
+# Of several faults that hit one request the strongest counts: what is down is not slow as well.
+_STRENGTHS: dict[str, int] = {
+    kind: strength
+    for strength, kinds in enumerate(
+        [
+            ("slow",),
+            ("cut", "flip", "blank"),
+            ("late", "unknown"),
+            ("throttled", "full"),
+            ("down", "hang", "denied"),
+        ]
+    )
+    for kind in kinds
+}
+
+
+def _stripped(path: str | None) -> str | None:
+    return None if path is None else path.strip("/")
 
 
 @attrs.frozen
@@ -54,7 +67,7 @@ class Fault:
     where
         A backend's name, or a failure domain with everything in it.
     path
-        The only object that it hits; None: all of them.
+        The only object that it hits, wherever a store has put it; None: all of them.
     seconds
         For ``slow`` and ``late``.
 
@@ -66,7 +79,7 @@ class Fault:
 
     kind: FaultKind
     where: str
-    path: str | None = attrs.field(default=None, kw_only=True)
+    path: str | None = attrs.field(default=None, kw_only=True, converter=_stripped)
     seconds: float = attrs.field(default=3.0, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -76,9 +89,19 @@ class Fault:
 
     def hits(self, name: str, domain: str, verb: str, key: str) -> bool:
         """Say whether a request of this backend meets it."""
-        if self.where != name and not within(domain, self.where):
+        if not _lies_in(self.where, name, domain):
             return False
-        return self.path in (None, key) and verb in _ONLY.get(self.kind, (verb,))
+        return self.path in (None, _path_at(key)) and verb in _ONLY.get(self.kind, (verb,))
+
+
+def _lies_in(where: str, name: str, domain: str) -> bool:
+    """Say whether a backend is meant by a name or a failure domain."""
+    return where == name or within(domain, where)
+
+
+def _path_at(key: str) -> str:
+    """Return the path of what lies at a key, its own or one in staging."""
+    return key.removeprefix(STAGING).partition("/")[2] if key.startswith(STAGING) else key
 
 
 @attrs.frozen
@@ -217,35 +240,51 @@ class Faults:
                 faults.clear()
             return
         names = {holder.name for holder in self._named(where)}
-        self.active[:] = [
-            fault
-            for fault in self.active
-            if not {holder.name for holder in self._named(fault.where)} <= names
-        ]
+
+        def goes_on(fault: Fault) -> bool:
+            return any(holder.name not in names for holder in self._named(fault.where))
+
+        self.active[:] = [fault for fault in self.active if goes_on(fault)]
+        self._plan[:] = [outage for outage in self._plan if goes_on(outage.fault)]
+        self._script[:] = [step for step in self._script if goes_on(step[1])]
 
     # Acts: they happen once
 
     def corrupt(self, where: str, path: str) -> None:
-        """Change one bit of an object as it lies on a backend."""
-        for holder in self._named(where):
-            for place in holder.places(path):
-                holder.damage(place)
+        """Change one bit of an object as it lies on a backend, or on each of a domain.
+
+        Raises
+        ------
+        ConfigurationError
+            No such object lies there.
+        """
+        for holder, place in self._lying(where, path):
+            holder.damage(place)
 
     def lose(self, where: str, path: str) -> None:
-        """Lose an object of a backend."""
-        for holder in self._named(where):
-            for place in holder.places(path):
-                holder.lose(place)
+        """Lose an object of a backend, or of each of a domain.
+
+        Raises
+        ------
+        ConfigurationError
+            No such object lies there.
+        """
+        for holder, place in self._lying(where, path):
+            holder.lose(place)
 
     # Scripted
 
     def plan(self, *outages: Outage) -> None:
         """Let faults come and go by the clock of the loop that asks, from its next request on."""
+        for outage in outages:
+            self._named(outage.fault.where)
         self._plan = list(outages)
         self._planned_s = None
 
     def script(self, *steps: tuple[int, Fault]) -> None:
         """Plan faults for single requests, counted over all backends from now on, from 1."""
+        for _, fault in steps:
+            self._named(fault.where)
         self._script.extend((self._requests + number, fault) for number, fault in steps)
 
     # What a filesystem asks
@@ -254,11 +293,13 @@ class Faults:
         """Return what goes wrong with a request, and count it."""
         self._requests += 1
         scripted = [fault for number, fault in self._script if number == self._requests]
-        for fault in (*scripted, *self._due(), *self.active):
-            if fault.hits(name, domain, verb, key):
-                self.met[fault.kind] = self.met.get(fault.kind, 0) + 1
-                return fault
-        return None
+        on = (*scripted, *self._due(), *self.active)
+        hitting = [fault for fault in on if fault.hits(name, domain, verb, key)]
+        if not hitting:
+            return None
+        met = max(hitting, key=lambda fault: _STRENGTHS[fault.kind])
+        self.met[met.kind] = self.met.get(met.kind, 0) + 1
+        return met
 
     def _due(self) -> Iterator[Fault]:
         if not self._plan:
@@ -268,95 +309,17 @@ class Faults:
         gone_s = runtime.now_s() - self._planned_s
         yield from (o.fault for o in self._plan if o.start_s <= gone_s < o.end_s)
 
+    def _lying(self, where: str, path: str) -> list[tuple[Holder, str]]:
+        found = [(holder, place) for holder in self._named(where) for place in holder.places(path)]
+        if not found:
+            raise ConfigurationError(f"no object {path!r} lies on {where!r}; was it written there?")
+        return found
+
     def _named(self, where: str) -> list[Holder]:
-        if where in self._holders:
-            return [self._holders[where]]
-        found = [holder for holder in self._holders.values() if within(holder.domain, where)]
+        found = [h for h in self._holders.values() if _lies_in(where, h.name, h.domain)]
         if not found:
             known = ", ".join(f"{h.name} ({h.domain})" for h in self._holders.values())
             raise ConfigurationError(
                 f"no backend and no domain is called {where!r}; there are {known or 'none'}"
             )
         return found
-
-
-_ERRORS: dict[str, tuple[type[OSError], int, str]] = {
-    "down": (ConnectionRefusedError, errno.ECONNREFUSED, "is down"),
-    "throttled": (OSError, errno.EBUSY, "asks for less"),
-    "denied": (PermissionError, errno.EACCES, "denies it"),
-    "full": (OSError, errno.ENOSPC, "is full"),
-}
-
-
-async def carry_out(
-    fault: Fault | None, name: str, verb: str, work: Callable[[], Awaitable[T]]
-) -> T:
-    """Do a request's work as its fault has it.
-
-    Raises
-    ------
-    OSError
-        What a broken connection, a full disk or a denied call raises.
-    """
-    if fault is None:
-        return await work()
-    if fault.kind in _ERRORS:
-        cls, number, words = _ERRORS[fault.kind]
-        raise cls(number, f"{name} {words}")
-    if fault.kind == "slow":
-        await runtime.pause(fault.seconds)
-        return await work()
-    if fault.kind == "unknown":
-        await work()
-        raise ConnectionResetError(errno.ECONNRESET, f"{name} broke the connection")
-    if fault.kind in ("hang", "late"):
-        return await _never(fault, verb, work)
-    answer: T = spoilt(fault, await work())
-    return answer
-
-
-async def _never(fault: Fault, verb: str, work: Callable[[], Awaitable[T]]) -> T:
-    answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    try:
-        return await answer
-    finally:
-        if fault.kind == "late" and verb in CHANGING:
-            leave_to_finish(_late, _land(fault.seconds, work))
-
-
-_late: dict[asyncio.Task[Any], None] = {}
-
-
-async def _land(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
-    """Carry out what nobody waits for any more."""
-    await runtime.pause(seconds)
-    with contextlib.suppress(OSError, ChangedError):  # refused, and nobody hears of it
-        await work()
-
-
-def spoilt(fault: Fault, answer: Any) -> Any:
-    """Make bytes short or wrong, or an object empty."""
-    if isinstance(answer, bytes):
-        return _spoilt_bytes(fault, answer)
-    if isinstance(answer, Body):
-        data = _spoilt_bytes(fault, answer.data)
-        return attrs.evolve(answer, data=data, size=0 if fault.kind == "blank" else answer.size)
-    if isinstance(answer, ObjectInfo) and not answer.directory:
-        return attrs.evolve(answer, size=0)
-    if isinstance(answer, dict) and answer.get("type") == "file":
-        return {**answer, "size": 0}
-    return answer
-
-
-def _spoilt_bytes(fault: Fault, data: bytes) -> bytes:
-    if fault.kind == "blank":
-        return b""
-    if fault.kind == "cut":
-        return data[: len(data) // 2]
-    return flipped(data)
-
-
-def flipped(data: bytes) -> bytes:
-    """Return the bytes with one bit wrong."""
-    middle = len(data) // 2
-    return data[:middle] + bytes(b ^ 1 for b in data[middle : middle + 1]) + data[middle + 1 :]

@@ -22,8 +22,9 @@ from resilient_store.backends.families.memory import MemoryFamily
 from resilient_store.backends.opening import opener
 from resilient_store.errors import ConfigurationError
 from resilient_store.policies import Backend
-from resilient_store.testing.faults import Faults, carry_out, flipped
+from resilient_store.testing.faults import STAGING, Faults
 from resilient_store.testing.faulty_family import FaultyFamily
+from resilient_store.testing.faulty_request import carry_out, flipped
 from resilient_store.threads import DaemonPool
 
 T = TypeVar("T")
@@ -130,8 +131,21 @@ class FaultyFileSystem(AsyncFileSystem):
         ConfigurationError
             Nobody has said below which root it lies.
         """
-        there = [f"{root.rstrip('/')}/{path.lstrip('/')}" for root in self._known_roots()]
-        return [place for place in there if self.inner.exists(place)]
+        self.inner.invalidate_cache()
+        own = path.strip("/")
+        keys = [
+            (root, key) for root in self._known_roots() for key in (own, *self._staged(root, own))
+        ]
+        there = [f"{root.rstrip('/')}/{key}" for root, key in keys]
+        return [place for place in there if self.inner.isfile(place)]
+
+    def _staged(self, root: str, path: str) -> list[str]:
+        """List the keys in staging at which an object may lie."""
+        folder = f"{root.rstrip('/')}/{STAGING}".rstrip("/")
+        if not self.inner.isdir(folder):
+            return []
+        tokens = (name.rpartition("/")[2] for name in self.inner.ls(folder, detail=False))
+        return [f"{STAGING}{token}/{path}" for token in tokens]
 
     def damage(self, place: str) -> None:
         """Change one bit of what lies there."""
