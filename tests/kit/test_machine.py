@@ -184,3 +184,29 @@ def test_the_story_is_short(tmp_path, monkeypatch):
             exec(line, scope)
         assert eval(lines[-1].partition("  #")[0], scope).data == b""
         rehearsal.fs.close()
+
+
+def test_the_story_of_a_destroyed_platform_ends_where_the_machine_did(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = machine("placed")()
+    try:
+        told.begins_with(["other/a.jpg"])
+        told.is_destroyed("aws")
+        told.go_away(["gcp"], "hang")
+        told.all_return()
+        told.writes("other/a.jpg", b"new")
+        told.reads("other/a.jpg")
+        with virtual_time() as clock:
+            rehearsal = rehearse(told.build())
+            scope = {"clock": clock, "fs": rehearsal.fs, "faults": rehearsal.faults, "Fault": Fault}
+            for line in told.ledger.story:
+                exec(line, scope)
+            assert rehearsal.faults.active == told.faults.active == [Fault("down", "aws")]
+            assert clock.now_s == told.clock.now_s
+            assert rehearsal.fs.read("other/a.jpg").backend == "gcp"
+            assert {n: rehearsal.held(n, "other/a.jpg") for n in rehearsal.backends} == {
+                n: told.rehearsal.held(n, "other/a.jpg") for n in rehearsal.backends
+            }
+            rehearsal.fs.close()
+    finally:
+        told.teardown()

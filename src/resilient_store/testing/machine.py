@@ -241,7 +241,8 @@ class ResilienceStateMachine(RuleBasedStateMachine):
     @rule()
     def all_return(self) -> None:
         """Every platform is well again, and some time passes."""
-        self.ledger.note(f"faults.heal(); clock.advance({WELL_AGAIN_S})")
+        gone = "".join(f"faults.down({platform!r}); " for platform in self.destroyed)
+        self.ledger.note(f"faults.heal(); {gone}clock.advance({WELL_AGAIN_S})")
         self.faults.heal()
         self.ledger.away = list(self.destroyed)
         for platform in self.destroyed:
