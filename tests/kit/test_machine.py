@@ -210,3 +210,60 @@ def test_the_story_of_a_destroyed_platform_ends_where_the_machine_did(tmp_path, 
             rehearsal.fs.close()
     finally:
         told.teardown()
+
+
+class Forgets:
+    """A teardown that leaves out what the machine does in its own."""
+
+    def teardown(self):
+        self.seen = self.fs.find("")
+
+
+class Remembers:
+    """A teardown that calls the machine's own, and looks at the store before."""
+
+    def teardown(self):
+        self.seen = self.fs.find("")
+        super().teardown()
+
+
+@pytest.mark.parametrize("mixin", [Forgets, Remembers])
+@pytest.mark.parametrize("further", [False, True], ids=["", "further below"])
+def test_a_teardown_of_ones_own_leaves_out_neither_the_checks_nor_the_clock(mixin, further):
+    class Mine(mixin, machine("stateless", ListsNothing)):
+        pass
+
+    cls = type("Further", (Mine,), {}) if further else Mine
+    before = fsspec.asyn.get_loop()
+    mine = cls()
+    mine.begins_with(["other/a.jpg"])
+    with pytest.raises(PromiseBrokenError, match="the listing lacks it"):
+        mine.teardown()
+    assert mine.seen == ["other/a.jpg"]
+    assert fsspec.asyn.loop[0] is before
+
+
+def test_a_teardown_that_fails_gives_the_clock_back():
+    class Fails(machine("stateless")):
+        def teardown(self):
+            raise ZeroDivisionError
+
+    before = fsspec.asyn.get_loop()
+    fails = Fails()
+    with pytest.raises(ZeroDivisionError):
+        fails.teardown()
+    assert fsspec.asyn.loop[0] is before
+
+
+def test_a_class_above_does_not_hide_the_teardown_of_one_beside():
+    seen = []
+
+    class Beside(ResilienceStateMachine):
+        def teardown(self):
+            seen.append("beside")
+
+    class Both(machine("stateless"), Beside):
+        pass
+
+    Both().teardown()
+    assert seen == ["beside"]

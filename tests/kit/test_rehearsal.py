@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import sys
 import threading
 
 import fsspec.asyn
@@ -139,6 +140,53 @@ def test_what_a_blocking_call_brings_when_it_was_given_up_is_disposed_of():
             assert closed == (["a file"] if given_up else [])
             ended.add(given_up)
     assert ended == {True, False}
+
+
+@pytest.fixture
+def _switches_often():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_switches_often")
+def test_threads_read_while_another_lets_the_time_pass():
+    def reads(fs, began, came):
+        began.wait(timeout=5)
+        for _ in range(30):
+            try:
+                came.append(fs.read("cat").data)
+            except BaseException as error:  # noqa: BLE001 - judged below
+                came.append(error)
+
+    with virtual_time() as clock:
+        fs = rehearse(over(2, catalog="sqlite:///never.db")).fs
+        fs.write("cat", b"meow")
+        began, came = threading.Barrier(3), []
+        readers = [
+            threading.Thread(target=reads, args=(fs, began, came), daemon=True) for _ in range(2)
+        ]
+        for reader in readers:
+            reader.start()
+        began.wait(timeout=5)
+        for _ in range(100):
+            clock.advance(60)
+            clock.run(fs._exists("cat"))
+        for reader in readers:
+            reader.join(timeout=5)
+        assert came == [b"meow"] * 60
+        assert clock.now_s >= 6000
+        fs.close()
+
+
+def test_nothing_begins_when_the_time_is_over():
+    began = []
+    with virtual_time() as clock:
+        clock.loop.call_soon_threadsafe(began.append, "in time")
+    with pytest.raises(RuntimeError, match="is over"):
+        clock.loop.call_soon_threadsafe(began.append, "too late")
+    assert began == ["in time"]
 
 
 def test_one_seed_does_the_same_again():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -89,6 +90,9 @@ class ResilienceStateMachine(RuleBasedStateMachine):
         super().__init_subclass__()
         # Before Python 3.12 the phase that explains a failure traces every line: ten times slower.
         cls.TestCase.settings = settings(cls.TestCase.settings, phases=PHASES)
+        own = cls.teardown
+        if own is not ResilienceStateMachine.teardown and not hasattr(own, "followed"):
+            cls.teardown = _followed(own)  # type: ignore[assignment, method-assign]
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,6 +111,7 @@ class ResilienceStateMachine(RuleBasedStateMachine):
         sizes = sorted({1, 2, len(self.platforms)} & set(range(len(self.platforms) + 1)))
         self.losses = [list(lost) for n in sizes for lost in combinations(self.platforms, n)]
         self.destroyed: list[str] = []
+        self._has_ended = False
         self._around = sys.exception()  # what Hypothesis may be handling meanwhile
 
     @property
@@ -288,7 +293,13 @@ class ResilienceStateMachine(RuleBasedStateMachine):
             self.ledger.broken("P7", f"repair ends in {outcome!r}")
 
     def teardown(self) -> None:
-        """Try every bad day on what is left, close the store, give the real clock back."""
+        """Try every bad day on what is left, close the store, give the real clock back.
+
+        Where a subclass defines a `teardown` of its own, this follows it, called or not.
+        """
+        if self._has_ended:
+            return
+        self._has_ended = True
         try:
             if sys.exception() is self._around:  # else a failure is on its way already
                 self._has_bad_days()
@@ -323,6 +334,20 @@ class ResilienceStateMachine(RuleBasedStateMachine):
         length = len(self.ledger.story)
         yield
         del self.ledger.story[length:]
+
+
+def _followed(teardown: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Let the machine's own teardown follow a subclass's, which may not have called it."""
+
+    @functools.wraps(teardown)
+    def both(machine: ResilienceStateMachine) -> None:
+        try:
+            teardown(machine)
+        finally:
+            ResilienceStateMachine.teardown(machine)
+
+    both.followed = True  # type: ignore[attr-defined]
+    return both
 
 
 @contextlib.contextmanager

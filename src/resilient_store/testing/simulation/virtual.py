@@ -24,7 +24,8 @@ class InlineLoop(SimulatedLoop):
 
     Whoever hands it a coroutine from outside (``fsspec.asyn.sync``, for one) finds it done when
     the call returns: everything up to there has happened in the caller's thread, and the time
-    that it took has passed on the loop's clock only.
+    that it took has passed on the loop's clock only. Threads take turns: whoever runs the loop
+    runs it alone, to the end of what it asked for.
     """
 
     def __init__(self, seed: int) -> None:
@@ -55,6 +56,8 @@ class InlineLoop(SimulatedLoop):
         if asyncio._get_running_loop() is self:
             return self.call_soon(callback, *args, context=context)
         with self._turn, _Running(self):
+            if self.is_closed():
+                raise RuntimeError("the virtual time is over, and its loop is closed")
             handle = asyncio.Handle(callback, args, self, context)
             self._asked_for = []
             try:
@@ -64,6 +67,23 @@ class InlineLoop(SimulatedLoop):
             while not all(task.done() for task in begun):
                 self._step(None)
         return handle
+
+    def run_until_complete(  # type: ignore[override]
+        self, future: Coroutine[Any, Any, T], *, until_s: float | None = None
+    ) -> T:
+        """Run until a coroutine has ended, when it is this thread's turn."""
+        with self._turn:
+            return super().run_until_complete(future, until_s=until_s)
+
+    def end(self) -> None:
+        """Cancel what still runs, wait for it, and close, when it is this thread's turn."""
+        with self._turn:
+            left = asyncio.all_tasks(self)
+            for task in left:
+                task.cancel()
+            if left:
+                self.run_until_complete(asyncio.wait(left))
+            self.close()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Log a complaint, as every loop does: here nobody looks at what is kept."""
@@ -97,12 +117,7 @@ class VirtualTime:
 
     def end(self) -> None:
         """Cancel what still runs, wait for it, and close the loop."""
-        left = asyncio.all_tasks(self.loop)
-        for task in left:
-            task.cancel()
-        if left:
-            self.loop.run_until_complete(asyncio.wait(left))
-        self.loop.close()
+        self.loop.end()
 
 
 @contextlib.contextmanager
