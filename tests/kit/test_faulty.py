@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 
 import fsspec.tests.abstract as suites
 import pytest
@@ -93,6 +95,54 @@ def test_two_memories_share_nothing():
     assert not MemoryFileSystem().exists("/cat")
 
 
+@pytest.mark.parametrize("inner", [LocalFileSystem, PrivateMemory])
+def test_what_is_appended_follows_what_is_there(inner, tmp_path, clock):
+    fs = FaultyFileSystem(inner(), name="one")
+    for data in (b"me", b"ow", b""):
+        with fs.open(f"{tmp_path}/cat", "ab") as file:
+            file.write(data)
+    with fs.open(f"{tmp_path}/cat", "a") as file:
+        file.write("!")
+    assert fs.inner.cat_file(f"{tmp_path}/cat") == b"meow!"
+
+
+@pytest.mark.parametrize("block_size", [2, None])
+def test_nothing_is_appended_while_what_is_there_cannot_be_read(aws, faults, block_size):
+    file = aws.open("/cat", "ab", block_size=block_size)
+    file.write(b"!!!")
+    with faults.begin(Fault("down", "aws")), pytest.raises(ConnectionRefusedError):
+        file.close()
+    assert aws.cat_file("/cat") == b"meow"
+
+
+def test_transactions_are_refused(aws):
+    for begin in (lambda: aws.transaction, aws.start_transaction, aws.end_transaction):
+        with pytest.raises(rs.UnsupportedOperationError, match="transactions: "):
+            begin()
+
+
+@pytest.mark.parametrize("copy", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_it_is_not_copied_to_where_its_faults_are_not(aws, copy):
+    for fs in (aws, FaultyFileSystem()):
+        with pytest.raises(rs.UnsupportedOperationError, match=f"{fs.name} is not pickled"):
+            copy(fs)
+
+
+def test_no_two_are_one():
+    one, two = FaultyFileSystem(), FaultyFileSystem()
+    assert one == one  # noqa: PLR0124 - that is the question
+    assert one != two
+    assert hash(one) != hash(two)
+    fs = rs.ResilientFileSystem(
+        [rs.Backend(one, name="a", root="s"), rs.Backend(two, name="b", root="s")]
+    )
+    assert list(fs.store.clients) == ["a", "b"]
+    with pytest.raises(rs.ConfigurationError, match="at one place"):
+        rs.ResilientFileSystem(
+            [rs.Backend(one, name="a", root="s"), rs.Backend(one, name="b", root="s")]
+        )
+
+
 # Each kind of fault
 
 
@@ -118,6 +168,17 @@ def test_an_outage_is_no_answer(aws, faults):
         for ask in (aws.exists, aws.isfile, aws.isdir, aws.info):
             with pytest.raises(ConnectionRefusedError):
                 ask("/cat")
+
+
+@pytest.mark.parametrize("ask", ["created", "modified"])
+def test_when_an_object_was_made_is_asked_like_all_else(aws, faults, ask):
+    assert getattr(aws, ask)("/cat") == getattr(aws.inner, ask)("/cat")
+    around = FaultyFileSystem(aws, name="around")
+    assert getattr(around, ask)("/cat") == getattr(aws, ask)("/cat")
+    with faults.down("aws"):
+        for fs in (aws, around):
+            with pytest.raises(ConnectionRefusedError):
+                getattr(fs, ask)("/cat")
 
 
 def test_a_full_backend_takes_no_bytes_and_is_read(aws, faults):

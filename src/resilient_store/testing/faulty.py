@@ -10,7 +10,7 @@ import itertools
 import os
 import posixpath
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.implementations.memory import MemoryFileSystem
@@ -20,7 +20,7 @@ from resilient_store.backends.contract import Family
 from resilient_store.backends.families.calling import ask
 from resilient_store.backends.families.memory import MemoryFamily
 from resilient_store.backends.opening import opener
-from resilient_store.errors import ConfigurationError
+from resilient_store.errors import ConfigurationError, UnsupportedOperationError
 from resilient_store.policies import Backend
 from resilient_store.testing.faults import STAGING, Faults
 from resilient_store.testing.faulty_family import FaultyFamily
@@ -30,6 +30,10 @@ from resilient_store.threads import DaemonPool
 T = TypeVar("T")
 
 _numbers = itertools.count(1)
+_NO_TRANSACTIONS = (
+    "transactions: a request meets its fault when it is made, and nothing is held back until "
+    "later. Write the object as a whole; it is stored when its file is closed"
+)
 
 
 class PrivateMemory(MemoryFileSystem):
@@ -83,7 +87,8 @@ class FaultyFileSystem(AsyncFileSystem):
     ) -> None:
         super().__init__(asynchronous=asynchronous, loop=loop, **options)
         self.inner = PrivateMemory() if inner is None else inner
-        self.name = name or f"faulty-{next(_numbers)}"
+        self._number = next(_numbers)
+        self.name = name or f"faulty-{self._number}"
         self.domain = domain or self.name
         self.faults = Faults() if faults is None else faults
         self._roots: dict[str, None] = {}
@@ -260,21 +265,53 @@ class FaultyFileSystem(AsyncFileSystem):
         """Remove an empty directory."""
         sync(self.loop, self._rmdir, path)
 
+    async def _created(self, path: str) -> dt.datetime:
+        when: dt.datetime = await self._call("info", "created", path)
+        return when
+
+    async def _modified(self, path: str) -> dt.datetime:
+        when: dt.datetime = await self._call("info", "modified", path)
+        return when
+
     def created(self, path: str) -> dt.datetime:
         """Return when an object was made, as the wrapped filesystem says."""
-        when: dt.datetime = self.inner.created(path)
-        return when
+        return cast("dt.datetime", sync(self.loop, self._created, path))
 
     def modified(self, path: str) -> dt.datetime:
         """Return when an object was last changed, as the wrapped filesystem says."""
-        when: dt.datetime = self.inner.modified(path)
-        return when
+        return cast("dt.datetime", sync(self.loop, self._modified, path))
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> AbstractBufferedFile:
         options = {n: v for n, v in options.items() if n in ("block_size", "cache_options")}
         if mode == "xb" and self.exists(path):
             raise FileExistsError(errno.EEXIST, "it exists", path)
         return _FaultyFile(self, path, mode, cache_type="none", **options)
+
+    # Itself
+
+    @property
+    def _fs_token(self) -> str:
+        """What tells it from every other: two share neither their objects nor their faults."""
+        return f"{self._number:x}"
+
+    def __reduce__(self) -> NoReturn:
+        raise UnsupportedOperationError(
+            f"{self.name} is not pickled: its faults are switched in this process, and a copy "
+            "would not meet them. Let the other process build a FaultyFileSystem of its own"
+        )
+
+    @property
+    def transaction(self) -> NoReturn:
+        """Is refused: what a transaction of the wrapped filesystem does would meet no faults."""
+        raise UnsupportedOperationError(_NO_TRANSACTIONS)
+
+    def start_transaction(self) -> NoReturn:
+        """Refuse, as `transaction`."""
+        raise UnsupportedOperationError(_NO_TRANSACTIONS)
+
+    def end_transaction(self) -> NoReturn:
+        """Refuse, as `transaction`."""
+        raise UnsupportedOperationError(_NO_TRANSACTIONS)
 
 
 class _FaultyFile(AbstractBufferedFile):
@@ -291,8 +328,14 @@ class _FaultyFile(AbstractBufferedFile):
         self._parts.append(self.buffer.getvalue())
         if final:
             how = "create" if self.mode == "xb" else "overwrite"
-            self.fs.pipe_file(self.path, b"".join(self._parts), mode=how)
+            self.fs.pipe_file(self.path, self._before() + b"".join(self._parts), mode=how)
         return True
+
+    def _before(self) -> bytes:
+        """Return what an object that is appended to holds already."""
+        with contextlib.suppress(FileNotFoundError):
+            return bytes(self.fs.cat_file(self.path)) if self.mode == "ab" else b""
+        return b""
 
 
 def _is_all(root: str) -> bool:
