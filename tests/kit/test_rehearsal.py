@@ -276,6 +276,13 @@ def test_claims_without_a_catalog():
     ]
 
 
+def test_claims_of_a_backend_that_is_read_only_but_must_be_looked_at():
+    backends = ["memory://aws", rs.Backend("memory://gcp", domain="gcp", read_only=True)]
+    assert words(rs.ResilientFileSystem(backends))[-1] == (
+        "without gcp, every path: reads served; writes refused; deletions refused"
+    )
+
+
 def test_claims_of_a_catalog_on_three_platforms():
     fs = over(3, catalog="sqlite:///c.db", write=rs.WriteToAll(min_copies=2, min_domains=2))
     assert words(fs)[0] == (

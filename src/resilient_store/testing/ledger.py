@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeVar
 
 from resilient_store.model.domain import platform as platform_of
 from resilient_store.model.result import ReadResult
-from resilient_store.testing.promised import Claims, claims
+from resilient_store.testing.promised import Claim, Claims, claims
 from resilient_store.testing.rehearsal import Rehearsal
 
 T = TypeVar("T")
@@ -32,6 +32,7 @@ class Ledger:
         self.story: list[str] = []
         self.objects: dict[str, Held] = {}
         self.hurt: set[str] = set()
+        self.tried: dict[str, set[bytes]] = {}
 
     # What is known, from outside
 
@@ -50,6 +51,11 @@ class Ledger:
         return bool(self.fs.store.configuration.write_once)
 
     @property
+    def takes_no_name_twice(self) -> bool:
+        """Say whether the configuration promises, for its callers, that names are unique."""
+        return bool(self.fs.store.configuration.write_once == "unique-names")
+
+    @property
     def may_be_half_done(self) -> bool:
         """Without a catalog nobody takes back what a failed call has done here and there."""
         return self.fs.store.catalog is None
@@ -58,18 +64,48 @@ class Ledger:
         """Say whether a derivative is, or may be, there: then its original once was (P5)."""
         return any(self.held(derived) != {None} for derived in self.fs.store.derivatives(path))
 
+    def is_whole(self, path: str) -> bool:
+        """Say whether an object was acknowledged, and is still there, with nothing done to it."""
+        return None not in self.held(path) and path not in self.hurt
+
+    def may_be_taken(self, path: str, data: bytes) -> bool:
+        """Say whether other bytes, or a deletion, may have come before these (write once)."""
+        deleted = path in self.objects and None in self.objects[path]
+        return deleted or bool(self.tried.get(path, set()) - {data})
+
+    def in_force(self, path: str) -> list[Claim]:
+        """List what is claimed for a path now: nothing while two platforms are away."""
+        if len(self.away) > 1:
+            return []
+        lost = dict.fromkeys(claim.lost for claim in self.claims)
+        asked = self.away or list(lost)
+        return [self.claims.of(one, path, self.fs) for one in lost if one in asked]
+
+    def standing_in(self, path: str) -> list[str]:
+        """List the derivatives that are promised to stand in now, best first, and are there."""
+        claimed = self.in_force(path)
+        return [
+            derived
+            for derived in self.fs.store.derivatives(path)
+            if self.is_whole(derived) and b"" not in self.held(derived)
+            if any(claim.promises(derived, self.claims, self.fs) for claim in claimed)
+        ]
+
     # What must be so
 
     def check_receipt(self, receipt: Any) -> None:
         """Check that an acknowledged write is on what was asked for (P1)."""
         store, write = self.fs.store, self.fs.store.configuration.write
+        self.check_acknowledged(receipt.path, "writes")
         on = {platform_of(store.domains[name]) for name in receipt.copies}
         least = write.min_copies or len(store.placed(receipt.path))
         if len(set(receipt.copies)) < least or len(on) < write.min_domains:
             self.broken("P1", f"it was acknowledged with copies on {receipt.copies} only")
         for name in receipt.copies:
-            if platform_of(self.fs.store.domains[name]) in self.away:
+            if platform_of(store.domains[name]) in self.away:
                 self.broken("P1", f"it counts a copy on {name}, which is away")
+            if name not in store.placed_in_all(receipt.path):
+                self.broken("P1", f"it counts a copy on {name}, where it has no place")
 
     def check_result(self, path: str, result: ReadResult) -> None:
         """Check that a read brought the object's own bytes, or said what it brought (P2 to P5)."""
@@ -86,6 +122,7 @@ class Ledger:
             self.check_lost(path)
         else:
             self.check_unread(path)
+        self.check_stand_in(path, derived)
 
     def check_lost(self, path: str) -> None:
         """Check that no backend holds what is called lost."""
@@ -99,24 +136,45 @@ class Ledger:
         ]
         if intact and None not in held:
             self.broken("P5", f"it is called lost, and lies intact on {', '.join(intact)}")
+        if self.is_whole(path) and not self.away:
+            self.broken("P1", "every platform is well, and an acknowledged object is lost")
+        self._check_served(path)
 
     def check_unread(self, path: str) -> None:
         """Check that an object may be unreachable now, by what was claimed."""
-        held = self.held(path)
         if not self.away and path not in self.hurt:
             self.broken("P5", "every platform is well, and it is called unreachable")
-        if len(self.away) == 1 and None not in held and path not in self.hurt:
-            claim = self.claims.of(self.away[0], path, self.fs)
-            if claim.reads:
+        self._check_served(path)
+
+    def _check_served(self, path: str) -> None:
+        for claim in self.in_force(path):
+            if claim.reads and self.is_whole(path):
                 self.broken("P1", f"it was promised to be read ({claim})")
+
+    def check_stand_in(self, path: str, brought: str | None = None) -> None:
+        """Check that no better derivative was promised than the one that was brought (P5)."""
+        derivatives = self.fs.store.derivatives(path)
+        better = derivatives if brought is None else derivatives[: derivatives.index(brought)]
+        promised = [derived for derived in self.standing_in(path) if derived in better]
+        if promised and self.held(path) != {None}:
+            had = "nothing was" if brought is None else f"only {brought!r} was"
+            self.broken("P5", f"{promised[0]!r} was promised to stand in for it, and {had} brought")
 
     def check_refusal(self, path: str, call: str, outcome: Exception) -> None:
         """Check that a change may be refused now, by what was claimed."""
         if not self.away:
             self.broken("P1", f"every platform is well, and it is refused: {outcome}")
-        if len(self.away) == 1 and getattr(self.claims.of(self.away[0], path, self.fs), call):
-            claim = self.claims.of(self.away[0], path, self.fs)
-            self.broken("P1", f"it was promised to be acknowledged ({claim})")
+        for claim in self.in_force(path):
+            if getattr(claim, call):
+                self.broken("P1", f"it was promised to be acknowledged ({claim})")
+
+    def check_acknowledged(self, path: str, call: str) -> None:
+        """Check that a change may be acknowledged now: what one loss forbids, two forbid too."""
+        for lost in self.away:
+            claim = self.claims.of(lost, path, self.fs)
+            if not getattr(claim, call):
+                promise = "P1" if call == "writes" else "P3"
+                self.broken(promise, f"it was promised to be refused ({claim})")
 
     # The story
 

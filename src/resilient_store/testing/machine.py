@@ -151,7 +151,10 @@ class ResilienceStateMachine(RuleBasedStateMachine):
     @rule(path=PATHS, data=CONTENTS)
     def writes(self, path: str, data: bytes) -> None:
         """Somebody writes an object."""
+        if self.ledger.takes_no_name_twice and self.ledger.may_be_taken(path, data):
+            return
         before = self.ledger.held(path)
+        self.ledger.tried.setdefault(path, set()).add(data)
         words = f"fs.write({path!r}, {data!r})"
         outcome = self.ledger.call(words, lambda: self.fs.write(path, data))
         if not isinstance(outcome, Exception):
@@ -160,6 +163,8 @@ class ResilienceStateMachine(RuleBasedStateMachine):
             self.ledger.check_receipt(outcome)
             return
         if isinstance(outcome, FileExistsError) and self.ledger.is_once:
+            if not self.ledger.may_be_taken(path, data):
+                self.ledger.broken("P1", "nothing else was ever there, and it is called taken")
             if self.ledger.may_be_half_done:  # a backend that lacked the object has taken these
                 self.ledger.objects[path] = before | {data}
             return
@@ -177,14 +182,18 @@ class ResilienceStateMachine(RuleBasedStateMachine):
         if outcome is None or isinstance(outcome, FileNotFoundError):
             if outcome is not None and None not in before:
                 self.ledger.broken("P5", "an object that is there is called absent")
+            if outcome is None:
+                self.ledger.check_acknowledged(path, "deletes")
             self.ledger.objects[path] = frozenset({None})
             return
         if not isinstance(outcome, ObjectError):
             self.ledger.broken("P5", f"a deletion ends in {outcome!r}")
+        if isinstance(outcome, OriginalMissingError):
+            self.ledger.check_lost(path)
+        elif before != {None}:
+            self.ledger.check_refusal(path, "deletes", outcome)
         if self.ledger.may_be_half_done:
             self.ledger.objects[path] = before | {None}
-        if before != {None} and not isinstance(outcome, OriginalMissingError):
-            self.ledger.check_refusal(path, "deletes", outcome)
 
     @rule(path=KNOWN)
     def reads(self, path: str) -> None:
@@ -197,8 +206,10 @@ class ResilienceStateMachine(RuleBasedStateMachine):
                 self.ledger.broken("P5", "an object that is there is called absent")
         elif isinstance(outcome, OriginalMissingError):
             self.ledger.check_lost(path)
+            self.ledger.check_stand_in(path)
         elif isinstance(outcome, BackendsUnavailableError):
             self.ledger.check_unread(path)
+            self.ledger.check_stand_in(path)
         else:
             self.ledger.broken("P5", f"a read ends in {outcome!r}")
 
@@ -217,12 +228,14 @@ class ResilienceStateMachine(RuleBasedStateMachine):
             and not self.ledger.has_evidence(path)
         ):
             self.ledger.broken("P3", "an object that is not there is said to be")
-        if isinstance(outcome, Exception) and not isinstance(outcome, BackendsUnavailableError):
+        if isinstance(outcome, BackendsUnavailableError):
+            self.ledger.check_unread(path)
+        elif isinstance(outcome, Exception):
             self.ledger.broken("P5", f"exists ends in {outcome!r}")
 
     def _lists(self) -> None:
         outcome = self.ledger.call('fs.find("")', lambda: self.fs.find(""))
-        if isinstance(outcome, BackendsUnavailableError):
+        if isinstance(outcome, BackendsUnavailableError) and self.ledger.away:
             return
         if isinstance(outcome, Exception):
             self.ledger.broken("P5", f"a listing ends in {outcome!r}")

@@ -40,6 +40,11 @@ class Claim:
     deletes: bool
     derivatives: tuple[str, ...] = ()
 
+    def promises(self, derived: str, among: Claims, fs: ResilientFileSystem) -> bool:
+        """Say whether a path is a derivative that may stand in, and is itself still read."""
+        named = any(Pattern(text).match(derived) for text in self.derivatives)
+        return named and among.of(self.lost, derived, fs).reads
+
     def __str__(self) -> str:
         words = [
             f"without {self.lost}, {self.pattern}: reads {'served' if self.reads else 'refused'}",
@@ -68,8 +73,10 @@ class Claims(tuple[Claim, ...]):
 def claims(fs: ResilientFileSystem) -> Claims:
     """Say what a store promises for each single platform lost, from its configuration alone.
 
-    A *refused* read may be served all the same, where a copy happens to lie elsewhere; what is
-    *served* is a promise (P1). A platform is lost when it is away for any time, or for ever.
+    A *refused* read may be served all the same, where a copy happens to lie elsewhere; all else
+    is a promise: what is *served* (P1), what stands in (P5), which writes and deletions are
+    *acknowledged* (P1), and that *refused* ones are (P1, P3). A platform is lost when it is away
+    for any time, or for ever.
 
     Examples
     --------
@@ -114,10 +121,15 @@ def _claim(store: Store, lost: str, pattern: str, placed: tuple[str, ...]) -> Cl
         lost=lost,
         pattern=pattern,
         reads=reads,
-        writes=store.demand_of(placed).is_met(set(left), store.domains),
+        writes=not _asks_all(store) and store.demand_of(placed).is_met(set(left), store.domains),
         deletes=store.catalog is not None,
         derivatives=() if reads else tuple(_standing_in(store, lost, pattern)),
     )
+
+
+def _asks_all(store: Store) -> bool:
+    """Say whether a write needs an answer of every backend, those that are read-only too."""
+    return store.catalog is None and not store.configuration.write_once
 
 
 def _left(store: Store, lost: str, placed: tuple[str, ...]) -> tuple[str, ...]:
