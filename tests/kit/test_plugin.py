@@ -44,8 +44,9 @@ def test_two_at_once(album):
         album.write("order.txt", b"1 cat")
 
 @pytest.mark.outage
-def test_aws_alone_matters(album, outage):
-    assert not any(fault.where == "aws" for fault in outage.active)
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_aws_alone_matters(album, outage, goes_on):
+    assert goes_on or not any(fault.where == "aws" for fault in outage.active)
 
 def test_hours_go_by(album, outage, virtual_time):
     outage.hang("aws")
@@ -57,7 +58,10 @@ def test_hours_go_by(album, outage, virtual_time):
 """
 TOML = """
 [stores.large]
-backends = ["memory://one", "memory://two"]
+backends = [
+    {target = "memory://one", name = "one", domain = "one"},
+    {target = "memory://two", name = "two", domain = "two"},
+]
 
 [stores.small]
 backends = [{target = "memory://three", domain = "there/now"}]
@@ -85,9 +89,14 @@ def run(tmp_path):
     return run
 
 
+def survived(tmp_path):
+    suite = ET.parse(tmp_path / "out.xml").getroot().find("testsuite/properties")
+    return {p.get("name").removeprefix("resilient_store_survives:"): p.get("value") for p in suite}
+
+
 def test_a_test_runs_once_for_every_platform_lost(run, tmp_path):
     done = run("--junitxml=out.xml", "-v", shop__py=SHOP, test_shop__py=TESTS, pytest__ini=INI)
-    assert "7 passed, 1 failed" in done.stdout.replace("1 failed, 7 passed", "7 passed, 1 failed")
+    assert "1 failed, 10 passed" in done.stdout
     for lost in ("aws", "gcp", "azure"):
         assert f"test_an_order_is_printed[without {lost}] PASSED" in done.stdout
     assert "test_two_at_once[without aws and gcp] PASSED" in done.stdout
@@ -95,14 +104,36 @@ def test_a_test_runs_once_for_every_platform_lost(run, tmp_path):
     assert re.search(r"^aws +no +test_shop\.py::test_aws_alone_matters$", table, re.MULTILINE)
     for lost in ("gcp", "azure", "aws and gcp"):
         assert re.search(rf"^{lost} +yes +-$", table, re.MULTILINE)
+    assert survived(tmp_path) == {"aws": "no", "aws and gcp": "yes", "azure": "yes", "gcp": "yes"}
     properties = ET.parse(tmp_path / "out.xml").iter("property")
-    assert [p.get("value") for p in properties].count("aws") == 2
+    lost = [p.get("value") for p in properties if p.get("name") == "resilient_store_lost"]
+    assert lost.count("aws") == 3
     assert not (tmp_path / "photos.db").exists()
 
 
-def test_it_works_on_a_worker(run):
-    done = run("-n", "1", "-k", "aws_alone", shop__py=SHOP, test_shop__py=TESTS, pytest__ini=INI)
-    assert re.search(r"^aws +no +test_shop\.py::test_aws_alone_matters$", done.stdout, re.MULTILINE)
+def test_it_works_on_workers(run, tmp_path):
+    text = (
+        "import pytest\n@pytest.mark.outage(lose='one')\n"
+        "def test_one(resilient_store, outage): assert not outage.active\n"
+        "@pytest.mark.outage(lose='two')\ndef test_two(resilient_store, outage): pass\n"
+    )
+    ini = "[pytest]\nresilient_store = photos.toml:large\n"
+    files = {"photos__toml": TOML, "test_shop__py": text, "pytest__ini": ini}
+    done = run("-n", "2", "--junitxml=out.xml", **files)
+    assert re.search(r"^one +no +test_shop\.py::test_one$", done.stdout, re.MULTILINE)
+    assert re.search(r"^two +yes +-$", done.stdout, re.MULTILINE)
+    assert survived(tmp_path) == {"one": "no", "two": "yes"}
+
+
+def test_a_loss_that_only_a_teardown_does_not_survive_is_not_survived(run):
+    text = (
+        "import pytest\n@pytest.fixture\ndef order(resilient_store):\n    yield\n"
+        "    resilient_store.write('order', b'1 cat')\n"
+        "@pytest.mark.outage(lose=['there'])\ndef test_it(order): pass\n"
+    )
+    ini = "[pytest]\nresilient_store = photos.toml:small\n"
+    done = run(photos__toml=TOML, test_shop__py=text, pytest__ini=ini)
+    assert re.search(r"^there +no +test_shop.py::test_it$", done.stdout, re.MULTILINE)
 
 
 def test_a_store_is_named_in_a_file(run):

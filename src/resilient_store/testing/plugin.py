@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.junitxml import xml_key
 
 if TYPE_CHECKING:
     from resilient_store.filesystem import ResilientFileSystem
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 INI = "resilient_store"
 LOST = "resilient_store_lost"
+SURVIVES = "resilient_store_survives"
 _PARAMETER = "_platforms_lost"
 _HELP = (
     "the store that tests rehearse: a configuration file (photos.toml, photos.toml:store) or "
@@ -35,8 +37,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known, and let the process that gathers the reports keep count."""
     config.addinivalue_line("markers", _MARKER)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Survival())
 
 
 @pytest.fixture
@@ -118,24 +122,45 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
     pyfuncitem.user_properties.append((LOST, " and ".join(lost)))
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say which losses the application survives."""
-    found: dict[str, dict[str, bool]] = {}
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.stats.get(outcome, ()):
-            lost = dict(report.user_properties).get(LOST)
-            if lost is not None and report.when == "call":
-                test = report.nodeid.partition("[")[0]
-                found.setdefault(test, {})[str(lost)] = outcome == "passed"
-    if not found:
-        return
-    losses = sorted({lost for results in found.values() for lost in results})
-    terminalreporter.section("outages")
-    terminalreporter.write_line(f"{'without':<20} survived  tests that fail")
-    for lost in losses:
-        failing = sorted(test for test, results in found.items() if results.get(lost) is False)
-        survived = "no" if failing else "yes"
-        terminalreporter.write_line(f"{lost:<20} {survived:<8}  {', '.join(failing) or '-'}")
+class Survival:
+    """Which losses the application survives, wherever its tests ran: a table, and properties."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, bool]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note how a test ended: one run of it that fails is enough."""
+        lost = dict(report.user_properties).get(LOST)
+        if lost is None or report.outcome not in ("passed", "failed"):
+            return
+        if report.failed or report.when == "call":
+            results = self.found.setdefault(str(lost), {})
+            test = report.nodeid.partition("[")[0]
+            results[test] = results.get(test, True) and report.passed
+
+    @pytest.hookimpl(tryfirst=True)  # before the report is written
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write it into a JUnit report, where there is one."""
+        report = session.config.stash.get(xml_key, None)
+        if report is None:
+            return
+        for lost, results in sorted(self.found.items()):
+            report.add_global_property(f"{SURVIVES}:{lost}", _yes(all(results.values())))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show it as a table."""
+        if not self.found:
+            return
+        terminalreporter.section("outages")
+        terminalreporter.write_line(f"{'without':<20} survived  tests that fail")
+        for lost, results in sorted(self.found.items()):
+            failing = sorted(test for test, passed in results.items() if not passed)
+            survived = _yes(not failing)
+            terminalreporter.write_line(f"{lost:<20} {survived:<8}  {', '.join(failing) or '-'}")
+
+
+def _yes(survived: bool) -> str:
+    return "yes" if survived else "no"
 
 
 def _target(config: pytest.Config) -> Any:
