@@ -194,8 +194,9 @@ def sweep(
     dry_run: DryRun = False,
 ) -> None:
     """Remove what killed processes left in staging."""
-    with opened() as fs:
-        report = rs.sweep(fs, older_than=older_than_hours * 3600, dry_run=dry_run)
+    with opened() as fs, progress("looked at") as callback:
+        age_s = older_than_hours * 3600
+        report = rs.sweep(fs, older_than=age_s, dry_run=dry_run, callback=callback)
     finish(report, well=not report.failed, dry_run=dry_run)
 
 
@@ -279,8 +280,8 @@ def rejoin(
     dry_run: DryRun = False,
 ) -> None:
     """Take a backend back; what is not as it was remembered is verified before it is read."""
-    with opened() as fs:
-        unknown = rs.rejoin(fs, backend, target, dry_run=dry_run)
+    with opened() as fs, progress("compared") as callback:
+        unknown = rs.rejoin(fs, backend, target, dry_run=dry_run, callback=callback)
         report = None if target is None or dry_run else rs.repair(fs)
     if report is not None:
         say(f"now put the new place of {backend} into the configuration of every process")

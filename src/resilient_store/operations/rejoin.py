@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import attrs
 from fsspec import AbstractFileSystem
+from fsspec.callbacks import DEFAULT_CALLBACK
 
 from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
@@ -39,7 +40,12 @@ PAGE = 500
 
 
 def rejoin(
-    fs: StoreOwner, name: str, target: Target | None = None, *, dry_run: bool = False
+    fs: StoreOwner,
+    name: str,
+    target: Target | None = None,
+    *,
+    dry_run: bool = False,
+    callback: Any = DEFAULT_CALLBACK,
 ) -> int:
     """Say that a backend may serve again, whatever became of what it held.
 
@@ -61,6 +67,8 @@ def rejoin(
         epoch.
     dry_run
         Only compare, and say how many would be unknown: it does not serve afterwards.
+    callback
+        An fsspec callback, told of objects that were compared.
 
     Returns
     -------
@@ -86,12 +94,18 @@ def rejoin(
         raise ConfigurationError(
             f"there is no backend {name!r}; there are {', '.join(fs.store.clients)}"
         )
-    count: int = to_end(fs.loop, rejoin_one, fs.store, name, target, dry_run=dry_run)
+    how: Any = {"dry_run": dry_run, "callback": callback}
+    count: int = to_end(fs.loop, rejoin_one, fs.store, name, target, **how)
     return count
 
 
 async def rejoin_one(
-    store: Store, name: str, target: Target | None = None, *, dry_run: bool = False
+    store: Store,
+    name: str,
+    target: Target | None = None,
+    *,
+    dry_run: bool = False,
+    callback: Any = DEFAULT_CALLBACK,
 ) -> int:
     """Take one backend back, as `rejoin` says."""
     await prepare(store)
@@ -104,7 +118,7 @@ async def rejoin_one(
         client = store.make_client(backend, name)
     client.trust()
     try:
-        count = await _taken_back(store, client, dry_run=dry_run)
+        count = await _taken_back(store, client, callback, dry_run=dry_run)
     except BaseException:
         client.doubt()
         if client is not before:
@@ -135,7 +149,7 @@ def _check_apart(store: Store, moved: Backend, name: str) -> None:
             )
 
 
-async def _taken_back(store: Store, client: BackendClient, *, dry_run: bool) -> int:
+async def _taken_back(store: Store, client: BackendClient, callback: Any, *, dry_run: bool) -> int:
     name = client.name
     try:
         state = await store.known.state()
@@ -146,7 +160,8 @@ async def _taken_back(store: Store, client: BackendClient, *, dry_run: bool) -> 
         if read_only:  # it may never have had an identity
             found = max(found, 0)
         epoch = found if read_only else max(known, found) + 1
-        count = await _compared(store, client, dry_run=dry_run, is_believed=found >= known)
+        how = {"dry_run": dry_run, "is_believed": found >= known}
+        count = await _compared(store, client, callback, **how)
         if dry_run:
             return count
         if not read_only:
@@ -166,7 +181,7 @@ async def _taken_back(store: Store, client: BackendClient, *, dry_run: bool) -> 
 
 
 async def _compared(
-    store: Store, client: BackendClient, *, dry_run: bool, is_believed: bool
+    store: Store, client: BackendClient, callback: Any, *, dry_run: bool, is_believed: bool
 ) -> int:
     """Doubt what is not as it is remembered; return how many objects' replicas that are."""
     name, count, after = client.name, 0, ""
@@ -180,6 +195,7 @@ async def _compared(
                 change = functools.partial(_doubt_others, name=name, listed=listed)
                 count += await store.known.change(page, change)
             after = page[-1]
+            callback.relative_update(len(page))
     return count
 
 

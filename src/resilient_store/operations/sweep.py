@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import attrs
+from fsspec.callbacks import DEFAULT_CALLBACK
 
 from resilient_store import runtime
 from resilient_store.backends.client import BackendClient
@@ -64,7 +65,11 @@ class SweepReport:
 
 
 def sweep(
-    fs: StoreOwner, *, older_than: float = OLDER_THAN_S, dry_run: bool = False
+    fs: StoreOwner,
+    *,
+    older_than: float = OLDER_THAN_S,
+    dry_run: bool = False,
+    callback: Any = DEFAULT_CALLBACK,
 ) -> SweepReport:
     """Remove what killed processes left: staged and temporary files, uploads never finished.
 
@@ -76,6 +81,8 @@ def sweep(
         Seconds since a file was last touched; longer than any write may take.
     dry_run
         Say what would be removed; remove nothing.
+    callback
+        An fsspec callback, told of files that were looked at, on all backends.
 
     Returns
     -------
@@ -84,11 +91,14 @@ def sweep(
     """
     if not older_than >= 0:
         raise ConfigurationError(f"sweep: older_than={older_than!r} must be at least 0 seconds")
-    report: SweepReport = to_end(fs.loop, sweep_all, fs.store, older_than, dry_run=dry_run)
+    how: Any = {"dry_run": dry_run, "callback": callback}
+    report: SweepReport = to_end(fs.loop, sweep_all, fs.store, older_than, **how)
     return report
 
 
-async def sweep_all(store: Store, older_than: float, *, dry_run: bool = False) -> SweepReport:
+async def sweep_all(
+    store: Store, older_than: float, *, dry_run: bool = False, callback: Any = DEFAULT_CALLBACK
+) -> SweepReport:
     """Sweep every backend that is written to."""
     if store.catalog is not None:
         await prepare(store)
@@ -98,7 +108,7 @@ async def sweep_all(store: Store, older_than: float, *, dry_run: bool = False) -
         raise ConfigurationError(f"sweep: older_than={older_than!r} is before all time") from None
     report = SweepReport()
     sweeps = [
-        _Sweep(store, store.clients[name], report, before, dry_run=dry_run)
+        _Sweep(store, store.clients[name], report, before, callback, dry_run=dry_run)
         for name in store.writable
     ]
     await all_of([one.run() for one in sweeps])
@@ -115,6 +125,7 @@ class _Sweep:
     _client: BackendClient
     _report: SweepReport
     _before: dt.datetime
+    _callback: Any
     _dry_run: bool = attrs.field(kw_only=True)
 
     async def run(self) -> None:
@@ -123,6 +134,7 @@ class _Sweep:
         async with contextlib.aclosing(self._listed(failed)) as pages:
             async for infos in pages:
                 await self._remove([info for info in infos if _is_left_over(info, self._before)])
+                self._callback.relative_update(len(infos))
         for reply in failed.values():
             self._report.add_failed(reply)
         if not failed:
