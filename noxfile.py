@@ -74,7 +74,7 @@ def laws(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run every other test, three at a time, or some: `nox -s tests -- tests/simulation -k hedge`."""
+    """Run every other test, three at a time; `nox -s tests -- tests/simulation -k hedge` a few."""
     prepare(session)
     if session.posargs:
         run(session, "pytest", *session.posargs)

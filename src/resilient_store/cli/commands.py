@@ -149,13 +149,20 @@ def _saved(path: Path) -> rs.DamageReport:
 
 
 @app.command()
-def repair(at_once: AtOnce = 8, requests: Requests = None, size: Bytes = None) -> None:
+def repair(
+    at_once: AtOnce = 8, requests: Requests = None, size: Bytes = None, *, dry_run: DryRun = False
+) -> None:
     """Bring every backend to what its placement asks: the most endangered first."""
     with opened() as fs, progress("repaired") as callback:
         report = rs.repair(
-            fs, at_once=at_once, requests_per_s=requests, bytes_per_s=size, callback=callback
+            fs,
+            at_once=at_once,
+            requests_per_s=requests,
+            bytes_per_s=size,
+            dry_run=dry_run,
+            callback=callback,
         )
-    finish(report, well=report.done)
+    finish(report, well=report.done, dry_run=dry_run)
 
 
 @app.command()

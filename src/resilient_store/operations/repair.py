@@ -103,6 +103,7 @@ def repair(
     requests_per_s: float | None = None,
     bytes_per_s: float | None = None,
     priority: Priority | None = None,
+    dry_run: bool = False,
     client: Any = None,
     callback: Any = DEFAULT_CALLBACK,
 ) -> RepairReport:
@@ -127,6 +128,8 @@ def repair(
         What no platform is asked for more than; None: as much as it takes.
     priority
         Called with a path; what returns less comes earlier.
+    dry_run
+        Only say what is owed, as what is waiting: nothing is copied or removed.
     client
         A Dask client, on whose workers parts of the store are repaired; the limits are each
         worker's. None: all of it here.
@@ -158,8 +161,9 @@ def repair(
         "bytes_per_s": bytes_per_s,
         "priority": priority,
     }
-    if client is None:
-        return to_end(fs.loop, repair_all, fs.store, **options, callback=callback)
+    if client is None or dry_run:
+        how: Any = {**options, "dry_run": dry_run, "callback": callback}
+        return to_end(fs.loop, repair_all, fs.store, **how)
     report = RepairReport()
     for one in on_workers(client, fs, _repair_part, options):
         report.absorb(one)
@@ -178,6 +182,7 @@ async def repair_all(
     requests_per_s: float | None = None,
     bytes_per_s: float | None = None,
     priority: Priority | None = None,
+    dry_run: bool = False,
     part: KeyRange = EVERYTHING,
     callback: Any = DEFAULT_CALLBACK,
 ) -> RepairReport:
@@ -200,6 +205,11 @@ async def repair_all(
         callback.relative_update(1)
 
     try:
+        if dry_run:
+            async for one in _pieces(store, urgency, part, callback):
+                report.add(Repaired(one.path, ending="waiting", why=_owed(store, one)))
+                callback.relative_update(1)
+            return report
         while moved or (refused and refusals < REFUSED_IN_A_ROW):
             await hear(store)  # only while a backend answers do its late requests age
             refusals = 0 if moved else refusals + 1
@@ -242,6 +252,16 @@ def _asked(store: Store, one: Holding) -> list[str]:
     """Return whom a repair will ask: one that holds it, and those that do not."""
     source = [name for name in one.backends if name in store.clients][:1]
     return source + [name for name in store.placed(one.path) if name not in one.backends]
+
+
+def _owed(store: Store, one: Holding) -> str:
+    """Say what a repair would do."""
+    if one.size is None:
+        return "what its deletion left is to be removed"
+    lacking = [name for name in store.placed(one.path) if name not in one.backends]
+    if lacking:
+        return f"to be brought to {', '.join(lacking)}"
+    return "to be published, or removed where it is not placed"
 
 
 async def _pieces(
