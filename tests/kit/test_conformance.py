@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from resilient_store.testing import FaultyFileSystem, StoreConformance
+
+UNFIT = Path(__file__).with_name("unfit.py")
+# What others have put into this environment takes a second to load.
+PLUGINS = ("-p", "no:randomly", "-p", "no:zarr", "-p", "no:asyncio", "-p", "no:platformdirs")
 
 
 class TestLocal(StoreConformance):
@@ -55,3 +64,25 @@ def test_one_that_lies_is_not_fit():
     with pytest.raises(AssertionError):
         suite.test_what_is_absent_is_not_found(subject, "info")
     opened.close()
+
+
+@pytest.mark.parametrize(
+    ("suite", "check"),
+    [
+        ("TestTearsPuts", "test_an_object_is_never_seen_half_written"),
+        ("TestCountsTheLast", "test_ranges_are_pythons"),
+        ("TestKeepsWhatArrived", "test_what_is_cancelled_is_there_whole_or_not_at_all"),
+    ],
+)
+def test_one_that_is_not_fit_is_told_why_and_nothing_else(suite, check, tmp_path):
+    (tmp_path / "test_unfit.py").write_text(UNFIT.read_text())
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *PLUGINS, "-k", suite, "-rf", "--tb=no"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert set(re.findall(r"^FAILED .*::(\w+)", done.stdout, re.MULTILINE)) == {check}, done.stdout
+    assert re.search(r" [34]\d passed", done.stdout)

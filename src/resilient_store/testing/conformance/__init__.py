@@ -6,6 +6,7 @@ import pytest
 
 for _suite in (
     "backend",
+    "cancelled",
     "catalog",
     "catalog_listings",
     "catalog_races",

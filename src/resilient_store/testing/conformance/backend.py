@@ -25,6 +25,7 @@ from resilient_store.io.drive import each
 from resilient_store.model import path as paths
 from resilient_store.model.info import Headers
 from resilient_store.model.outcome import Outcome
+from resilient_store.testing.conformance.cancelled import CancellationConformance
 from resilient_store.testing.conformance.pages import PageConformance
 from resilient_store.testing.conformance.subject import Subject
 
@@ -66,7 +67,7 @@ def keys() -> st.SearchStrategy[str]:
     return joined.filter(lambda key: key == key.strip("/") and paths.problem(key) is None)
 
 
-class BackendConformance(PageConformance):
+class BackendConformance(CancellationConformance, PageConformance):
     """Subclass it and give it a fixture `subject`."""
 
     @pytest.fixture(autouse=True)

@@ -32,8 +32,9 @@ class StoreConformance(BackendConformance):
     """Subclass it and give it the fixtures `filesystem` and `root`.
 
     It asks what `BackendConformance` asks of a family (honest "not found", ranges, odd names,
-    creation, listings), by way of the family that a store would take for this filesystem; and
-    whether an object appears whole. The filesystem's own calls are the way around it.
+    creation, listings, what a cancelled call leaves), by way of the family that a store would take
+    for this filesystem; and whether an object appears whole. The filesystem's own calls are the
+    way around it.
     """
 
     @pytest.fixture
