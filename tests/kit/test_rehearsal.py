@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import re
 import sys
 import threading
 
 import fsspec.asyn
 import pytest
-from hypothesis import given
+from hypothesis import Phase, find, given, settings
 
 import resilient_store as rs
 from resilient_store.testing import claims, rehearse, strategies, virtual_time
 from resilient_store.threads import DaemonPool
 
+SEARCH = settings(max_examples=2000, database=None, phases=[Phase.generate])
 CONFIG = """
 [stores.photos]
 catalog = "sqlite:///photos.db"
@@ -324,6 +326,61 @@ def test_valid_configurations_are_built_and_claim_something(options):
 def test_broken_configurations_are_refused(options):
     with pytest.raises(rs.ConfigurationError):
         rs.ResilientFileSystem(**options)
+
+
+def copies_of(options):
+    return options["write"].get("min_copies") or len(options["backends"])
+
+
+VALID = {
+    "a catalog": lambda o: o["catalog"] == "sqlite://",
+    "a catalog of one's own": lambda o: o["catalog"] == "sqlite:///photos.db",
+    "no catalog": lambda o: o["catalog"] is None,
+    "fewer copies, with a catalog": lambda o: o["catalog"] and copies_of(o) < len(o["backends"]),
+    "two platforms, placed": lambda o: o.get("placements") and o["write"]["min_domains"] == 2,
+    "placed on some": lambda o: any(
+        len(one["backends"]) < len(o["backends"]) for one in o.get("placements", ())
+    ),
+    "stateless reads": lambda o: o.get("catalog_down") == "read",
+    "unique names": lambda o: o.get("write_once") == "unique-names",
+    "one content for ever": lambda o: o.get("write_once") is True and copies_of(o) == 2,
+}
+
+
+@pytest.mark.parametrize("kind", VALID)
+def test_valid_configurations_are_of_every_kind(kind):
+    drawn = strategies.configurations(catalogs=["sqlite://", "sqlite:///photos.db"])
+    found = find(drawn, VALID[kind], settings=SEARCH)
+    assert rs.ResilientFileSystem(**found)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "min_copies=.* backends can be written to",
+        "min_domains=.* backends lie on",
+        "needs as many copies",
+        "without a catalog: nobody would remember",
+        "could both be acknowledged",
+        "write_once is for stores without a catalog",
+        "this catalog's URL has no form",
+        "the folder of .* does not exist",
+        "catalog_down='write'",
+        "lease=0",
+        "placements need a catalog",
+        "there is no backend 'nosuch'",
+        "and none twice",
+        "Placement .*: WriteToAll: min_copies=",
+        "Placement .*: WriteToAll: min_domains=",
+    ],
+)
+def test_broken_configurations_make_every_mistake(mistake):
+    def is_made(options):
+        with pytest.raises(rs.ConfigurationError) as refused:
+            rs.ResilientFileSystem(**options)
+        return re.search(mistake, str(refused.value)) is not None
+
+    assert find(strategies.broken_configurations(), is_made, settings=SEARCH)
 
 
 @given(strategies.object_paths())

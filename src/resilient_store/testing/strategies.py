@@ -8,6 +8,7 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from resilient_store.filesystem import ResilientFileSystem
+from resilient_store.model.domain import platform
 from resilient_store.model.path import problem
 from resilient_store.model.pattern import Pattern
 from resilient_store.testing.faults import Fault, FaultKind, Outage
@@ -24,6 +25,7 @@ _SEGMENT = st.text(
     max_size=12,
 )
 _NAMES = ("aws", "gcp", "azure", "disk", "sftp")
+_PLACED = ("originals/{name}", "previews/{name}", "thumbs/{path...}")
 _REGIONS = ("", "/us-east-1", "/us-east-1/az2", "/europe-west1")
 
 
@@ -94,25 +96,63 @@ def outages(
 
 
 @st.composite
-def configurations(draw: st.DrawFn, *, most: int = 4) -> dict[str, Any]:
-    """Draw valid options of a `ResilientFileSystem` without a catalog, over memory."""
+def configurations(
+    draw: st.DrawFn, *, most: int = 4, catalogs: Sequence[str] = ("sqlite://",)
+) -> dict[str, Any]:
+    """Draw valid options of a `ResilientFileSystem` over memory, with a catalog and without.
+
+    Parameters
+    ----------
+    most
+        Backends of one configuration.
+    catalogs
+        URLs of catalogs that may be drawn; that of SQLite in memory, where none are given.
+    """
     count = draw(st.integers(1, most))
-    backends = [
-        {"target": f"memory://{n}", "name": f"b{n}", "domain": draw(domains())}
-        for n in range(count)
-    ]
-    spans = len({str(backend["domain"]).partition("/")[0] for backend in backends})
     options: dict[str, Any] = {
-        "backends": backends,
-        "write": {"min_domains": draw(st.integers(1, spans))},
+        "backends": [
+            {"target": f"memory://{n}", "name": f"b{n}", "domain": draw(domains())}
+            for n in range(count)
+        ],
         "read": {"hedge_after": draw(st.sampled_from([0.05, 0.25, 2.0]))},
         "degraded": draw(st.none() | degraded_rules()),
+        "catalog": draw(st.none() | st.sampled_from(list(catalogs))) if catalogs else None,
     }
-    if draw(st.booleans()):
-        options["write_once"] = True
-        low = max(count // 2 + 1, options["write"]["min_domains"])
+    least = draw(st.integers(1, len(_platforms(options, _names(options)))))
+    options["write"] = {"min_domains": least}
+    if options["catalog"] is not None:
+        options["write"]["min_copies"] = draw(st.none() | st.integers(least, count))
+        options["catalog_down"] = draw(st.sampled_from(["raise", "read"]))
+        options["placements"] = draw(_placements(options))
+    elif once := draw(st.sampled_from([False, True, "unique-names"])):
+        options["write_once"] = once
+        low = max(count // 2 + 1, least) if once is True else least
         options["write"]["min_copies"] = draw(st.integers(low, count))
     return options
+
+
+def _names(options: dict[str, Any]) -> list[str]:
+    return [backend["name"] for backend in options["backends"]]
+
+
+def _platforms(options: dict[str, Any], names: Sequence[str]) -> set[str]:
+    return {platform(b["domain"]) for b in options["backends"] if b["name"] in names}
+
+
+@st.composite
+def _placements(draw: st.DrawFn, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Draw placements, each on backends that are enough for the policy."""
+    write = options["write"]
+    placements = []
+    for pattern in draw(st.lists(st.sampled_from(_PLACED), unique=True)):
+        names = draw(st.permutations(_names(options)))
+        enough = [
+            size
+            for size in range(write["min_copies"] or 1, len(names) + 1)
+            if len(_platforms(options, names[:size])) >= write["min_domains"]
+        ]
+        placements.append({"pattern": pattern, "backends": names[: draw(st.sampled_from(enough))]})
+    return placements
 
 
 def degraded_rules() -> st.SearchStrategy[dict[str, list[str]]]:
@@ -130,27 +170,47 @@ def broken_configurations() -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
-def _too_many_copies(options: dict[str, Any]) -> dict[str, Any]:
-    return {"write": {"min_copies": len(options["backends"]) + 1}, "write_once": "unique-names"}
+def _copies(least: int, **others: Any) -> dict[str, Any]:
+    """Ask for so many copies, without a catalog."""
+    return {"catalog": None, "placements": (), "write": {"min_copies": least}, **others}
 
 
-def _too_many_platforms(options: dict[str, Any]) -> dict[str, Any]:
-    count = len({str(b["domain"]).partition("/")[0] for b in options["backends"]})
-    return {"write": {"min_domains": count + 1}}
+def _placed(backends: Sequence[str], **write: int) -> dict[str, Any]:
+    """Place something on these backends, with a catalog."""
+    placements = [{"pattern": "originals/{name}", "backends": list(backends)}]
+    return {"catalog": "sqlite://", "write_once": False, "write": write, "placements": placements}
 
 
-def _the_same_twice(options: dict[str, Any]) -> dict[str, Any]:
-    return {"backends": [*options["backends"], options["backends"][0]]}
+def _with_catalog(**options: Any) -> dict[str, Any]:
+    return {"catalog": "sqlite://", "write_once": False, **options}
 
 
 _BREAKS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
-    _too_many_copies,
-    _too_many_platforms,
-    _the_same_twice,
+    # backends
     lambda _: {"backends": []},
+    lambda _: {"backends": ["nosuch://bucket"]},
+    lambda o: {"backends": [*o["backends"], o["backends"][0]]},
+    # copies
+    lambda o: {"write": {"min_copies": len(o["backends"]) + 1}},
+    lambda o: {"write": {"min_domains": len(_platforms(o, _names(o))) + 1}},
+    lambda _: {"write": {"min_copies": 1, "min_domains": 2}},
+    lambda o: _copies(len(o["backends"]) - 1, write_once=False),
+    lambda o: _copies(len(o["backends"]) // 2, write_once=True),
+    # catalogs
+    lambda _: _with_catalog(write_once=True),
+    lambda _: _with_catalog(catalog="mysql://host/photos"),
+    lambda _: _with_catalog(catalog="sqlite:////no/such/folder/photos.db"),
+    lambda _: _with_catalog(catalog_down="write"),
+    lambda _: _with_catalog(lease=0),
+    # placements
+    lambda o: {**_placed(_names(o)), "catalog": None},
+    lambda _: _placed(["nosuch"]),
+    lambda o: _placed(_names(o)[:1] * 2),
+    lambda o: _placed(_names(o)[:-1], min_copies=len(o["backends"])),
+    lambda o: _placed(_names(o)[:1], min_domains=max(2, len(_platforms(o, _names(o))))),
+    # everything else
     lambda _: {"read": {"hedge_after": 0.0}},
     lambda _: {"degraded": {"originals/{name}": ["originals/{name}"]}},
     lambda _: {"degraded": {"originals/{name}": ["thumbs/{other}"]}},
-    lambda _: {"backends": ["nosuch://bucket"]},
     lambda _: {"wrte": {}},
 )
