@@ -299,13 +299,18 @@ class Play:
 def opened(model: Model) -> rs.ResilientFileSystem:
     """Open the store, as each process does."""
     backends = [
-        rs.Backend(model.disks[name].filesystem, name=name, domain=name, timeout=TIMEOUT_S)
+        rs.Backend(
+            model.disks[name].filesystem,
+            name=name,
+            domain=model.domains[name],
+            timeout=TIMEOUT_S,
+        )
         for name in model.configured
     ]
     return rs.ResilientFileSystem(
         backends,
         catalog=model.database,
-        write=rs.WriteToAll(min_copies=model.min_copies),
+        write=rs.WriteToAll(min_copies=model.min_copies, min_domains=model.min_domains),
         lease=LEASE_S,
         late_window=LATE_WINDOW_S,
         lock_timeout=LEASE_S + 10,

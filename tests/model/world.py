@@ -13,7 +13,7 @@ import errno
 import functools
 import random
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -183,7 +183,8 @@ class Model:
         self.doubted: set[str] = set()  # they were taken out, so what they hold may be in doubt
         self.destroyed: set[str] = set()  # what others had put there may be gone as well
         self.gone_back: list[str] = []
-        self.min_copies = 1
+        self.min_copies = self.min_domains = 1
+        self.domains = {name: name for name in self.names}  # each is a platform of its own
         self.over = False
         self.paused: list[Process] = []
         self.unsteady: int | None = None  # the only program that crashes or is paused
@@ -434,7 +435,7 @@ class Model:
                 self.fail(f"P9: foreign bytes {shown(data)} on {name} are destroyed")
 
     def _check_copies(self, record: Record, data: bytes) -> None:
-        good, path = 0, record.path
+        good, path = set[str](), record.path
         for row in record.holders():
             there = data in (
                 self.held(row.backend, key_of(row, path)),
@@ -442,24 +443,51 @@ class Model:
             )
             if not there and row.backend not in self.excused:
                 self.fail(f"P1: a replica recorded good is not on {row.backend}")
-            good += there
+            if there:
+                good.add(row.backend)
         lying = any(
             one.data == data for disk in self.disks.values() for one in disk.objects.values()
         )
-        if not lying and len(self.excused) < self.copies_of(data):
+        if not lying and self.is_kept(data):
             self.fail(f"P1: {shown(data)} is on no backend")
         rows = {row.backend for row in record.holders()}
         for name in self.doubted - rows:  # it holds them all the same
             lie = [key for key, one in self.disks[name].objects.items() if one.data == data]
-            good += any(key.rpartition("/")[2] == path for key in lie)
+            if any(key.rpartition("/")[2] == path for key in lie):
+                good.add(name)
         theirs = data in [foreign for _, foreign in self.foreign]  # adopted as it lay there
-        bad = len(self.excused | self.spoilt)
-        if good < self.copies_of(data) - bad and not theirs:
-            self.fail(f"P1: {good} good copies, acknowledged with {self.min_copies}")
+        if not theirs:
+            self._check_enough(good, data)
+
+    def _check_enough(self, good: set[str], data: bytes) -> None:
+        """Check that bytes are on as many backends, and platforms, as they were acknowledged on."""
+        bad = self.excused | self.spoilt
+        if len(good) < self.copies_of(data) - len(bad):
+            self.fail(f"P1: {len(good)} good copies, acknowledged with {self.min_copies}")
+        spanned, lost = self.platforms(good), self.platforms(bad)
+        if len(spanned) < self.platforms_of(data) - len(lost):
+            self.fail(f"P1: good on {spanned}, acknowledged with min_domains={self.min_domains}")
 
     def copies_of(self, data: bytes) -> int:
         """Return on how many backends bytes lay at least, before anything was destroyed."""
         return self.min_copies
+
+    def platforms_of(self, data: bytes) -> int:
+        """Return on how many platforms they lay at least."""
+        return min(self.copies_of(data), self.min_domains)
+
+    def platforms(self, names: Iterable[str]) -> list[str]:
+        """Return the platforms on which backends lie: the first part of where each is."""
+        return sorted({self.domains[name].partition("/")[0] for name in names})
+
+    def is_enough(self, names: Collection[str]) -> bool:
+        """Say whether a write may be acknowledged that is on these backends."""
+        return len(names) >= self.min_copies and len(self.platforms(names)) >= self.min_domains
+
+    def is_kept(self, data: bytes) -> bool:
+        """Say whether a promise was made that bytes survive what was destroyed."""
+        are_fewer = len(self.excused) < self.copies_of(data)
+        return are_fewer or len(self.platforms(self.excused)) < self.platforms_of(data)
 
     def window(self, start_s: float, end_s: float, path: str = PATH) -> list[bytes | None]:
         """Return everything that was true at some moment between two times."""

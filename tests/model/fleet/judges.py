@@ -125,7 +125,7 @@ def _at_most_s(model: FleetModel, call: Called) -> float:
 def _with_one_hung_s(model: FleetModel, call: Called, ill: dict[str, set[str]]) -> float:
     """Return how long a change may take that one backend does not answer, and enough others do."""
     well = [name for name in model.names if name not in ill and name not in model.excused]
-    is_enough = len(ill) == 1 and len(well) >= model.min_copies
+    is_enough = len(ill) == 1 and model.is_enough(well)
     if call.error is not None or not is_enough or not set().union(*ill.values()) <= HUNG:
         return CALL_AT_MOST_S
     state = model.database.state()
@@ -218,18 +218,13 @@ def left_behind(model: FleetModel, call: Called) -> Iterator[str]:
 def is_lost(model: FleetModel, path: str) -> bool:
     """Say whether an object was destroyed wherever it lay: a promise was made of fewer places."""
     now = model.now(model.record(path))
-    return now is not None and not _is_kept(model, now) and not _lies_anywhere(model, now)
+    return now is not None and not model.is_kept(now) and not _lies_anywhere(model, now)
 
 
 def is_for_people(model: FleetModel, path: str) -> bool:
     """Say whether repair leaves a path to people: it is lost, or others' bytes lie where it was."""
     theirs = any((name, model.held(name, path)) in model.foreign for name in model.names)
     return (theirs and model.now(model.record(path)) is None) or is_lost(model, path)
-
-
-def _is_kept(model: FleetModel, data: bytes) -> bool:
-    """Say whether a promise was made that bytes survive what was destroyed."""
-    return len(model.excused) < model.copies_of(data)
 
 
 def _lies_anywhere(model: FleetModel, data: bytes) -> bool:
@@ -332,7 +327,7 @@ def the_end(model: FleetModel) -> Iterator[str]:
         now = model.now(record)
         for name in model.names:
             there = model.held(name, path)
-            kept = now is not None and _is_kept(model, now)
+            kept = now is not None and model.is_kept(now)
             if kept and there != now:
                 yield f"P7: {name} holds {shown(there)} of {path}, and the object is {shown(now)}"
             theirs = (name, there) in model.foreign or name in model.gone_back or there == ROT

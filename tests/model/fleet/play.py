@@ -29,8 +29,9 @@ from resilient_store.operations.scrub import scrub_all
 from resilient_store.operations.snapshot import snapshot_all
 from resilient_store.operations.sweep import sweep_all
 from tests.model.fleet import judges
+from tests.model.fleet.drawing import drawn
 from tests.model.fleet.judges import Called
-from tests.model.fleet.plan import ACTS, BUSY_S, CHANGES, OPERATOR, Plan, Step, Worker, drawn
+from tests.model.fleet.plan import ACTS, BUSY_S, CHANGES, OPERATOR, Plan, Step, Worker
 from tests.model.fleet.restored import Before
 from tests.model.fleet.world import FleetModel
 from tests.model.run import bury, opened
@@ -223,8 +224,14 @@ class FleetPlay:
 
     def _no_place(self, step: Step) -> type[Exception]:
         """Return what an evacuation may be refused by: all others may be taken out of use."""
-        is_alone = len(self.model.drained) >= len(self.model.configured) - 1
+        drained = {one.backends[0] for one in self.model.drained}
+        others = {*self.model.configured} - drained
+        is_alone = self.model.platforms(others) in ([], [self._going()])
         return ConfigurationError if step.verb == "evacuate" and is_alone else ObjectError
+
+    def _going(self) -> str:
+        """Return the platform that is evacuated: the first one."""
+        return self.model.platforms(self.model.names[:1])[0]
 
     def _ended(self, process: Process, call: Called) -> None:
         """Judge a call that came to its end."""
@@ -274,7 +281,7 @@ class FleetPlay:
             "adopt": lambda: adopt_all(fs.store),
             "rejoin": lambda: self._rejoin(fs),
             "scrub": lambda: scrub_all(fs.store),
-            "evacuate": lambda: evacuate_all(fs.store, (next(iter(fs.store.domains.values())),)),
+            "evacuate": lambda: evacuate_all(fs.store, (self._going(),)),
             "freeze": lambda: self._freeze(fs),
             "thaw": lambda: self._thaw(fs),
             "drain": lambda: self._drain(fs),

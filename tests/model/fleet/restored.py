@@ -69,20 +69,20 @@ class Before:
         truth, lying = self.truth[path], self.lying[path]
         if now == truth:
             return
-        count = 0 if now is None else len(lying.get(now, ()))
-        silent = 1 if model.away else 0  # who does not answer may hold it as well
-        is_newer = path in self.unsettled and count + silent >= model.min_copies
+        holders = set() if now is None else lying.get(now, set())
+        silent = {model.away} - {""}  # who does not answer may hold it as well
+        is_newer = path in self.unsettled and model.is_enough(holders | silent)
         if truth is None and path not in self.unsettled:
             yield f"P3: {shown(now)} was deleted before the snapshot, and is back"
-        if truth is None and not count:
+        if truth is None and not holders:
             yield f"P3: {shown(now)} is back, and lay nowhere"
         if truth is not None and truth in lying and not is_newer:
-            yield f"P1: {shown(truth)} is {shown(now)} on {count} backends after a restore"
+            yield f"P1: {shown(truth)} is {shown(now)} on {holders} after a restore"
         if now is None:
             return
         model.unsure.add(now)
         # Of what the snapshot knew, who is away holds what it held: so the report says.
         was_known = now in [one for when_s, one in model.truths[path] if when_s <= model.snapshot_s]
-        count += silent if was_known else 0
-        if count < model.min_copies and path not in (*report.doubtful, *report.partly):
-            yield f"P8: {path} is {shown(now)} on {count} backends, and nobody is told"
+        held = holders | silent if was_known else holders
+        if not model.is_enough(held) and path not in (*report.doubtful, *report.partly):
+            yield f"P8: {path} is {shown(now)} on {held}, and nobody is told"

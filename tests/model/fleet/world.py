@@ -75,7 +75,9 @@ class FleetModel(Model):
             paths=plan.paths,
         )
         self.plan = plan
-        self.min_copies = plan.min_copies
+        self.min_copies, self.min_domains = plan.min_copies, plan.min_domains
+        if plan.domains:
+            self.domains = dict(zip(self.names, plan.domains, strict=True))
         self.met: Counter[str] = Counter()
         self.began_s = 0.0
         self.frozen_since_s: float | None = None
@@ -226,8 +228,12 @@ class FleetModel(Model):
         return found
 
     def act(self, trouble: Trouble) -> None:
-        """Do something to what a backend holds."""
-        (name,) = trouble.backends
+        """Do something to what a backend holds, or all of a platform."""
+        for name in trouble.backends:
+            self._act(trouble, name)
+        self._forget_what_nobody_knew()
+
+    def _act(self, trouble: Trouble, name: str) -> None:
         disk = self.disks[name]
         self.say(f"{trouble.kind} {trouble.key} @{name}")
         self.met[trouble.kind] += 1
@@ -248,7 +254,6 @@ class FleetModel(Model):
             disk.objects = {} if trouble.kind == "wipe" else dict(disk.earlier)
             if name not in self.gone_back:
                 self.gone_back.append(name)
-        self._forget_what_nobody_knew()
 
     def _forget_what_nobody_knew(self) -> None:
         """Let nobody expect what lay on one backend, and in no catalog, and is gone with it.
