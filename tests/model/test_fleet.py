@@ -17,6 +17,7 @@ from tests.model.fleet.plan import (
     AWAY,
     CATALOG,
     CHANGES,
+    IGNORES,
     OPERATOR,
     SLY,
     WORKLOADS,
@@ -27,8 +28,9 @@ from tests.model.planted import without
 SEEDS = 12
 SEEDS_IN_MATRIX = 4000
 OF_A_TEST = 200
-KINDS = {*AWAY, *SLY, *ACTS, *CATALOG}
+KINDS = {*AWAY, *SLY, *ACTS, *CATALOG, IGNORES}
 SHOWS_ACCOUNT = 227
+IGNORED = 71
 MISSED_FROM = 1_000_000  # soon after this seed writes are made while a whole platform is away
 
 
@@ -116,6 +118,12 @@ def test_copies_that_are_not_platforms_are_noticed(monkeypatch):
     apart = (plan for plan in map(drawn, range(MISSED_FROM, MISSED_FROM + 40)))
     said = (" ".join(played(plan).model.broken) for plan in apart if plan.min_domains > 1)
     assert any("P1: good on ['aws']" in one for one in said)
+
+
+def test_what_a_backend_ignores_loses_no_object():
+    one = play(IGNORED)
+    assert one.model.met["condition ignored that did not hold"]
+    assert not one.model.broken, story(one)
 
 
 # Runs that once failed

@@ -13,6 +13,7 @@ from tests.model.fleet.plan import (
     BUSY_S,
     CATALOG,
     DERIVED,
+    IGNORES,
     LARGE,
     LARGE_BYTES,
     OPERATOR,
@@ -34,6 +35,7 @@ ADDED, RESTORED, RESTORED_WITHOUT_ONE = 0.3, 0.15, 0.4
 # How often two of three backends share a platform; how often writes ask for two platforms then;
 # and how often what goes wrong with one of the two does so with both.
 SHARED, APART, TOGETHER = 0.5, 0.8, 0.5
+IGNORANT = 0.4  # how often a backend that knows conditions keeps to none for a while
 CANCELS_S = (0.0, 0.01, 0.05, 1.0)
 CANCELS_WITHIN_S = (0.005, 0.02, 0.2)
 STEPS, LARGE_STEPS = (8, 40), (8, 24)
@@ -203,7 +205,8 @@ class _Drawing:
 
 def drawn(seed: int) -> Plan:
     """Return a seed's plan."""
-    return _on_platforms(_Drawing(seed).plan(), random.Random(f"platforms {seed}"))
+    plan = _on_platforms(_Drawing(seed).plan(), random.Random(f"platforms {seed}"))
+    return _with_ignorance(plan, random.Random(f"conditions {seed}"))
 
 
 def _on_platforms(plan: Plan, chance: random.Random) -> Plan:
@@ -230,6 +233,17 @@ def _on_platforms(plan: Plan, chance: random.Random) -> Plan:
         min_domains=2 if is_possible and chance.random() < APART else 1,
         troubles=tuple(troubles),
     )
+
+
+def _with_ignorance(plan: Plan, chance: random.Random) -> Plan:
+    """Let a backend, or a platform, that knows conditions keep to none, in some plans."""
+    if not plan.conditions or chance.random() >= IGNORANT:
+        return plan
+    start_s = chance.choice([0.0, chance.uniform(0.0, BUSIEST_S)])
+    end_s = start_s + chance.choice([30.0, BUSY_S])
+    where = chance.choice([plan.backends, (chance.choice(plan.backends),)])
+    more = Trouble(IGNORES, start_s, end_s, where)
+    return attrs.evolve(plan, troubles=(*plan.troubles, more))
 
 
 def _outage(platform: tuple[str, ...], chance: random.Random) -> Trouble:

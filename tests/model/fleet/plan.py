@@ -55,6 +55,7 @@ BUSY_S = 400.0
 # What is wrong with a backend for a while.
 AWAY = ("down", "hang", "slow", "throttled", "denied", "full")
 SLY = ("unknown", "late", "twice", "cut", "flip", "stale")
+IGNORES = "ignores"  # it states that it knows conditions, and keeps to none
 # What is done to what it holds, once.
 ACTS = ("rot", "lose", "wipe", "back", "foreign")
 CATALOG = ("catalog away", "catalog slow", "catalog unknown")

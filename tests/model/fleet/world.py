@@ -17,7 +17,7 @@ from resilient_store.model.checksum import CHUNK_BYTES
 from resilient_store.model.info import Body, Headers
 from resilient_store.testing.simulation.family import _ERRORS
 from resilient_store.testing.simulation.world import CHANGING, STORING
-from tests.model.fleet.plan import ACTS, AWAY, DERIVED, Plan, Trouble
+from tests.model.fleet.plan import ACTS, AWAY, DERIVED, IGNORES, Plan, Trouble
 from tests.model.world import (
     OWN_KEY_VERBS,
     Model,
@@ -40,6 +40,7 @@ _ONLY = {
     "late": OWN_KEY_VERBS,
     "twice": ("put", "finish"),
     "unknown": CHANGING,
+    IGNORES: (),  # whatever else is wrong with a request
 }
 
 
@@ -146,11 +147,22 @@ class FleetModel(Model):
                 return one
         return None
 
+    def ignores(self, backend: str, verb: str) -> bool:
+        """Say whether a backend keeps to no condition now that a request may carry."""
+        if self.quiet_world or verb not in OWN_KEY_VERBS:
+            return False
+        now_s = self.now_s()
+        mine = (t for t in self.plan.troubles if t.kind == IGNORES and backend in t.backends)
+        return any(one.start_s <= now_s < one.end_s for one in mine)
+
     def ill(self, start_s: float, end_s: float) -> dict[str, set[str]]:
-        """Return what was wrong with which backends between two times of the run."""
+        """Return what was wrong with which backends between two times of the run.
+
+        Who ignores conditions answers at once, and truly.
+        """
         found: dict[str, set[str]] = {}
         for one in (*self.plan.troubles, *self.drained):
-            if one.kind not in ACTS and one.start_s <= end_s and start_s < one.end_s:
+            if one.kind not in (*ACTS, IGNORES) and one.start_s <= end_s and start_s < one.end_s:
                 for name in one.backends:
                     found.setdefault(name, set()).add(one.kind)
         return found
@@ -282,6 +294,10 @@ class FleetDisk(ModelDisk):
         super().__init__(model, name, conditions=conditions)
         self.earlier: dict[str, Any] = {}
 
+    def overruled(self) -> None:
+        self.model.met["condition ignored that did not hold"] += 1
+        self.model.destroyed.add(self.name)  # of others, whom no catalog keeps away
+
     def family(self) -> FleetFamily:
         return FleetFamily(self)
 
@@ -293,9 +309,18 @@ class FleetFamily(ModelFamily):
 
     async def request(self, verb: str, key: str, work: Callable[[], Any], **options: Any) -> Any:
         model = self._disk.model
+        if model.ignores(self._disk.name, verb):
+            model.met[IGNORES] += 1
+            work = self.heedless(work)
         trouble = model.trouble(self._disk.name, verb, key)
         if trouble is None:
             return await super().request(verb, key, work, **options)
+        return await self._in(trouble, verb, key, work, **options)
+
+    async def _in(
+        self, trouble: Trouble, verb: str, key: str, work: Callable[[], Any], **options: Any
+    ) -> Any:
+        model = self._disk.model
         model.met[trouble.kind] += 1
         model.say(f"{verb} {key} @{self._disk.name}: {trouble.kind}")
         if trouble.kind in _ERRORS:

@@ -90,6 +90,8 @@ class SimulatedFamily:
             await asyncio.sleep(self._disk.latency_s[0] / 2)
             error = _ERRORS[kind]()
             raise error
+        if kind == "ignores":
+            return await self._answer(self.heedless(work), size)
         if kind == "slow":
             return await self._answer(work, size, fault.delay_s)
         if kind == "unknown":
@@ -103,6 +105,18 @@ class SimulatedFamily:
         finally:
             if kind == "late" and changes:
                 asyncio.get_running_loop().call_later(fault.delay_s, _land, work)
+
+    def heedless(self, work: Callable[[], T]) -> Callable[[], T]:
+        """Return a request's work, for which conditions are nothing."""
+
+        def carried_out() -> T:
+            self._disk.heeds = False
+            try:
+                return work()
+            finally:
+                self._disk.heeds = True
+
+        return carried_out
 
     # The verbs
 
@@ -155,7 +169,8 @@ class SimulatedFamily:
         def work() -> Stored:
             found = self._found(staged)
             there = self._disk.objects.get(key)
-            if self._disk.conditions and (there and there.tag) != expected:
+            is_other = (there and there.tag) != expected
+            if self._disk.refuses(broken=self._disk.conditions and is_other):
                 raise ChangedError
             stored = self.store(key, found.data, found.headers, exclusive=False, cause="publish")
             if not keep:
@@ -170,7 +185,8 @@ class SimulatedFamily:
             raise RefusedError("it cannot delete on a condition")
 
         def work() -> None:
-            if expected is not None and self._found(key).tag != expected:
+            is_other = expected is not None and self._found(key).tag != expected
+            if self._disk.refuses(broken=is_other):
                 raise ChangedError
             self._found(key)
             self._disk.remove(key, "undo" if expected else "delete")
@@ -239,7 +255,8 @@ class SimulatedFamily:
     ) -> Stored:
         """Put an object on the disk."""
         objects = self._disk.objects
-        if exclusive and key in objects and self.traits.exclusive_create is not False:
+        is_taken = exclusive and key in objects and self.traits.exclusive_create is not False
+        if self._disk.refuses(broken=is_taken):
             raise FileExistsError(errno.EEXIST, "it exists")
         if self.traits.directories:
             if any(above in objects for above in _above(key)):

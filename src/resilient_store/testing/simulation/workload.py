@@ -23,6 +23,7 @@ BUSY_S = 40.0
 # After the last fault: long enough for the longest interval between two probes, twice.
 RECOVERY_S = 180
 CALL_AT_MOST_S = 1000.0
+DRAWN = tuple(kind for kind in KINDS if kind != "ignores")  # by itself, for it may go with all
 
 
 @attrs.define
@@ -147,7 +148,7 @@ class Program:
         for _ in range(chance.randint(1, 8)):
             start_s = chance.uniform(0.0, BUSY_S)
             length_s = chance.choice([0.5, 3.0, 12.0, 30.0])
-            kind = chance.choice(KINDS)
+            kind = chance.choice(DRAWN)
             key = chance.choice([None, None, self._a_path()])
             delay_s = chance.choice([0.5, 2.0, 8.0, 25.0])
             everywhere = chance.random() < 0.15
@@ -155,8 +156,16 @@ class Program:
                 disk.faults.append(Fault(start_s, start_s + length_s, kind, key, delay_s))
                 if kind == "lost":
                     self._loop.call_at(start_s, self._lose, disk, key)
+        self._draw_ignorance(random.Random(f"conditions {self.history.seed}"))
         ends_s = [fault.end_s for disk in self._disks for fault in disk.faults]
         self.history.faults_end_s = max(ends_s, default=0.0)
+
+    def _draw_ignorance(self, chance: random.Random) -> None:
+        """Let a disk keep to no condition for a while, beside all else that is wrong with it."""
+        if chance.random() < 0.3:
+            start_s = chance.uniform(0.0, BUSY_S)
+            end_s = start_s + chance.choice([3.0, 12.0, BUSY_S])
+            chance.choice(self._disks).faults.append(Fault(start_s, end_s, "ignores"))
 
     def _lose(self, disk: Any, key: str | None) -> None:
         count = self._world.injected

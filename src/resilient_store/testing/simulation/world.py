@@ -31,7 +31,9 @@ KINDS = (
     "late",  # does the work some seconds after the caller gave up
     "no-root",  # the root is not there
     "garbled",  # listings cannot be read
+    "ignores",  # states that it knows conditions, and keeps to none
 )
+HARMLESS = ("lost", "ignores")  # who is asked answers at once, and truly
 STORING = ("put", "upload", "write", "finish", "publish")
 CHANGING = (*STORING, "abort", "delete", "mkdir", "rmdir")
 
@@ -161,9 +163,19 @@ class SimulatedDisk:
         self.objects: dict[str, StoredObject] = {}
         self.directories: dict[str, None] = {}
         self.uploads: dict[int, tuple[str, str]] = {}
+        self.heeds = True  # conditions
         self.begun = 0  # uploads so far: of two at one moment each needs a number of its own
         self.history: dict[str, list[Change]] = {}
         self._tags = 0
+
+    def refuses(self, *, broken: bool) -> bool:
+        """Say whether a request is refused whose condition is broken, or not."""
+        if broken and not self.heeds:
+            self.overruled()
+        return broken and self.heeds
+
+    def overruled(self) -> None:
+        """Note that a condition was ignored which did not hold."""
 
     def new_tag(self) -> str:
         """Return a tag that was never used."""
@@ -197,9 +209,9 @@ class SimulatedDisk:
         return values
 
     def is_well(self, start_s: float, end_s: float) -> bool:
-        """Say whether no fault overlaps this time (a lost object is no fault of the disk)."""
+        """Say whether no fault overlaps this time that keeps a disk from answering, and truly."""
         return not any(
-            fault.kind != "lost" and fault.start_s <= end_s and start_s < fault.end_s
+            fault.kind not in HARMLESS and fault.start_s <= end_s and start_s < fault.end_s
             for fault in self.faults
         )
 
@@ -234,7 +246,12 @@ def matters(kind: str, verb: str) -> bool:
     """Say whether a fault of this kind changes what this request comes to."""
     if kind == "blank":
         return verb in ("info", "get")
-    only = {"cut": ("get",), "full": STORING, "garbled": ("list",)}
+    only = {
+        "cut": ("get",),
+        "full": STORING,
+        "garbled": ("list",),
+        "ignores": ("put", "finish", "publish", "delete"),
+    }
     return verb in only.get(kind, (verb,))
 
 
