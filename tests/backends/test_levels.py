@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,12 +60,20 @@ def test_no_directory_is_listed_of_which_nothing_is_wanted():
     assert walked(tree(keys), "b/1", 10) == (["b/2", "c/0", "c/1", "c/2"], ["", "b", "c"])
 
 
-def test_what_cannot_be_listed_ends_the_walk():
+@given(st.sets(paths, max_size=12), st.integers(1, 5), st.sets(st.integers(0, 20)))
+def test_what_cannot_be_listed_for_once_is_not_left_out(keys, limit, failing):
+    levels, calls, found = tree(keys), itertools.count(), []
+
+    async def list_one(key):
+        if next(calls) in failing:
+            raise TimeoutError
+        return levels[key]
+
     async def main():
-        await OrderedLevels("").next(1, refusing)
+        walk = OrderedLevels("")
+        while not walk.ended:
+            with contextlib.suppress(TimeoutError):
+                found.extend(info.key for info in await walk.next(limit, list_one))
 
-    async def refusing(_):
-        raise PermissionError
-
-    with pytest.raises(PermissionError):
-        asyncio.run(main())
+    asyncio.run(main())
+    assert found == sorted(keys)

@@ -28,6 +28,7 @@ class OrderedLevels:
         self._after = after
         self._levels: list[list[ObjectInfo]] = []
         self._begun = False
+        self._found: list[ObjectInfo] = []
 
     @property
     def ended(self) -> bool:
@@ -42,19 +43,22 @@ class OrderedLevels:
         Parameters
         ----------
         list_one
-            Lists a directory by its key; what it raises ends the walk.
+            Lists a directory by its key. Where it raises the walk stays where it is.
         """
         if not self._begun:
             self._enter(await list_one(""))
             self._begun = True
-        found: list[ObjectInfo] = []
-        while self._levels and len(found) < limit:
-            if not self._levels[-1]:
+        while self._levels and len(self._found) < limit:
+            level = self._levels[-1]
+            if not level:
                 self._levels.pop()
-            elif (one := self._levels[-1].pop()).directory:
-                self._enter(await list_one(one.key))
+            elif level[-1].directory:
+                below = await list_one(level[-1].key)
+                level.pop()
+                self._enter(below)
             else:
-                found.append(one)
+                self._found.append(level.pop())
+        found, self._found = self._found, []
         return found
 
     def _enter(self, infos: Sequence[ObjectInfo]) -> None:
