@@ -155,6 +155,28 @@ def test_an_outage_without_a_store_is_told_so(run):
     assert "is marked `outage` and uses no store" in done.stdout
 
 
+def test_a_loss_with_a_name_that_nothing_has_fails_and_says_what_there_is(run):
+    text = (
+        "import pytest\n"
+        "@pytest.mark.outage(lose=['one', 'tow'])\ndef test_misspelt(resilient_store): pass\n"
+        "@pytest.mark.outage('two')\ndef test_right(resilient_store): pass\n"
+    )
+    ini = "[pytest]\nresilient_store = photos.toml:large\n"
+    done = run("-v", photos__toml=TOML, test_shop__py=text, pytest__ini=ini)
+    assert "no backend and no domain is called 'tow'; there are one (one), two (two)" in done.stdout
+    assert "test_misspelt[without one and tow] FAILED" in done.stdout
+    assert "test_right[without two] PASSED" in done.stdout
+    assert "test_right[without one]" not in done.stdout
+    assert not re.search(r"^one and tow", done.stdout, re.MULTILINE), "the table has no such loss"
+
+
+def test_a_marker_with_a_word_that_it_does_not_know_is_refused(run):
+    text = "import pytest\n@pytest.mark.outage(loose='one')\ndef test_it(resilient_store): pass\n"
+    ini = "[pytest]\nresilient_store = photos.toml:large\n"
+    done = run(photos__toml=TOML, test_shop__py=text, pytest__ini=ini)
+    assert "got an unexpected keyword argument 'loose'" in done.stdout
+
+
 def test_nothing_heavy_is_loaded_until_it_is_used():
     code = (
         "import sys, resilient_store.testing.plugin; "

@@ -97,11 +97,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("outage")
     if marker is None:
         return
-    lose = marker.kwargs.get("lose")
-    losses = [(lose,) if isinstance(lose, str) else tuple(lose)] if lose else _each(metafunc.config)
+    losses = _outage(*marker.args, **marker.kwargs) or _each(metafunc.config)
     metafunc.fixturenames.append(_PARAMETER)
     ids = [f"without {' and '.join(lost)}" for lost in losses]
     metafunc.parametrize(_PARAMETER, losses, ids=ids, indirect=True)
+
+
+def _outage(lose: str | Sequence[str] | None = None) -> list[tuple[str, ...]]:
+    """Return the losses that a marker names, by the signature that `_MARKER` shows."""
+    if not lose:
+        return []
+    return [(lose,) if isinstance(lose, str) else tuple(lose)]
 
 
 @pytest.hookimpl(tryfirst=True)
