@@ -22,6 +22,7 @@ from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.path import LONGEST_BYTES
 from resilient_store.protocol import breaker, hedge
 from resilient_store.runtime import GRACE_S
+from resilient_store.testing import plugin
 from tests.servers.faults import with_the_id_that_s3_sends
 
 ROOT = Path(__file__).parents[2]
@@ -222,3 +223,17 @@ def test_the_prices_of_the_arithmetic_are_those_of_the_example():
     for name, storage, put, get, egress in table:
         said = f'"{name}": rs.Price(storage={storage}, put={put}, get={get}, egress={egress}),'
         assert said in page
+
+
+@pytest.mark.parametrize("name", ["docs/test-your-outage.md", "docs/reference-testing.md"])
+def test_the_fixtures_of_the_pytest_plugin_are_on_its_pages(name):
+    fixtures = [n for n, what in vars(plugin).items() if isinstance(what, type(plugin.outage))]
+    missing = [n for n in fixtures if not n.startswith("_") and f"\n| `{n}` |" not in page(name)]
+    assert len(fixtures) > 4
+    assert missing == []
+
+
+def test_the_settings_of_the_pytest_plugin_are_on_its_page():
+    forms = re.findall(r"[\w.]+\.(?:toml(?::\w+)?|\w+:\w+)", plugin._HELP)
+    assert forms == ["photos.toml", "photos.toml:store", "myapp.storage:make_store"]
+    assert [form for form in forms if f"`{form}`" not in page("docs/reference-testing.md")] == []
