@@ -84,7 +84,7 @@ class KeepsWhatArrived(FaultyFileSystem):
     async def _cp_file(self, path1, path2, **options):
         data = self.inner.cat_file(path1)
         try:
-            await runtime.pause(0.05 if len(data) > 100_000 else 0.0)
+            await runtime.pause(0.02 if len(data) > 100_000 else 0.0)
         except asyncio.CancelledError:
             self.inner.pipe_file(path2, data[: len(data) // 2])
             raise

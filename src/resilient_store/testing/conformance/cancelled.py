@@ -19,7 +19,7 @@ OLD, NEW = b"old" * 50_000, b"new!" * 50_000
 TURNS = 8  # of the loop: after so many, or fewer, the first few calls are given up
 SOON_S, LATE_S = 0.0001, 2.0  # the others are given up after a time that grows
 LONGER = 1.5
-LOOKS, BETWEEN_S = 100, 0.01  # at what a call that was given up may still be changing
+LOOKS, BETWEEN_S = 50, 0.01  # at what a call that was given up may still be changing
 
 
 class GivenUpError(Exception):
