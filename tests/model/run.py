@@ -304,6 +304,7 @@ def opened(model: Model) -> rs.ResilientFileSystem:
             name=name,
             domain=model.domains[name],
             timeout=TIMEOUT_S,
+            max_concurrency=model.places,
         )
         for name in model.configured
     ]

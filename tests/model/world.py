@@ -36,6 +36,7 @@ TIMEOUT_S = 2.0
 LEASE_S = 20.0
 LATE_WINDOW_S = 100.0
 LATENCY_S = 0.01
+PLACES = 32  # of a backend, as by default
 LAST_MOMENT_S = LATE_WINDOW_S * 0.95  # no request is under way any longer
 OWN_KEY_VERBS = ("put", "finish", "publish", "delete")
 
@@ -53,6 +54,7 @@ class Process:
     crashes_at: int = 0
     pauses_at: int = 0
     died: asyncio.Future[None] | None = None
+    doing: str = ""
     crash_points: int = 0
     pause_points: int = 0
     left: list[asyncio.Handle] = attrs.field(factory=list)
@@ -153,6 +155,8 @@ class Model:
         How many faults of each kind: late, dup, crash, pause, unknown-commit, down.
     """
 
+    loop_type = ModelLoop
+
     def __init__(
         self,
         seed: int,
@@ -163,12 +167,13 @@ class Model:
         paths: tuple[str, ...] = (PATH,),
     ) -> None:
         self.chance = random.Random(f"model {seed}")
-        self.loop = ModelLoop(seed, max_steps=MAX_STEPS)
+        self.loop = self.loop_type(seed, max_steps=MAX_STEPS)
         self.loop.resilient_runtime.run_blocking = self._catalog_call
         self.world = World(seed)
         self.budget = dict(budget)
         self.names = tuple("abc"[:backends])
         self.configured = self.names  # one may come to them later
+        self.places = PLACES
         self.disks = {name: self.disk(name, conditions=conditions) for name in self.names}
         self.down_until_s = dict.fromkeys(self.names, 0.0)
         self.lates: list[Late] = []

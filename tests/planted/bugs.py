@@ -282,6 +282,20 @@ _BOUNDED = (
         50,
     ),
     Bug(
+        "everything_at_once",
+        "P6",
+        "an operation begins with all objects at once, however many it is to work on",
+        "fleet",
+        200,
+    ),
+    Bug(
+        "places_by_default",
+        "P6",
+        "a backend has 32 places, whatever its max_concurrency says",
+        "fleet",
+        600,
+    ),
+    Bug(
         "losers_go_on",
         "P6",
         "who lost is cancelled only where the caller was",

@@ -27,7 +27,7 @@ from tests.model.fleet.plan import (
     Trouble,
     Worker,
 )
-from tests.model.world import LATE_WINDOW_S, LEASE_S, SKEWS_S
+from tests.model.world import LATE_WINDOW_S, LEASE_S, PLACES, SKEWS_S
 
 WAITS_S = (0.0, 0.0, 0.005, 0.05, 0.5, 3.0, LEASE_S + 2, LATE_WINDOW_S + 5)
 CANCELLED, OPERATOR_CANCELLED, HALF = 0.08, 0.25, 0.5
@@ -35,6 +35,7 @@ ADDED, RESTORED, RESTORED_WITHOUT_ONE = 0.3, 0.15, 0.4
 # How often two of three backends share a platform; how often writes ask for two platforms then;
 # and how often what goes wrong with one of the two does so with both.
 SHARED, APART, TOGETHER = 0.5, 0.8, 0.5
+FEW, AT_ONCE = (2, 3, PLACES), (1, 2, 8)
 IGNORANT = 0.4  # how often a backend that knows conditions keeps to none for a while
 CANCELS_S = (0.0, 0.01, 0.05, 1.0)
 CANCELS_WITHIN_S = (0.005, 0.02, 0.2)
@@ -206,7 +207,9 @@ class _Drawing:
 def drawn(seed: int) -> Plan:
     """Return a seed's plan."""
     plan = _on_platforms(_Drawing(seed).plan(), random.Random(f"platforms {seed}"))
-    return _with_ignorance(plan, random.Random(f"conditions {seed}"))
+    plan = _with_ignorance(plan, random.Random(f"conditions {seed}"))
+    chance = random.Random(f"bounds {seed}")
+    return attrs.evolve(plan, places=chance.choice(FEW), at_once=chance.choice(AT_ONCE))
 
 
 def _on_platforms(plan: Plan, chance: random.Random) -> Plan:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import attrs
 
 from resilient_store.model.checksum import CHUNK_BYTES
+from tests.model.world import PLACES
 
 T = TypeVar("T")
 
@@ -152,6 +153,8 @@ class Plan:
         Where each backend lies; empty: each is a platform of its own.
     min_domains
         On how many platforms a write must be.
+    places, at_once
+        How many requests a backend takes at once, and how many objects an operation works on.
     """
 
     seed: int
@@ -169,6 +172,8 @@ class Plan:
     plain: str = ""
     domains: tuple[str, ...] = ()
     min_domains: int = 1
+    places: int = PLACES
+    at_once: int = 8
 
     @property
     def calls(self) -> int:
@@ -206,7 +211,7 @@ class Plan:
         """Say what is done, for people."""
         yield (
             f"{self.workload}: {len(self.backends)} backends, min_copies={self.min_copies}, "
-            f"conditions={self.conditions}"
+            f"conditions={self.conditions}, {self.places} places, {self.at_once} objects at once"
         )
         for one in self.lying:
             yield f"{one.path} is {one.data.decode()} on {', '.join(one.backends)}, unknown"

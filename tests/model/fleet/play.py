@@ -180,6 +180,7 @@ class FleetPlay:
     async def _call(self, process: Process, fs: rs.ResilientFileSystem, step: Step) -> None:
         model = self.model
         model.say(f"{step} begins")
+        process.doing = step.verb
         call = self._begun(process, step)
         made = asyncio.ensure_future(self._made(fs, step))
         try:
@@ -276,12 +277,12 @@ class FleetPlay:
             "info": lambda: fs._info(path),
             "find": lambda: fs._find(""),
             "ls": lambda: _listed(fs, path),
-            "repair": lambda: repair_all(fs.store),
+            "repair": lambda: repair_all(fs.store, at_once=self.plan.at_once),
             "sweep": lambda: sweep_all(fs.store, 0.0),
             "adopt": lambda: adopt_all(fs.store),
             "rejoin": lambda: self._rejoin(fs),
-            "scrub": lambda: scrub_all(fs.store),
-            "evacuate": lambda: evacuate_all(fs.store, (self._going(),)),
+            "scrub": lambda: scrub_all(fs.store, at_once=self.plan.at_once),
+            "evacuate": lambda: evacuate_all(fs.store, (self._going(),), self.plan.at_once),
             "freeze": lambda: self._freeze(fs),
             "thaw": lambda: self._thaw(fs),
             "drain": lambda: self._drain(fs),

@@ -17,6 +17,7 @@ from resilient_store.model.checksum import CHUNK_BYTES
 from resilient_store.model.info import Body, Headers
 from resilient_store.testing.simulation.family import _ERRORS
 from resilient_store.testing.simulation.world import CHANGING, STORING
+from tests.model.fleet.bounds import Bounds, FleetLoop
 from tests.model.fleet.plan import ACTS, AWAY, DERIVED, IGNORES, Plan, Trouble
 from tests.model.world import (
     OWN_KEY_VERBS,
@@ -67,6 +68,9 @@ class FleetModel(Model):
         Derivatives to the originals that they were made from, and to which versions of them.
     """
 
+    loop: FleetLoop
+    loop_type = FleetLoop
+
     def __init__(self, plan: Plan) -> None:
         super().__init__(
             plan.seed,
@@ -75,7 +79,9 @@ class FleetModel(Model):
             conditions=plan.conditions,
             paths=plan.paths,
         )
-        self.plan = plan
+        self.plan, self.places = plan, plan.places
+        self.bounds = Bounds(len(plan.backends), plan.places, plan.at_once, plan.paths, self.fail)
+        self.loop.bounds = self.bounds
         self.min_copies, self.min_domains = plan.min_copies, plan.min_domains
         if plan.domains:
             self.domains = dict(zip(self.names, plan.domains, strict=True))
@@ -313,9 +319,10 @@ class FleetFamily(ModelFamily):
             model.met[IGNORES] += 1
             work = self.heedless(work)
         trouble = model.trouble(self._disk.name, verb, key)
-        if trouble is None:
-            return await super().request(verb, key, work, **options)
-        return await self._in(trouble, verb, key, work, **options)
+        with model.bounds.asked(self._disk.name, key):
+            if trouble is None:
+                return await super().request(verb, key, work, **options)
+            return await self._in(trouble, verb, key, work, **options)
 
     async def _in(
         self, trouble: Trouble, verb: str, key: str, work: Callable[[], Any], **options: Any
