@@ -341,6 +341,13 @@ _REPAIRED = (
         300,
     ),
     Bug(
+        "settle_by_bytes",
+        "P8",
+        "whoever settles a write looks whether its bytes lie there, and not what the catalog says",
+        "scenario:wide-create",
+        300,
+    ),
+    Bug(
         "dead_keep_the_lock",
         "P8",
         "the lease of a change that was committed never ends",
