@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import attrs
 import pytest
 from fsspec.asyn import sync
 
 import resilient_store as rs
+from resilient_store import runtime
+from resilient_store.catalog.catalog import WITHIN_S
 from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError
+from resilient_store.io.catalogued import holder
+from resilient_store.protocol import transactions
+from resilient_store.testing.simulation.loop import SimulatedLoop
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, TWO, converge, record
 
 UNKNOWN = "answer to a commit was lost"
@@ -158,6 +164,56 @@ def test_r6_a_commit_that_others_wrote_over_since_is_not_said_to_have_been_left_
     catalog.come_back()
     assert fs.cat(path) == b"the other's"
     assert fs.exists(CAT) is (change != "move")
+
+
+# How long it is asked again
+
+
+class Asked:
+    """A catalog that answers when it has made its caller wait, and the holder of an intent."""
+
+    path = CAT
+
+    def __init__(self, takes_s, says):
+        self.takes_s, self.says = takes_s, says
+        self.intent = SimpleNamespace(id=1, version=1)
+        self.record = SimpleNamespace(purges=0)
+        self.store = SimpleNamespace(known=self)
+        self.lost = False
+
+    async def attempt(self):
+        await runtime.pause(self.takes_s)
+        raise CommitUnknownError("lost")
+
+    async def find(self, _):
+        await runtime.pause(self.takes_s)
+        if self.says is None:
+            raise CatalogDownError("away")
+        return self.says, None
+
+
+OPEN = SimpleNamespace(intent=SimpleNamespace(id=1), entry=None, purges=0)
+
+
+@pytest.mark.parametrize("says", [None, OPEN], ids=["nothing", "that it is open"])
+@pytest.mark.parametrize("takes_s", [0.01, 0.7, 1.9, 2.0])
+def test_p6_a_commit_whose_answer_is_lost_is_asked_for_so_long_and_no_longer(
+    says, takes_s, monkeypatch
+):
+    """Each question ends within two seconds, whatever it comes to; all of them within eight."""
+    monkeypatch.setattr(transactions, "check", lambda *_: "open")
+    asked, loop = Asked(takes_s, says), SimulatedLoop(0)
+
+    async def story():
+        began_s = runtime.now_s()
+        with pytest.raises(rs.CatalogUnavailableError, match=UNKNOWN):
+            await holder.certainly(asked, asked.attempt)
+        return runtime.now_s() - began_s
+
+    took_s = loop.run_until_complete(story())
+    assert took_s <= holder.ASKED_FOR_S + WITHIN_S
+    assert took_s >= 2 * takes_s
+    assert asked.lost
 
 
 def end_leases(fs, path):

@@ -17,6 +17,8 @@ from resilient_store.backends.families.flat import CHECK_AGAIN_AFTER, PAGE_KEYS
 from resilient_store.backends.families.gcs_answers import Options
 from resilient_store.backends.tables import gcs, s3
 from resilient_store.backends.upload import RATE_BYTES_PER_S
+from resilient_store.catalog.catalog import WITHIN_S
+from resilient_store.io.catalogued.holder import ASKED_FOR_S
 from resilient_store.io.parts import PART_BYTES
 from resilient_store.io.stream import BLOCK_BYTES
 from resilient_store.model.path import LONGEST_BYTES
@@ -71,6 +73,9 @@ def test_p6_the_bounds_on_the_page_are_those_in_the_code():
     assert f"left alone | {LAST_RESORT_S:g} s to begin" in said
     assert f"given up after {GRACE_S:g} s |" in said
     assert f"parts of {PART_BYTES >> 20} MiB" in said
+    assert f"cannot be had | {WITHIN_S:g} s |" in said
+    assert f"the catalog goes away | {2 * WITHIN_S:g} s |" in said
+    assert f"it is asked for again | {ASKED_FOR_S + WITHIN_S:g} s |" in said
 
 
 def test_p6_the_time_outs_on_the_page_are_those_in_the_code():
@@ -91,6 +96,10 @@ def test_p6_the_time_outs_on_the_page_are_those_in_the_code():
     extra = f"{hedge.AT_ONCE} at once, and one more for each {hedge.CALLS_PER_EXTRA} calls"
     assert extra in said
     assert f"given up after {GRACE_S:g} s" in said
+    flowing = " ".join(said.split())
+    asked = f"later than {ASKED_FOR_S:g} s after the commit: after {ASKED_FOR_S + WITHIN_S:g} s"
+    assert asked in flowing
+    assert f"is acknowledged, after {2 * WITHIN_S:g} s at most" in flowing
 
 
 def test_the_longest_path_on_the_page_is_that_in_the_code():

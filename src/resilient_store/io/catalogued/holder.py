@@ -28,6 +28,8 @@ MARGIN_S = 2.0
 ASKED_AGAIN = 3
 FIRST_WAIT_S = 0.02
 LONGEST_WAIT_S = 0.5
+# No further question is begun after so long; one that was begun ends in time as all do.
+ASKED_FOR_S = 6.0
 LOST_ANSWER = (
     "the answer to a commit was lost: the change was made, or it was not. Read the path again "
     "when the catalog is back"
@@ -208,7 +210,10 @@ async def certainly(holder: Holder, attempt: Callable[[], Awaitable[bool]]) -> b
         The catalog cannot be asked: the outcome is unknown.
     """
     unsure = False  # whether an earlier attempt may still be carried out
+    until_s = runtime.now_s() + ASKED_FOR_S
     for _ in range(ASKED_AGAIN):
+        if unsure and runtime.now_s() >= until_s:
+            break
         try:
             done = await attempt()
         except CommitUnknownError:
@@ -219,7 +224,7 @@ async def certainly(holder: Holder, attempt: Callable[[], Awaitable[bool]]) -> b
         else:
             if done or not unsure:
                 return done
-        said = await _ask_again(holder)
+        said = await _ask_again(holder, until_s)
         if said == "unknown":
             break
         if said != "open":
@@ -228,17 +233,20 @@ async def certainly(holder: Holder, attempt: Callable[[], Awaitable[bool]]) -> b
     raise CatalogUnavailableError(holder.path, note=LOST_ANSWER)
 
 
-async def _ask_again(holder: Holder) -> str:
+async def _ask_again(holder: Holder, until_s: float) -> str:
     wait_s = FIRST_WAIT_S
-    for _ in range(ASKED_AGAIN):
+    for number in range(ASKED_AGAIN):
+        if number:
+            await runtime.pause(wait_s)
+            wait_s = min(LONGEST_WAIT_S, 4 * wait_s)
+        if runtime.now_s() >= until_s:
+            break
         try:
             record, _ = await holder.store.known.find(holder.path)
         except CatalogDownError:
-            await runtime.pause(wait_s)
-            wait_s = min(LONGEST_WAIT_S, 4 * wait_s)
-        else:
-            intent, before = holder.intent, holder.record
-            return transactions.check(record, intent.id, intent.version, before.purges)
+            continue
+        intent, before = holder.intent, holder.record
+        return transactions.check(record, intent.id, intent.version, before.purges)
     return "unknown"
 
 

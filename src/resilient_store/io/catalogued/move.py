@@ -13,7 +13,7 @@ from resilient_store.io.catalogued.delete import remove_buried
 from resilient_store.io.catalogued.holder import Holder
 from resilient_store.io.catalogued.settle import settle
 from resilient_store.io.catalogued.write import CataloguedWrite
-from resilient_store.io.drive import protected
+from resilient_store.io.drive import all_of, protected
 from resilient_store.model.info import Headers
 from resilient_store.model.part import Part
 from resilient_store.model.result import WriteReceipt
@@ -98,7 +98,11 @@ class MoveSession(CataloguedWrite):
             return (source, target), True
 
         paths = (self._source.path, self._path)
-        decided = await holding.certainly(holder, lambda: self._store.known.change(paths, both))
+        try:
+            decided = await holding.certainly(holder, lambda: self._store.known.change(paths, both))
+        except CatalogUnavailableError:
+            burying.lost = holder.lost  # nobody knows what became of the two: both are left (R6)
+            raise
         if decided:
             runtime.reach(Step.MOVE_COMMITTED)
         return decided
@@ -114,8 +118,12 @@ class MoveSession(CataloguedWrite):
 
     async def abort(self) -> None:
         """Give the move up: the object keeps its old path."""
-        await super().abort()
         burying, self._burying = self._burying, None
-        if burying is not None and not burying.lost:
-            with contextlib.suppress(CatalogUnavailableError):  # its lease ends by itself
-                await protected(burying.finish())
+        # At once, for each may wait for a catalog that does not answer.
+        await protected(all_of([super().abort(), _let_go(burying)]))
+
+
+async def _let_go(burying: Holder | None) -> None:
+    if burying is not None and not burying.lost:
+        with contextlib.suppress(CatalogUnavailableError):  # its lease ends by itself
+            await burying.finish()
