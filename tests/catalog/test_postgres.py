@@ -252,18 +252,23 @@ def messages(said: bytes):
         at += 1 + length
 
 
+def see_that_nothing_outlives(tap: Tap) -> list[bytes]:
+    """Look for what would stay on a connection after its transaction; return all that was said."""
+    parsed = [body for said in tap.said for kind, body in messages(bytes(said)) if kind == b"P"]
+    texts = [body.split(b"\0")[1] for body in parsed]
+    assert {body.split(b"\0")[0] for body in parsed} == {b""}  # no statement has a name
+    own_words = [re.sub(rb"INSERT.*SET|AS \w+", b"", text) for text in texts]
+    assert not [text for text in own_words if SESSION_STATE.search(text)]
+    return texts
+
+
 def test_nothing_outlives_a_transaction_on_the_server(tap, tapped):
     for call in CALLS.values():
         call(tapped)
     for path in ("a", "b"):
         put(tapped, path)
     ask(tapped, "a", lambda record, moment: (record, moment.new_id()))
-    parsed = [body for said in tap.said for kind, body in messages(bytes(said)) if kind == b"P"]
-    texts = [body.split(b"\0")[1] for body in parsed]
-    assert {body.split(b"\0")[0] for body in parsed} == {b""}  # no statement has a name
-    own_words = [re.sub(rb"INSERT.*SET|AS \w+", b"", text) for text in texts]
-    assert len(own_words) > 50
-    assert not [text for text in own_words if SESSION_STATE.search(text)]
+    assert len(see_that_nothing_outlives(tap)) > 50
 
 
 # --- what is refused ------------------------------------------------------------------------
