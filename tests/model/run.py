@@ -1,11 +1,17 @@
-"""Play one scenario by one seed: the programs, then peace, then what must be true at the end."""
+"""Play one scenario by one seed: the programs, then peace, then what must be true at the end.
+
+`python -m tests.model.run NAME --seed N` plays one, and prints what happened.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import contextvars
+import logging
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -360,3 +366,20 @@ async def _warm_up(fs: rs.ResilientFileSystem) -> None:
 def play(name: str, seed: int) -> Model:
     """Play a scenario by a seed."""
     return Play(SCENARIOS[name], seed).run()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play one seed of a scenario and print what happened; 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.model.run")
+    parser.add_argument("name", choices=SCENARIOS, metavar="NAME", help="one of the scenarios")
+    parser.add_argument("--seed", type=int, default=0, help="which of its runs")
+    given = parser.parse_args(arguments)
+    model = play(given.name, given.seed)
+    print("\n".join([*model.trace, *model.broken]))
+    print(f"{given.name}, seed {given.seed}: {len(model.broken)} promises were broken")
+    return int(bool(model.broken))
+
+
+if __name__ == "__main__":
+    logging.getLogger("resilient_store").setLevel(logging.CRITICAL)  # a run meets every warning
+    sys.exit(main())

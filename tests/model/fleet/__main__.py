@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -26,7 +26,7 @@ from tests.model.fleet.play import FleetPlay, play, smallest
 
 SEEDS_BELOW = 10**9
 SHOWN_LINES = 80
-MEASURED_RUNS = 60  # the first ones: measured, a run takes three times as long
+MEASURED_RUNS = 60  # measured, a run takes three times as long
 PARTS = ["*/resilient_store/protocol/*", "*/resilient_store/io/catalogued/*"]
 
 
@@ -50,13 +50,17 @@ class Tally:
         self.met.update(play.model.met)
         self.workloads[play.plan.workload] += play.calls
 
+    def a_minute(self, cpu_s: float) -> float:
+        """Return how many calls were made a minute of CPU."""
+        return self.calls * 60 / max(cpu_s, 1e-9)
+
     def words(self, cpu_s: float) -> str:
         """Say it."""
         met = ", ".join(f"{kind} {count}" for kind, count in sorted(self.met.items()))
         loads = ", ".join(f"{name} {count}" for name, count in sorted(self.workloads.items()))
         return (
             f"{self.runs} runs, {self.broken} broke a promise; {self.calls} calls in "
-            f"{cpu_s:.0f} s of CPU ({self.calls * 60 / max(cpu_s, 1e-9):.0f} a minute); "
+            f"{cpu_s:.0f} s of CPU ({self.a_minute(cpu_s):.0f} a minute); "
             f"{self.simulated_s / 3600:.0f} simulated hours\n"
             f"calls: {loads}\nfaults met: {met or 'none'}"
         )
@@ -85,7 +89,7 @@ def search(seeds: Iterable[int], until_s: float) -> Tally:
     return tally
 
 
-def taken(seeds: Iterable[int]) -> str:
+def taken(seeds: Sequence[int]) -> str:
     """Play seeds, and say how many branches of the protocol they take."""
     measured = coverage.Coverage(data_file=None, config_file=False, branch=True, include=PARTS)
     with measured.collect():
@@ -98,7 +102,7 @@ def taken(seeds: Iterable[int]) -> str:
             measured.json_report(outfile=str(to), include=[part])
             totals = json.loads(to.read_text())["totals"]
             said.append(f"{totals['covered_branches']} of {totals['num_branches']} of {part}")
-    return f"branches taken by {MEASURED_RUNS} runs: {', '.join(said)}"
+    return f"branches taken by {len(seeds)} runs: {', '.join(said)}"
 
 
 def fresh() -> Iterator[int]:
@@ -108,23 +112,33 @@ def fresh() -> Iterator[int]:
         yield chance.randrange(SEEDS_BELOW)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Search, or play one seed."""
     parser = argparse.ArgumentParser(prog="python -m tests.model.fleet", description=__doc__)
     parser.add_argument("--seed", type=int, help="play one seed and print what happened")
     parser.add_argument("--first", type=int, help="play seeds from this one on, not fresh ones")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to search")
-    given = parser.parse_args()
+    parser.add_argument(
+        "--measured", type=int, default=MEASURED_RUNS, help="of how many to measure the branches"
+    )
+    parser.add_argument(
+        "--at-least", type=int, default=0, help="fail where fewer calls a minute were made"
+    )
+    given = parser.parse_args(arguments)
     if given.seed is not None:
         one = play(given.seed)
         print(story(smallest(one.plan, one.model.broken[0]) if one.model.broken else one))
         return int(bool(one.model.broken))
     seeds = fresh() if given.first is None else itertools.count(given.first)
-    print(taken(itertools.islice(seeds, MEASURED_RUNS)))
+    print(taken(list(itertools.islice(seeds, given.measured))))
     began_s = time.process_time()
     tally = search(seeds, time.monotonic() + given.seconds)
-    print(tally.words(time.process_time() - began_s))
-    return int(tally.broken > 0)
+    cpu_s = time.process_time() - began_s
+    print(tally.words(cpu_s))
+    is_slow = tally.a_minute(cpu_s) < given.at_least
+    if is_slow:
+        print(f"fewer than {given.at_least} calls a minute")
+    return int(tally.broken > 0 or is_slow)
 
 
 if __name__ == "__main__":
