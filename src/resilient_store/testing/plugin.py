@@ -5,7 +5,7 @@ Everything heavy is imported by the fixture that needs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +27,11 @@ _HELP = (
 )
 _MARKER = (
     "outage(lose=None): run the test once for every platform of the store, each time without "
-    "that one; lose=['aws', 'gcp']: once, without those"
+    "that one; lose=['aws', 'gcp']: once, without those. Of several markers each counts"
+)
+_NOT_RUN_SO = (
+    "is marked `outage`, and pytest cannot run it once for each loss: make it a plain test "
+    "function, or a method of a class that is no unittest.TestCase, marked where it is written"
 )
 
 
@@ -93,39 +97,82 @@ _REHEARSAL: pytest.StashKey[Rehearsal] = pytest.StashKey()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let a test with the marker run once for every loss."""
-    marker = metafunc.definition.get_closest_marker("outage")
-    if marker is None:
-        return
-    losses = _outage(*marker.args, **marker.kwargs) or _each(metafunc.config)
-    metafunc.fixturenames.append(_PARAMETER)
-    ids = [f"without {' and '.join(lost)}" for lost in losses]
-    metafunc.parametrize(_PARAMETER, losses, ids=ids, indirect=True)
+    """Let a test with the marker run once for every loss that one of its markers names."""
+    losses: dict[tuple[str, ...], None] = {}
+    for marker in metafunc.definition.iter_markers("outage"):
+        lose = _lose(marker)
+        losses.update(dict.fromkeys(_each(metafunc.config) if lose is None else [lose]))
+    if losses:
+        metafunc.fixturenames.append(_PARAMETER)
+        ids = [f"without {' and '.join(lost)}" for lost in losses]
+        metafunc.parametrize(_PARAMETER, list(losses), ids=ids, indirect=True)
 
 
-def _outage(lose: str | Sequence[str] | None = None) -> list[tuple[str, ...]]:
-    """Return the losses that a marker names, by the signature that `_MARKER` shows."""
-    if not lose:
-        return []
-    return [(lose,) if isinstance(lose, str) else tuple(lose)]
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Refuse what has the marker and would run on a good day only, as a `TestCase` would."""
+    report = yield
+    found = [node for node in report.result or () if isinstance(node, pytest.Item)]
+    if refused := [item.nodeid for item in found if _is_marked(item) and not _lost(item)]:
+        report.outcome, report.result = "failed", []
+        report.longrepr = "\n".join(f"{nodeid} {_NOT_RUN_SO}" for nodeid in refused)
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
-    """Begin the outage when every fixture has done its work, and the test itself begins."""
-    callspec = getattr(pyfuncitem, "callspec", None)
-    lost: Sequence[str] = () if callspec is None else callspec.params.get(_PARAMETER, ())
-    if not lost:
-        return
-    rehearsed = pyfuncitem.stash.get(_REHEARSAL, None)
-    if rehearsed is None:
-        raise pytest.UsageError(
-            f"{pyfuncitem.name} is marked `outage` and uses no store: take the fixture "
-            "resilient_store, or one that does"
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say what the test is without, also where it never comes to the test itself."""
+    lost = (LOST, " and ".join(_lost(item)))
+    if _lost(item) and lost not in item.user_properties:
+        item.user_properties.append(lost)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Begin the outage when every fixture has done its work, whatever runs the test itself."""
+    lost = _lost(item)
+    if _is_marked(item) and not lost:  # marked after it was collected
+        pytest.fail(f"{item.nodeid} {_NOT_RUN_SO}", pytrace=False)
+    if lost:
+        rehearsed = item.stash.get(_REHEARSAL, None)
+        if rehearsed is None:
+            raise pytest.UsageError(
+                f"{item.name} is marked `outage` and uses no store: take the fixture "
+                "resilient_store, or one that does"
+            )
+        for platform in lost:
+            rehearsed.faults.down(platform)
+    yield
+
+
+def _is_marked(item: pytest.Item) -> bool:
+    return item.get_closest_marker("outage") is not None
+
+
+def _lost(item: pytest.Item) -> tuple[str, ...]:
+    """Return the platforms that a run of a test is without."""
+    callspec = getattr(item, "callspec", None)
+    return () if callspec is None else callspec.params.get(_PARAMETER, ())
+
+
+def _lose(marker: pytest.Mark) -> tuple[str, ...] | None:
+    """Return the platforms that a marker names, sorted; None where it means every single one."""
+    lose = marker.kwargs.get("lose")
+    named = [lose] if isinstance(lose, str) else lose
+    if marker.args or set(marker.kwargs) - {"lose"} or not _are_names(named):
+        said = [*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())]
+        raise pytest.Collector.CollectError(
+            f"outage({', '.join(said)}) is not understood: the marker takes nothing, for every "
+            "single platform, or lose= with the names of those that are lost together, as in "
+            "outage(lose=['aws', 'gcp'])"
         )
-    for platform in lost:
-        rehearsed.faults.down(platform)
-    pyfuncitem.user_properties.append((LOST, " and ".join(lost)))
+    return None if named is None else tuple(sorted(set(named)))
+
+
+def _are_names(named: Any) -> bool:
+    if named is None:
+        return True
+    return bool(named) and isinstance(named, Iterable) and all(isinstance(n, str) for n in named)
 
 
 class Survival:
@@ -135,11 +182,12 @@ class Survival:
         self.found: dict[str, dict[str, bool]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note how a test ended: one run of it that fails is enough."""
+        """Note how a test ended: one run of it that fails, at whatever time, is enough."""
         lost = dict(report.user_properties).get(LOST)
-        if lost is None or report.outcome not in ("passed", "failed"):
+        is_known_to_fail = report.skipped and hasattr(report, "wasxfail")
+        if lost is None or (report.skipped and not is_known_to_fail):
             return
-        if report.failed or report.when == "call":
+        if report.when == "call" or not report.passed:
             results = self.found.setdefault(str(lost), {})
             test = report.nodeid.partition("[")[0]
             results[test] = results.get(test, True) and report.passed
