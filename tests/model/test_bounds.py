@@ -11,6 +11,7 @@ from resilient_store.io.drive import all_of
 from resilient_store.operations import repair
 from tests.model.fleet.bounds import ADOPTED_AT_ONCE, Bounds, FleetLoop
 from tests.model.fleet.drawing import drawn
+from tests.model.fleet.plan import Plan, Step, Worker
 from tests.model.fleet.play import played
 from tests.model.world import PROCESS, Process
 
@@ -72,6 +73,51 @@ def test_objects_of_an_operation_are_counted(said):
         with counted.asked("b", "p1"):
             assert said == ["P6: repair works on ['p0', 'p1'], and on 1 at once"]
     PROCESS.set(None)
+
+
+def test_bytes_are_counted_for_as_long_as_they_are_held(said):
+    counted = bounds(said)
+    PROCESS.set(Process("w0", doing="open"))
+    piece = bytes(counted.bytes_of("open") // 4)
+    for _ in range(8):
+        counted.handed_out(piece)
+    held = [counted.handed_out(piece) for _ in range(4)]
+    assert said == []
+    held.append(counted.handed_out(piece))
+    most = 4 * len(piece)
+    assert said == [f"P6: open holds {most + len(piece)} bytes, and {most} are enough"]
+    PROCESS.set(None)
+
+
+def a_long_read():
+    size = 72 << 20
+    steps = (Step("write", "p0", text="<1>", size=size), Step("open", "p0", wait_s=5.0))
+    return Plan(
+        seed=1,
+        workload="a long read",
+        paths=("p0",),
+        backends=("a", "b"),
+        min_copies=2,
+        conditions=True,
+        workers=(Worker("w0", steps),),
+        troubles=(),
+    )
+
+
+def test_a_long_read_holds_a_few_blocks():
+    assert played(a_long_read()).model.broken == []
+
+
+def test_a_long_read_that_keeps_all_is_found(monkeypatch):
+    kept = []
+    real = Bounds.handed_out
+
+    def handed_out(self, data):
+        kept.append(real(self, data))
+        return kept[-1]
+
+    monkeypatch.setattr(Bounds, "handed_out", handed_out)
+    assert "P6: open holds" in played(a_long_read()).model.broken[0]
 
 
 def test_an_operation_that_takes_all_at_once_is_found(monkeypatch, caplog):

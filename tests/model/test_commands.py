@@ -24,7 +24,7 @@ for model in ({}):
     print(model.loop.trace, *model.trace, sep="\\n")
 """
 WORLDS = {
-    "fleet": "play(14).model, play(71).model",
+    "fleet": "play(7).model, play(18).model",
     "scenarios": "run.play('mix', 3), run.play('wide-delete', 29)",
 }
 

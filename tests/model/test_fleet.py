@@ -29,7 +29,7 @@ SEEDS = 12
 SEEDS_IN_MATRIX = 4000
 OF_A_TEST = 200
 KINDS = {*AWAY, *SLY, *ACTS, *CATALOG, IGNORES}
-SHOWS_ACCOUNT = 227
+SHOWS_ACCOUNT = 757
 IGNORED = 71
 MISSED_FROM = 1_000_000  # soon after this seed writes are made while a whole platform is away
 

@@ -2,6 +2,7 @@
 
 A call asks each backend for one thing at a time, so its tasks are a few for each backend; an
 operation works on `at_once` objects. A backend has so many places as its `max_concurrency` says.
+Of what backends hand out, a process holds at most 64 MiB for each object, whatever its size.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import Any, TypeVar
@@ -19,12 +21,34 @@ from tests.model.world import PROCESS, ModelLoop, Process
 
 T = TypeVar("T")
 
-# A request is a task of the driver, one of its deadline, one that must not be interrupted, and
-# one that is left to finish; the call itself, what goes on beside it, and what is noted.
-OF_A_REQUEST, OF_A_CALL = 4, 4
+# A request is a task of the driver, one of its deadline, one that must not be interrupted, one
+# that is left to finish, and a probe; then the call itself, and what goes on beside it.
+OF_A_REQUEST, OF_A_CALL = 6, 8
 # What works on several objects at once, and on how many: as the plan says, or as adopt does.
 OPERATIONS = ("repair", "scrub", "evacuate")
 ADOPTED_AT_ONCE = 3 * 8
+HELD_BYTES = 64 << 20  # what tests/resources allow a stream: a few blocks, and copies of parts
+
+
+class Held(bytes):
+    """What a backend has handed out, and any part of it, for as long as somebody holds it."""
+
+    counts: Counter[int]
+    whose: int
+
+    @classmethod
+    def counted(cls, data: bytes, counts: Counter[int], whose: int) -> Held:
+        held = cls(data)
+        held.counts, held.whose = counts, whose
+        counts[whose] += len(held)
+        return held
+
+    def __getitem__(self, part: Any) -> Any:
+        found = super().__getitem__(part)
+        return self.counted(found, self.counts, self.whose) if isinstance(found, bytes) else found
+
+    def __del__(self) -> None:
+        self.counts[self.whose] -= len(self)
 
 
 @attrs.define
@@ -38,14 +62,21 @@ class Bounds:
     fail: Callable[[str], None]
     _tasks: dict[int, list[asyncio.Task[Any]]] = attrs.field(factory=dict)
     _requests: Counter[tuple[int, str]] = attrs.field(factory=Counter)
+    _held: Counter[int] = attrs.field(factory=Counter)
     _objects: dict[int, Counter[str]] = attrs.field(factory=dict)
 
     def tasks_of(self, verb: str) -> int:
         """Return how many tasks a process may have while it makes such a call."""
-        objects = self.at_once if verb in OPERATIONS else 1
+        return self._objects_of(verb) * (OF_A_CALL + OF_A_REQUEST * self.backends)
+
+    def bytes_of(self, verb: str) -> int:
+        """Return how many bytes it may hold."""
+        return self._objects_of(verb) * HELD_BYTES
+
+    def _objects_of(self, verb: str) -> int:
         if verb == "adopt":
-            objects = ADOPTED_AT_ONCE
-        return objects * (OF_A_CALL + OF_A_REQUEST * self.backends)
+            return ADOPTED_AT_ONCE
+        return self.at_once if verb in OPERATIONS else 1
 
     def begun(self, process: Process, task: asyncio.Task[Any]) -> None:
         """Count a task; those that have ended are only looked for where there are too many."""
@@ -55,6 +86,19 @@ class Bounds:
             live[:] = [one for one in live if not one.done()]
         if len(live) > most:
             self.fail(f"P6: {process.doing} has {len(live)} tasks, and {most} are enough")
+
+    def handed_out(self, data: bytes) -> bytes:
+        """Count bytes for as long as anybody holds them; nobody may hold too many."""
+        process = PROCESS.get()
+        if process is None:
+            return data
+        held, most = Held.counted(data, self._held, id(process)), self.bytes_of(process.doing)
+        if self._held[held.whose] > most:
+            gc.collect()  # nobody holds what only holds itself
+        if self._held[held.whose] > most:
+            count = self._held[held.whose]
+            self.fail(f"P6: {process.doing} holds {count} bytes, and {most} are enough")
+        return held
 
     @contextlib.contextmanager
     def asked(self, backend: str, key: str) -> Iterator[None]:

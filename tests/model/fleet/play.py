@@ -49,6 +49,7 @@ SCRUBS = (1,)
 ENDS_WITHIN_S = 1e6
 NOTICED_WITHIN_S = 5.0  # that a process is dead
 REMEMBERS_EVERY_S = 40.0
+PIECE_BYTES = 1 << 20
 NEVER_LATER_S = 200 * (LEASE_S + LATE_WINDOW_S) + BUSY_S
 
 
@@ -246,6 +247,7 @@ class FleetPlay:
         if step.verb not in OPERATOR:
             for breach in judges.judge(model, call):
                 model.fail(f"{step}: {breach}")
+            call.value = None  # it is held no longer
         elif error is not None and not isinstance(error, ObjectError | self._no_place(step)):
             model.fail(f"{step} ended in {type(error).__name__}: {error}")
 
@@ -416,7 +418,10 @@ async def _read(fs: rs.ResilientFileSystem, path: str) -> bytes:
 
 async def _read_by_pieces(fs: rs.ResilientFileSystem, path: str) -> bytes:
     async with await fs.open_async(path) as file:
-        return b"".join([await file.read(1), await file.read(1), await file.read()])
+        read = bytearray(await file.read(1) + await file.read(1))
+        while piece := await file.read(PIECE_BYTES):
+            read += piece
+        return bytes(read)
 
 
 async def _stream(fs: rs.ResilientFileSystem, step: Step) -> None:

@@ -321,8 +321,12 @@ class FleetFamily(ModelFamily):
         trouble = model.trouble(self._disk.name, verb, key)
         with model.bounds.asked(self._disk.name, key):
             if trouble is None:
-                return await super().request(verb, key, work, **options)
-            return await self._in(trouble, verb, key, work, **options)
+                answer = await super().request(verb, key, work, **options)
+            else:
+                answer = await self._in(trouble, verb, key, work, **options)
+        if isinstance(answer, Body):
+            return attrs.evolve(answer, data=model.bounds.handed_out(answer.data))
+        return answer
 
     async def _in(
         self, trouble: Trouble, verb: str, key: str, work: Callable[[], Any], **options: Any
