@@ -29,6 +29,7 @@ WRITE = "catalogued/test_write.py::"
 READ = "catalogued/test_read.py::"
 DELETE = "catalogued/test_delete.py::"
 REPAIR = "catalogued/test_repair.py::"
+SUSPECT = "catalogued/test_suspect.py::"
 IDENTITY = "catalogued/test_identity.py::"
 SQLITE = "catalog/test_sqlite.py::"
 POSTGRES = "catalog/test_postgres.py::"
@@ -506,7 +507,7 @@ TRAPS: tuple[Row, ...] = (
         (
             IDENTITY + "test_an_emptied_bucket_is_unavailable_and_nothing_on_it_is_missing",
             IDENTITY + "test_a_disk_that_is_not_mounted_is_unavailable_and_is_as_before_when_it_is",
-            IDENTITY + "test_more_than_a_hundred_missing_make_a_backend_suspect",
+            SUSPECT + "test_more_than_a_hundred_missing_make_a_backend_suspect",
         ),
     ),
     (
@@ -541,7 +542,7 @@ TRAPS: tuple[Row, ...] = (
             REPAIR + "test_p4_repair_copies_from_nobody_who_does_not_verify",
             REPAIR + "test_p4_repair_invents_nothing_where_no_copy_is_left",
             READ + "test_a_good_replica_is_not_blamed_for_what_another_backend_does",
-            IDENTITY + "test_more_than_a_hundred_missing_make_a_backend_suspect",
+            SUSPECT + "test_more_than_a_hundred_missing_make_a_backend_suspect",
         ),
     ),
     (
