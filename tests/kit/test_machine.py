@@ -185,7 +185,8 @@ class Loses(rs.ResilientFileSystem):
     async def _write(self, path, data, **options):
         receipt = await super()._write(path, data, **options)
         for backend in self.store.configuration.backends:
-            backend.target.lose(path)
+            for place in backend.target.places(path):
+                backend.target.lose(place)
         return receipt
 
 
