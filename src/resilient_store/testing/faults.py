@@ -91,7 +91,7 @@ class Fault:
         """Say whether a request of this backend meets it."""
         if not _lies_in(self.where, name, domain):
             return False
-        return self.path in (None, _path_at(key)) and verb in _ONLY.get(self.kind, (verb,))
+        return self.path in (None, path_at(key)) and verb in _ONLY.get(self.kind, (verb,))
 
 
 def _lies_in(where: str, name: str, domain: str) -> bool:
@@ -99,7 +99,7 @@ def _lies_in(where: str, name: str, domain: str) -> bool:
     return where == name or within(domain, where)
 
 
-def _path_at(key: str) -> str:
+def path_at(key: str) -> str:
     """Return the path of what lies at a key, its own or one in staging."""
     return key.removeprefix(STAGING).partition("/")[2] if key.startswith(STAGING) else key
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from resilient_store.model.domain import platform as platform_of
+from resilient_store.model.path import RESERVED
 from resilient_store.model.result import ReadResult
 from resilient_store.testing.promised import Claim, Claims, claims
 from resilient_store.testing.rehearsal import Rehearsal
@@ -33,6 +34,7 @@ class Ledger:
         self.objects: dict[str, Held] = {}
         self.hurt: set[str] = set()
         self.tried: dict[str, set[bytes]] = {}
+        self.lain: set[str] = set()
 
     # What is known, from outside
 
@@ -73,6 +75,15 @@ class Ledger:
         deleted = path in self.objects and None in self.objects[path]
         return deleted or bool(self.tried.get(path, set()) - {data})
 
+    def lying(self, path: str) -> dict[str, bytes]:
+        """Return what lies at an object's own key now, by backend, behind the store's back."""
+        held = {name: self.rehearsal.held(name, path) for name in self.rehearsal.backends}
+        return {name: data for name, data in held.items() if data is not None}
+
+    def see_what_lies_there(self) -> None:
+        """Learn of what others than the machine have written, before it is listed or lost."""
+        self.lain |= self.rehearsal.paths()
+
     def in_force(self, path: str) -> list[Claim]:
         """List what is claimed for a path now: nothing while two platforms are away."""
         if len(self.away) > 1:
@@ -106,6 +117,26 @@ class Ledger:
                 self.broken("P1", f"it counts a copy on {name}, which is away")
             if name not in store.placed_in_all(receipt.path):
                 self.broken("P1", f"it counts a copy on {name}, where it has no place")
+
+    def check_kept(self, path: str, lay: Mapping[str, bytes]) -> None:
+        """Check that a write has replaced nothing, where one path has one content for ever."""
+        now = self.lying(path)
+        if self.is_once and (gone := [name for name in lay if now.get(name) != lay[name]]):
+            self.broken("P1", f"what lay on {', '.join(gone)} was for ever, and is replaced")
+
+    def check_listing(self, listed: Collection[str]) -> None:
+        """Check that a listing has what is there, and nothing that is not (P3, P5)."""
+        for path, held in self.objects.items():
+            if None not in held and path not in listed and path not in self.hurt:
+                self.broken("P5", f"{path!r} is there, and the listing lacks it")
+            if held == {None} and path in listed:
+                self.broken("P3", f"{path!r} is deleted, and the listing has it")
+        self.see_what_lies_there()
+        for path in listed:
+            if path.partition("/")[0] == RESERVED:
+                self.broken("P5", f"{path!r} is the store's own, and the listing has it")
+            if path not in self.tried and path not in self.lain:
+                self.broken("P5", f"{path!r} was never written, and the listing has it")
 
     def check_result(self, path: str, result: ReadResult) -> None:
         """Check that a read brought the object's own bytes, or said what it brought (P2 to P5)."""

@@ -153,10 +153,11 @@ class ResilienceStateMachine(RuleBasedStateMachine):
         """Somebody writes an object."""
         if self.ledger.takes_no_name_twice and self.ledger.may_be_taken(path, data):
             return
-        before = self.ledger.held(path)
+        before, lay = self.ledger.held(path), self.ledger.lying(path)
         self.ledger.tried.setdefault(path, set()).add(data)
         words = f"fs.write({path!r}, {data!r})"
         outcome = self.ledger.call(words, lambda: self.fs.write(path, data))
+        self.ledger.check_kept(path, lay)
         if not isinstance(outcome, Exception):
             self.ledger.objects[path] = frozenset({data})
             self.ledger.hurt.discard(path)
@@ -239,11 +240,8 @@ class ResilienceStateMachine(RuleBasedStateMachine):
             return
         if isinstance(outcome, Exception):
             self.ledger.broken("P5", f"a listing ends in {outcome!r}")
-        for path, held in self.ledger.objects.items():
-            if None not in held and path not in outcome and path not in self.ledger.hurt:
-                self.ledger.broken("P5", f"{path!r} is there, and the listing lacks it")
-            if held == {None} and path in outcome:
-                self.ledger.broken("P3", f"{path!r} is deleted, and the listing has it")
+        else:
+            self.ledger.check_listing(outcome)
 
     @precondition(lambda machine: len(machine.ledger.away) < len(machine.platforms))
     @rule(platforms=SOME_PLATFORMS, how=st.sampled_from(AWAY_AS))
@@ -281,6 +279,7 @@ class ResilienceStateMachine(RuleBasedStateMachine):
     def is_destroyed(self, platform: str) -> None:
         """Take a platform away for ever, with all that it held."""
         self.ledger.note(f"faults.domain_lost({platform!r})")
+        self.ledger.see_what_lies_there()
         self.faults.domain_lost(platform)
         self.ledger.away.append(platform)
         self.destroyed.append(platform)

@@ -14,7 +14,7 @@ from resilient_store.config import TIMES, read_config
 from resilient_store.errors import ConfigurationError
 from resilient_store.filesystem import ResilientFileSystem
 from resilient_store.policies import Backend
-from resilient_store.testing.faults import Faults
+from resilient_store.testing.faults import Faults, path_at
 from resilient_store.testing.faulty import FaultyFileSystem
 
 _KEPT = ("holds_all", "read_only", "timeout", "stall_timeout", "max_concurrency")
@@ -55,6 +55,11 @@ class Rehearsal:
         inner = self.backends[name].inner
         place = f"/{_ROOT}/{path}"
         return bytes(inner.cat_file(place)) if inner.isfile(place) else None
+
+    def paths(self) -> set[str]:
+        """Return the paths of all that lies on any backend, behind the store's back."""
+        lying = (place for fs in self.backends.values() for place in fs.everything())
+        return {path_at(place.removeprefix(f"/{_ROOT}/")) for place in lying}
 
 
 def rehearse(
