@@ -16,6 +16,7 @@ from resilient_store.backends.families.local import LocalFamily
 from resilient_store.backends.families.memory import MemoryFamily
 from resilient_store.model.info import Headers
 from resilient_store.testing.conformance import BackendConformance, Subject, skipped
+from resilient_store.testing.flat_memory import FlatMemory, FlatMemoryFamily
 from resilient_store.testing.simulation.family import SimulatedFamily
 from resilient_store.testing.simulation.loop import SimulatedLoop
 from resilient_store.testing.simulation.world import World
@@ -83,6 +84,13 @@ def memory(run):
 
 
 @pytest.fixture
+def flat_memory(run):
+    filesystem = FlatMemory()
+    subject = in_memory(FlatMemoryFamily(filesystem, "/root"), run, filesystem, "/root")
+    return Subject(subject.family, run, subject.write, subject.read, subject.names)
+
+
+@pytest.fixture
 def unknown_memory(run):
     filesystem = OwnMemory()
     filesystem.makedirs("/root")
@@ -143,6 +151,12 @@ class TestMemory(BackendConformance):
     @pytest.fixture
     def subject(self, memory):
         return memory
+
+
+class TestFlatMemory(BackendConformance):
+    @pytest.fixture
+    def subject(self, flat_memory):
+        return flat_memory
 
 
 class TestUnknownMemory(BackendConformance):

@@ -28,6 +28,13 @@ BACKENDS = [
     rs.Backend("memory://gcp", name="gcp", domain="gcp/europe-west1"),
     rs.Backend("memory://azure", name="azure", domain="azure/westeurope"),
 ]
+ARCHIVE = rs.Backend("memory://archive", name="archive", domain="archive", read_only=True)
+BUCKETS = [
+    rs.Backend("s3://photos", name="aws"),
+    rs.Backend("gs://photos", name="gcp"),
+    rs.Backend("abfs://photos", name="azure"),
+]
+NESTED = rs.DegradedRead({"photos/{name}": ["photos/{name}/preview"]})
 OPTIONS = {
     "stateless": {"degraded": DEGRADED},
     "once": {
@@ -56,13 +63,24 @@ OPTIONS = {
         "degraded": rs.DegradedRead({"originals/{name}": ["previews/{name}", "thumbs/{name}"]}),
         "placements": [rs.Placement("originals/{name}", backends=["aws"])],
     },
+    "narrow": {  # of the derivatives of one pattern, some are promised and some are not
+        "catalog": "sqlite:///photos.db",
+        "degraded": DEGRADED,
+        "placements": [
+            rs.Placement("originals/{name}", backends=["aws"]),
+            rs.Placement("previews/{name}.jpg", backends=["aws"]),
+        ],
+    },
+    "nested": {"backends": BUCKETS, "catalog": "sqlite:///photos.db", "degraded": NESTED},
+    "archive": {"backends": [*BACKENDS[:2], ARCHIVE]},
+    "archive only": {"backends": [ARCHIVE]},
 }
 
 
 def machine(kind, cls=rs.ResilientFileSystem):
     class Machine(ResilienceStateMachine):
         def build(self):
-            return cls(BACKENDS, **OPTIONS[kind])
+            return cls(**{"backends": BACKENDS, **OPTIONS[kind]})
 
     return Machine
 
@@ -94,6 +112,21 @@ def test_a_store_that_lies_is_found_out(cls, kind, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PromiseBrokenError, match=said):
         run_state_machine_as_test(machine(kind, cls), settings=AT_ALL)
+
+
+def test_no_name_is_used_twice_where_the_configuration_says_so():
+    unique = machine("unique")()
+    try:
+        unique.begins_with(["other/a.jpg"])
+        for data in (b"new", b"object 0", b"newer"):
+            unique.writes("other/a.jpg", data)
+        unique.deletes("other/a.jpg")
+        unique.writes("other/a.jpg", b"object 0")
+        calls = [line.partition("  #")[0] for line in unique.ledger.story]
+        write = "fs.write('other/a.jpg', b'object 0')"  # again: this completes it, if need be
+        assert calls == [write, write, "fs.rm_file('other/a.jpg')"]
+    finally:
+        unique.teardown()
 
 
 def test_what_an_application_writes_by_itself_may_be_listed():

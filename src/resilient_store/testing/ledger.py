@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from resilient_store.model.domain import platform as platform_of
-from resilient_store.model.path import RESERVED
+from resilient_store.model.path import is_hidden
 from resilient_store.model.result import ReadResult
 from resilient_store.testing.promised import Claim, Claims, claims
 from resilient_store.testing.rehearsal import Rehearsal
@@ -65,6 +65,11 @@ class Ledger:
     def has_evidence(self, path: str) -> bool:
         """Say whether a derivative is, or may be, there: then its original once was (P5)."""
         return any(self.held(derived) != {None} for derived in self.fs.store.derivatives(path))
+
+    def is_a_directory(self, path: str) -> bool:
+        """Say whether a path may be absent, and be the beginning of others that are there."""
+        below = [other for other in self.objects if other.startswith(f"{path}/")]
+        return None in self.held(path) and any(self.held(other) != {None} for other in below)
 
     def is_whole(self, path: str) -> bool:
         """Say whether an object was acknowledged, and is still there, with nothing done to it."""
@@ -133,7 +138,7 @@ class Ledger:
                 self.broken("P3", f"{path!r} is deleted, and the listing has it")
         self.see_what_lies_there()
         for path in listed:
-            if path.partition("/")[0] == RESERVED:
+            if is_hidden(path):
                 self.broken("P5", f"{path!r} is the store's own, and the listing has it")
             if path not in self.tried and path not in self.lain:
                 self.broken("P5", f"{path!r} was never written, and the listing has it")
@@ -193,7 +198,7 @@ class Ledger:
 
     def check_refusal(self, path: str, call: str, outcome: Exception) -> None:
         """Check that a change may be refused now, by what was claimed."""
-        if not self.away:
+        if not self.away and self.fs.store.placed(path):  # else all its backends are read-only
             self.broken("P1", f"every platform is well, and it is refused: {outcome}")
         for claim in self.in_force(path):
             if getattr(claim, call):

@@ -187,6 +187,8 @@ class ResilienceStateMachine(RuleBasedStateMachine):
                 self.ledger.check_acknowledged(path, "deletes")
             self.ledger.objects[path] = frozenset({None})
             return
+        if isinstance(outcome, IsADirectoryError) and self.ledger.is_a_directory(path):
+            return
         if not isinstance(outcome, ObjectError):
             self.ledger.broken("P5", f"a deletion ends in {outcome!r}")
         if isinstance(outcome, OriginalMissingError):
@@ -211,7 +213,7 @@ class ResilienceStateMachine(RuleBasedStateMachine):
         elif isinstance(outcome, BackendsUnavailableError):
             self.ledger.check_unread(path)
             self.ledger.check_stand_in(path)
-        else:
+        elif not (isinstance(outcome, IsADirectoryError) and self.ledger.is_a_directory(path)):
             self.ledger.broken("P5", f"a read ends in {outcome!r}")
 
     @rule(path=PATHS, how=st.sampled_from(["exists", "find"]))
@@ -227,6 +229,7 @@ class ResilienceStateMachine(RuleBasedStateMachine):
             outcome is True
             and self.ledger.held(path) == {None}
             and not self.ledger.has_evidence(path)
+            and not self.ledger.is_a_directory(path)
         ):
             self.ledger.broken("P3", "an object that is not there is said to be")
         if isinstance(outcome, BackendsUnavailableError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -10,6 +10,7 @@ from resilient_store.filesystem import ResilientFileSystem
 from resilient_store.model.domain import platform, platforms
 from resilient_store.model.pattern import Pattern
 from resilient_store.store import Store
+from resilient_store.testing.overlap import overlap, within
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +31,7 @@ class Claim:
         Whether deletions are.
     derivatives
         Patterns of derivatives, still there, that may stand in, flagged; only where `reads` is
-        False.
+        False, and only where all derivatives of the pattern are read without the platform.
     """
 
     lost: str
@@ -144,19 +145,41 @@ def _is_read_without(store: Store, lost: str, placed: tuple[str, ...]) -> bool:
 
 
 def _standing_in(store: Store, lost: str, pattern: str) -> Iterator[str]:
+    """Name the derivatives of a group's paths that are read, on whatever backends they lie."""
     degraded = store.configuration.degraded
     if degraded is None or callable(degraded.rules):
         return
-    for original, derived in degraded.rules.items():
-        if _pattern_of(store, _example(original)) != pattern:
-            continue
-        for text in derived:
-            group = _pattern_of(store, _example(text))
-            if _is_read_without(store, lost, _groups(store)[group]):
-                yield text
+    groups = _groups(store)
+    named = [text for derived in _rules_for(store, pattern, degraded.rules) for text in derived]
+    for text in dict.fromkeys(named):
+        if all(_is_read_without(store, lost, groups[group]) for group in _may_lie_in(store, text)):
+            yield text
 
 
-def _example(pattern: str) -> str:
-    """Return a path that a pattern matches."""
-    compiled = Pattern(pattern)
-    return compiled.fill(dict.fromkeys(compiled.fields, "x"))
+def _rules_for(
+    store: Store, pattern: str, rules: Mapping[str, Sequence[str]]
+) -> Iterator[Sequence[str]]:
+    """Return the derivatives of each rule for a group; of one that fits it in part, nothing."""
+    rest = list(_groups(store))[-1]
+    before: list[str] = []
+    for original, derived in rules.items():
+        is_for_it = pattern == rest or within(pattern, original) or within(original, pattern)
+        is_another_rules = any(
+            within(original, first) or (pattern != rest and within(pattern, first))
+            for first in before
+        )
+        if is_for_it and not is_another_rules and pattern in _may_lie_in(store, original):
+            yield derived
+        before.append(original)
+
+
+def _may_lie_in(store: Store, text: str) -> list[str]:
+    """Return the groups that the paths of a pattern may belong to."""
+    *placed, rest = _groups(store)
+    found = []
+    for pattern in placed:
+        if overlap(text, pattern):
+            found.append(pattern)
+        if within(text, pattern):
+            return found
+    return [*found, rest]

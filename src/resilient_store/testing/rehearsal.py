@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from resilient_store.backends.locate import PLATFORMS, locate
 from resilient_store.catalog.location import Location
 from resilient_store.catalog.opening import database_at
 from resilient_store.config import TIMES, read_config
@@ -15,7 +16,8 @@ from resilient_store.errors import ConfigurationError
 from resilient_store.filesystem import ResilientFileSystem
 from resilient_store.policies import Backend
 from resilient_store.testing.faults import Faults, path_at
-from resilient_store.testing.faulty import FaultyFileSystem
+from resilient_store.testing.faulty import FaultyFileSystem, PrivateMemory
+from resilient_store.testing.flat_memory import FlatMemory
 
 _KEPT = ("holds_all", "read_only", "timeout", "stall_timeout", "max_concurrency")
 _AS_THEY_ARE = (
@@ -104,8 +106,10 @@ def rehearse(
     built = as_built(store, name)
     configuration = built.store.configuration
     stand_ins = {
-        backend: FaultyFileSystem(faults=faults, name=backend, domain=domain)
-        for backend, domain in configuration.domains.items()
+        label: FaultyFileSystem(
+            _memory_like(backend), faults=faults, name=label, domain=configuration.domains[label]
+        )
+        for label, backend in zip(configuration.names, configuration.backends, strict=True)
     }
     backends = [
         Backend(
@@ -123,6 +127,11 @@ def rehearse(
     fs = type(built)(backends, **options)
     _check_stands_in(fs, stand_ins, options.get("catalog"))
     return Rehearsal(fs, faults, stand_ins)
+
+
+def _memory_like(backend: Backend) -> PrivateMemory:
+    """Return a memory that takes the keys which the backend takes."""
+    return FlatMemory() if locate(backend).protocol in PLATFORMS else PrivateMemory()
 
 
 def _check_stands_in(

@@ -73,9 +73,7 @@ class MemoryFamily:
             path = self._path(key)
             if exclusive and path in self._fs.store:
                 raise FileExistsError(path)
-            self._require_no_file(parent(key))
-            if self._fs.isdir(path):
-                raise IsADirectoryError(path)
+            self._require_place(key)
             self._fs.pipe_file(path, data)
             file = self._fs.store[path]
             setattr(file, _HEADERS, headers)
@@ -171,6 +169,12 @@ class MemoryFamily:
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}" if key else self._root
+
+    def _require_place(self, key: str) -> None:
+        """Refuse a key that is a directory, or lies below a file."""
+        self._require_no_file(parent(key))
+        if self._fs.isdir(self._path(key)):
+            raise IsADirectoryError(key)
 
     def _require_no_file(self, key: str) -> None:
         """Refuse to have something below a file."""
