@@ -72,6 +72,7 @@ OPTIONS = {
         ],
     },
     "nested": {"backends": BUCKETS, "catalog": "sqlite:///photos.db", "degraded": NESTED},
+    "nested, stateless": {"backends": BUCKETS, "degraded": NESTED},
     "archive": {"backends": [*BACKENDS[:2], ARCHIVE]},
     "archive only": {"backends": [ARCHIVE]},
 }

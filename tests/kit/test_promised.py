@@ -146,7 +146,9 @@ def test_a_stand_in_takes_the_keys_that_its_platform_takes():
         flat = rehearse(rs.ResilientFileSystem(buckets))
         flat.fs.write("cat", b"the whole cat")
         flat.fs.write("cat/preview", b"a small cat")
-        assert flat.fs.find("") == ["cat", "cat/preview"]
+        flat.fs.write("dog/preview", b"a small dog")
+        flat.fs.write("dog", b"the whole dog")
+        assert flat.fs.find("") == ["cat", "cat/preview", "dog", "dog/preview"]
         flat.faults.corrupt("aws", "cat/preview")
         assert flat.held("aws", "cat/preview") != flat.held("gcp", "cat/preview")
         flat.fs.close()

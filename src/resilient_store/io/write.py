@@ -147,8 +147,10 @@ class WriteSession:
         self._headers = self._given.over(None if self._exact else earlier, self._path)
 
     def _note_look(self, name: str, reply: Reply[ObjectInfo]) -> None:
-        info = reply.value
-        if info is not None and info.directory:
+        info, traits = reply.value, self._store.clients[name].traits
+        if info is not None and info.directory and traits is not None and not traits.directories:
+            info, reply = None, Reply(name, Outcome.NOT_FOUND)  # only a prefix of other keys
+        elif info is not None and info.directory:
             reply = Reply(name, Outcome.REFUSED, detail="a directory has this name")
         elif info is not None and self._store.clients[name].backend.read_only:
             reply = Reply(name, Outcome.REFUSED, detail="it is read-only and holds the path")
