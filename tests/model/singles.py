@@ -3,6 +3,15 @@
 A *place* is a request to a backend, a call of the catalog or a statement of one. A first run
 without any fault finds the places of a workload; then every fault that can happen at a place
 happens there, in a run of its own. Nothing is left to chance.
+
+A process dies before and after each `await` of a request to a backend and each `await` of a call of
+the catalog, and stops for longer than its lease after it: nobody else sees where between two of
+these it was. Its other awaits are no places: it waits there for time to pass, or for a call of its
+own that is one of these. Within a call of the catalog it does not die: until the commit nothing of
+it is there, afterwards all of it, which is dying before the call or after it.
+
+The backends know no conditions and create nothing exclusively, where most can go wrong, or know
+both, and give every write a tag of its own.
 """
 
 from __future__ import annotations
@@ -76,17 +85,20 @@ class Workload:
     beginning: str
     calls: tuple[str, ...]
     together: bool = False
+    conditions: bool = False  # whether the backends know any
 
     def __str__(self) -> str:
         between = " with " if self.together else ", then "
-        return f"{self.beginning}: {between.join(self.calls)}"
+        on = ", with conditions" if self.conditions else ""
+        return f"{self.beginning}: {between.join(self.calls)}{on}"
 
     def scenario(self) -> Scenario:
         """Return it as programs."""
         data = iter(("xx", "yy", "zz"))
         programs = tuple((c, next(data)) if c in WRITES else (c,) for c in self.calls)
         paths = (PATH, OTHER) if "move" in self.calls else (PATH,)
-        return Scenario(programs=programs, paths=paths, **BEGINNINGS[self.beginning])
+        begins = BEGINNINGS[self.beginning]
+        return Scenario(programs=programs, paths=paths, conditions=self.conditions, **begins)
 
 
 def _workloads() -> Iterator[Workload]:
@@ -100,6 +112,7 @@ def _workloads() -> Iterator[Workload]:
 
 
 WORKLOADS = tuple(_workloads())
+WITH_CONDITIONS = tuple(attrs.evolve(workload, conditions=True) for workload in WORKLOADS)
 
 
 @attrs.frozen
@@ -193,7 +206,8 @@ class SinglesPlay(Play):
         self.places: list[Place] = []
         self._fault = (number, kind)
         model = self.model
-        model.disks = {name: SinglesDisk(model, name, conditions=False) for name in model.names}
+        conditions = workload.conditions
+        model.disks = {n: SinglesDisk(model, n, conditions=conditions) for n in model.names}
         for disk in model.disks.values():
             disk.play = self
         self._processes = [Process(call, number=n) for n, call in enumerate(workload.calls)]

@@ -12,6 +12,7 @@ from tests.model.__main__ import drawn, play
 from tests.model.singles import (
     BEGINNINGS,
     CALLS,
+    WITH_CONDITIONS,
     WORKLOADS,
     Workload,
     broken,
@@ -20,6 +21,7 @@ from tests.model.singles import (
 )
 
 FAULT_OF = 127  # in plain runs one fault of so many
+RARE = 4  # and of the workloads over backends that know conditions, one of so many
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +40,11 @@ def test_the_workloads_are_all_of_up_to_two_calls():
         assert together == {frozenset(pair) for pair in itertools.product(CALLS, repeat=2)}
 
 
+@pytest.mark.parametrize("conditions", [False, True])
 @pytest.mark.parametrize("beginning", BEGINNINGS)
-def test_every_kind_of_place_is_found(beginning):
-    found = [place.what.split()[0] for place in places(Workload(beginning, ("write", "delete")))]
+def test_every_kind_of_place_is_found(beginning, conditions):
+    workload = Workload(beginning, ("write", "delete"), conditions=conditions)
+    found = [place.what.split()[0] for place in places(workload)]
     assert {"info", "put", "delete", "catalog", "BEGIN", "SELECT", "INSERT", "COMMIT"} <= {*found}
 
 
@@ -84,8 +88,17 @@ def test_no_single_fault_breaks_a_promise(beginning, call):
         assert broken(workload, place, kind) == ""
 
 
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_no_single_fault_breaks_a_promise_where_backends_know_conditions(beginning):
+    turn = list(BEGINNINGS).index(beginning)
+    mine = [w for w in WITH_CONDITIONS if w.beginning == beginning]
+    every = (one for workload in mine[turn::RARE] for one in all_of(workload))
+    for workload, place, kind in itertools.islice(every, turn, None, FAULT_OF):
+        assert broken(workload, place, kind) == ""
+
+
 @pytest.mark.matrix
-@pytest.mark.parametrize("workload", WORKLOADS, ids=str)
+@pytest.mark.parametrize("workload", [*WORKLOADS, *WITH_CONDITIONS], ids=str)
 def test_no_single_fault_of_all_breaks_a_promise(workload):
     for _, place, kind in all_of(workload):
         assert broken(workload, place, kind) == ""
