@@ -121,7 +121,7 @@ def test_two_machines_that_each_count_on_the_other_ones_copy_do_not_remove_both(
     for thread in threads:
         thread.start()
     try:
-        for number in range(60):
+        for number in range(20):
             data = b"%d" % number
             stores[number % 2].write(CAT, data)
             for _ in range(20):

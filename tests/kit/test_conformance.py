@@ -66,11 +66,15 @@ def test_one_that_lies_is_not_fit():
     opened.close()
 
 
+def in_matrix(*one):
+    return pytest.param(*one, marks=pytest.mark.matrix)
+
+
 @pytest.mark.parametrize(
     ("suite", "check"),
     [
-        ("TestTearsPuts", "test_an_object_is_never_seen_half_written"),
-        ("TestCountsTheLast", "test_ranges_are_pythons"),
+        in_matrix("TestTearsPuts", "test_an_object_is_never_seen_half_written"),
+        in_matrix("TestCountsTheLast", "test_ranges_are_pythons"),
         ("TestKeepsWhatArrived", "test_what_is_cancelled_is_there_whole_or_not_at_all"),
     ],
 )

@@ -354,6 +354,7 @@ def test_valid_configurations_are_of_every_kind(kind):
     assert rs.ResilientFileSystem(**found)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "mistake",
     [

@@ -148,6 +148,7 @@ def test_a_worker_that_dies_while_it_repairs_costs_only_its_part(
     assert held <= set(rs.repair(fs).waiting), "what the dead worker held waits for its lease"
 
 
+@pytest.mark.matrix
 def test_a_worker_that_dies_while_it_adopts_costs_nothing(shop, client, one_dies):
     paths = [f"p/{number:03}" for number in range(450)]
     for path in paths:

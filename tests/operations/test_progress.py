@@ -20,14 +20,14 @@ class Shown:
     bars: list[Shown]
 
     def __init__(self, total=None, **how):
-        self.total, self.how, self.n, self.closed = total, how, 0, False
+        self.totals, self.how, self.n, self.closed = {total}, how, 0, False
         self.bars.append(self)
 
     def update(self, by):
         self.n += by
 
     def refresh(self):
-        pass
+        self.totals.add(self.total)  # set anew for each pass; the last may find nothing
 
     def close(self):
         self.closed = True
@@ -59,7 +59,8 @@ def test_repair_moves_a_bar_of_tqdm(shop, bars):
     with TqdmCallback(tqdm_kwargs={"desc": "repaired"}, tqdm_cls=Shown) as callback:
         rs.repair(shop.open(), callback=callback)
     (bar,) = bars
-    assert (bar.total, bar.n >= COUNT, bar.how["desc"]) == (COUNT, True, "repaired")
+    assert COUNT in bar.totals
+    assert (bar.n >= COUNT, bar.how["desc"]) == (True, "repaired")
     assert bar.closed
 
 

@@ -45,7 +45,7 @@ class Lately:
     def count(self, now_s: float) -> int:
         """Return how often it happened, to a sixtieth of the time."""
         first = _step(now_s) - STEPS
-        return sum(times for step, times in self._steps if step > first)
+        return sum(times for step, times in tuple(self._steps) if step > first)
 
     def clear(self) -> None:
         """Begin anew."""
