@@ -108,6 +108,7 @@ def test_a_long_read_holds_a_few_blocks():
     assert played(a_long_read()).model.broken == []
 
 
+@pytest.mark.matrix
 def test_a_long_read_that_keeps_all_is_found(monkeypatch):
     kept = []
     real = Bounds.handed_out

@@ -41,7 +41,7 @@ def said_by(*arguments, hash_seed="0"):
     return done.stdout
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", ["fleet", pytest.param("scenarios", marks=pytest.mark.matrix)])
 def test_one_seed_is_one_run_in_every_process(world):
     program = TRACES.format(WORLDS[world])
     first = said_by("-c", program, hash_seed="1")

@@ -20,7 +20,7 @@ from tests.model.singles import (
     places,
 )
 
-FAULT_OF = 127  # in plain runs one fault of so many
+FAULT_OF = 257  # in plain runs one fault of so many
 RARE = 4  # and of the workloads over backends that know conditions, one of so many
 
 

@@ -230,6 +230,7 @@ def meeting(real, folder, mode):
     return meets
 
 
+@pytest.mark.matrix
 def test_two_repairs_at_once_do_no_harm_where_both_are_at_one_path(shop, client, small_parts):
     paths = behind(shop, 12)
     (shop.folder / "meetings").mkdir()
