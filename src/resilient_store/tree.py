@@ -338,7 +338,7 @@ class TreeFileSystem(AsyncFileSystem):
         if self._strip_protocol(path1) == self._strip_protocol(path2):
             return
         sources, targets, kinds = await self._pairs(path1, path2, recursive, maxdepth)
-        if not sources and not recursive and isinstance(path1, str) and await self._isdir(path1):
+        if not sources and not recursive and isinstance(path1, str):  # all it names is directories
             raise IsADirectoryError(21, "is a directory; recursive=True moves it", path1)
         for target in targets:
             if any(place in kinds for place in (target, *above(target))):

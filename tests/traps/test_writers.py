@@ -299,8 +299,9 @@ def test_a_move_onto_or_into_itself_loses_nothing(fs, source, target, recursive)
 
 def test_a_move_of_a_directory_without_recursive_is_refused(fs):
     fs.write("d/a", b"1")
-    with pytest.raises(IsADirectoryError, match="recursive=True"):
-        fs.mv("d", "e")
+    for source in ("d", "d*", "d/"):
+        with pytest.raises(IsADirectoryError, match="recursive=True"):
+            fs.mv(source, "e")
     assert fs.cat("d", recursive=True) == {"d/a": b"1"}
     assert not fs.exists("e")
 
