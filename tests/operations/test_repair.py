@@ -179,6 +179,24 @@ def test_p5_what_is_lost_stays_lost_when_a_backend_is_added(shop):
         fs.read(CAT)
 
 
+def test_a_dry_run_names_each_object_once_and_says_which_is_lost(shop, monkeypatch):
+    monkeypatch.setattr(naming, "NAMED", 2)
+    fs = shop.open(("aws",), write=rs.WriteToAll(min_copies=1))
+    for number in range(5):
+        fs.write(f"p/{number}", ONE)
+    shop.remove_behind("aws", "p/4")
+    with pytest.raises(rs.OriginalMissingError):
+        fs.read("p/4")
+    assert states(fs, "p/4") == {"aws": "missing"}
+    shop.leave(fs)
+    two_more = shop.open(write=rs.WriteToAll(min_copies=1))
+    report = rs.repair(two_more, dry_run=True)
+    assert report.waiting == dict.fromkeys(["p/0", "p/1"], "to be brought to gcp, azure")
+    assert [path for path, why in report.failed.items() if "only what a look" in why] == ["p/4"]
+    assert len(report.waiting) + len(report.failed) + report.unnamed == 5
+    assert rs.repair(two_more).copied == 8
+
+
 def test_p6_a_priority_that_changes_for_ever_ends_all_the_same(shop, monkeypatch):
     monkeypatch.setattr(module, "CHOSEN", 2)
     fs = shop.open()

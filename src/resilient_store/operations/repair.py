@@ -25,7 +25,7 @@ from resilient_store.io.sharded import on_workers
 from resilient_store.model import naming
 from resilient_store.model.domain import platforms
 from resilient_store.model.key_range import EVERYTHING, KeyRange
-from resilient_store.model.state import StoreState
+from resilient_store.model.state import Record, StoreState
 from resilient_store.store import Store, StoreOwner
 
 T = TypeVar("T")
@@ -207,7 +207,7 @@ async def repair_all(
     try:
         if dry_run:
             async for one in _pieces(store, urgency, part, callback):
-                report.add(Repaired(one.path, ending="waiting", why=_owed(store, one)))
+                report.add(_owed(store, one))
                 callback.relative_update(1)
             return report
         while moved or (refused and refusals < REFUSED_IN_A_ROW):
@@ -254,14 +254,18 @@ def _asked(store: Store, one: Holding) -> list[str]:
     return source + [name for name in store.placed(one.path) if name not in one.backends]
 
 
-def _owed(store: Store, one: Holding) -> str:
+def _owed(store: Store, one: Holding) -> Repaired:
     """Say what a repair would do."""
     if one.size is None:
-        return "what its deletion left is to be removed"
+        return Repaired(one.path, ending="waiting", why="what its deletion left is to be removed")
+    if not one.backends:
+        why = "no replica is known to be good: only what a look still finds can be brought back"
+        return Repaired(one.path, ending="failed", why=why)
     lacking = [name for name in store.placed(one.path) if name not in one.backends]
+    why = "to be published, or removed where it is not placed"
     if lacking:
-        return f"to be brought to {', '.join(lacking)}"
-    return "to be published, or removed where it is not placed"
+        why = f"to be brought to {', '.join(lacking)}"
+    return Repaired(one.path, ending="waiting", why=why)
 
 
 async def _pieces(
@@ -285,9 +289,17 @@ async def _pieces(
             for record in await store.known.records(
                 [path for path in page if name in store.placed(path)]
             ):
-                if (entry := record.present) is not None and entry.content is not None:
+                entry = record.present
+                if entry and entry.content and _comes_first(store, record, name):
                     held = tuple(row.backend for row in record.holders())
                     yield Holding(record.path, entry.content.size, held)
+
+
+def _comes_first(store: Store, record: Record, name: str) -> bool:
+    """Say whether a path comes because of this backend: not of the queue, nor of an earlier one."""
+    placed, rows = store.placed(record.path), record.replicas
+    lacking = (other for other in store.writable if other in placed and other not in rows)
+    return next(lacking, None) == name and not any(map(record.owes, rows.values()))
 
 
 async def _most_urgent(
