@@ -15,6 +15,11 @@ def _order(info: ObjectInfo) -> str:
     return f"{info.key}/" if info.directory else info.key
 
 
+def is_wanted(key: str, after: str) -> bool:
+    """Say whether a key comes after another; of a directory, which ends in "/", whether any may."""
+    return key > after or (key.endswith("/") and after.startswith(key))
+
+
 class OrderedLevels:
     """A walk from after a key on.
 
@@ -62,8 +67,5 @@ class OrderedLevels:
         return found
 
     def _enter(self, infos: Sequence[ObjectInfo]) -> None:
-        wanted = [one for one in infos if self._is_wanted(_order(one))]
+        wanted = [one for one in infos if is_wanted(_order(one), self._after)]
         self._levels.append(sorted(wanted, key=_order, reverse=True))
-
-    def _is_wanted(self, key: str) -> bool:
-        return key > self._after or (key.endswith("/") and self._after.startswith(key))

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 
 from resilient_store.backends.families.disk import Disk
+from resilient_store.backends.families.levels import is_wanted
 from resilient_store.model.info import ObjectInfo
 
 NAMES = 100_000
@@ -53,7 +54,7 @@ class _Level:
                 if number % _CHECKED_EVERY == 0:
                     goes_on()
                 name = entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "")
-                if name <= self._last or not self._is_wanted(self.prefix + name):
+                if name <= self._last or not is_wanted(self.prefix + name, self._after):
                     continue
                 names.append(name)
                 if len(names) > 2 * NAMES:
@@ -64,9 +65,6 @@ class _Level:
         names.sort()
         self._are_all = self._are_all and len(names) <= NAMES
         return names[:NAMES]
-
-    def _is_wanted(self, key: str) -> bool:
-        return key > self._after or (key.endswith("/") and self._after.startswith(key))
 
 
 class OrderedWalk:
