@@ -20,18 +20,7 @@ from resilient_store.testing.flat_memory import FlatMemory, FlatMemoryFamily
 from resilient_store.testing.simulation.family import SimulatedFamily
 from resilient_store.testing.simulation.loop import SimulatedLoop
 from resilient_store.testing.simulation.world import World
-
-
-class OwnMemory(MemoryFileSystem):
-    """Memory that is no other's, and of which a family knows nothing."""
-
-    protocol = "own-memory"
-    cachable = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.store = {}
-        self.pseudo_dirs = [""]
+from tests.kit.unfit import OwnMemory
 
 
 def on_disk(family, run, root: Path) -> Subject:

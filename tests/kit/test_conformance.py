@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
-from fsspec.implementations.memory import MemoryFileSystem
 
 from resilient_store.testing import FaultyFileSystem, StoreConformance
+from tests.kit.unfit import OwnMemory
 
 UNFIT = Path(__file__).with_name("unfit.py")
 # What others have put into this environment takes a second to load.
@@ -39,16 +39,8 @@ class TestFaultyMemory(StoreConformance):
         return "/tests"
 
 
-class SaysEmpty(MemoryFileSystem):
+class SaysEmpty(OwnMemory):
     """Answers for absent objects as if they were there, and empty."""
-
-    protocol = "says-empty"
-    cachable = False
-
-    def __init__(self):
-        super().__init__()
-        self.store = {}
-        self.pseudo_dirs = [""]
 
     def info(self, path, **options):
         try:

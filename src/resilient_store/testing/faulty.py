@@ -108,7 +108,6 @@ class FaultyFileSystem(AsyncFileSystem):
 
     async def resilient_family(self, root: str) -> Family:
         """Be asked as the wrapped filesystem would be, and meet faults."""
-        self.resilient_root(root)
         return FaultyFamily(self, await opener(Backend(self.inner, root=root), self.name)())
 
     async def meet(self, verb: str, key: str, work: Callable[[], Awaitable[T]]) -> T:

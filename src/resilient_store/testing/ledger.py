@@ -165,11 +165,7 @@ class Ledger:
         held = self.held(path)
         if held == {None} and not self.has_evidence(path):
             self.broken("P5", "what never was is called lost")
-        intact = [
-            name
-            for name in self.rehearsal.backends
-            if self.rehearsal.held(name, path) in held - {None}
-        ]
+        intact = [name for name, data in self.lying(path).items() if data in held]
         if intact and None not in held:
             self.broken("P5", f"it is called lost, and lies intact on {', '.join(intact)}")
         if self.is_whole(path) and not self.away:

@@ -90,9 +90,8 @@ class ResilienceStateMachine(RuleBasedStateMachine):
         super().__init_subclass__()
         # Before Python 3.12 the phase that explains a failure traces every line: ten times slower.
         cls.TestCase.settings = settings(cls.TestCase.settings, phases=PHASES)
-        own = cls.teardown
-        if own is not ResilienceStateMachine.teardown and not hasattr(own, "followed"):
-            cls.teardown = _followed(own)  # type: ignore[assignment, method-assign]
+        if cls.teardown is not ResilienceStateMachine.teardown:
+            cls.teardown = _followed(cls.teardown)  # type: ignore[assignment, method-assign]
 
     def __init__(self) -> None:
         super().__init__()
@@ -361,7 +360,6 @@ def _followed(teardown: Callable[[Any], None]) -> Callable[[Any], None]:
         finally:
             ResilienceStateMachine.teardown(machine)
 
-    both.followed = True  # type: ignore[attr-defined]
     return both
 
 
