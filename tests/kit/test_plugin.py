@@ -111,7 +111,9 @@ def test_a_test_runs_once_for_every_platform_lost(run, tmp_path):
     assert not (tmp_path / "photos.db").exists()
 
 
-def test_it_works_on_a_worker(run, tmp_path):
+@pytest.fixture
+def on_a_worker(run):
+    """Run on a worker; xdist takes ten seconds at times to end one, and they are not the test's."""
     text = (
         "import pytest\n@pytest.mark.outage(lose='one')\n"
         "def test_one(resilient_store, outage): assert not outage.active\n"
@@ -119,7 +121,11 @@ def test_it_works_on_a_worker(run, tmp_path):
     )
     ini = "[pytest]\nresilient_store = photos.toml:large\n"
     files = {"photos__toml": TOML, "test_shop__py": text, "pytest__ini": ini}
-    done = run("-n", "1", "--junitxml=out.xml", **files)
+    return run("-n", "1", "--junitxml=out.xml", **files)
+
+
+def test_it_works_on_a_worker(on_a_worker, tmp_path):
+    done = on_a_worker
     assert re.search(r"^one +no +test_shop\.py::test_one$", done.stdout, re.MULTILINE)
     assert re.search(r"^two +yes +-$", done.stdout, re.MULTILINE)
     assert survived(tmp_path) == {"one": "no", "two": "yes"}
