@@ -86,6 +86,7 @@ def test_p7_a_placement_that_shrank_and_grew_again_is_filled_by_repair(shop):
     narrow.write(CAT, TWO)
     converge(narrow)
     assert (where(shop, CAT), states(narrow, CAT)["aws"]) == (("gcp", "azure"), "gone")
+    assert rs.repair(wide, dry_run=True).waiting == {CAT: "to be brought to aws"}
     converge(wide)
     assert shop.held(CAT)["aws"] == TWO
     assert states(wide, CAT)["aws"] == "good"

@@ -25,7 +25,7 @@ from resilient_store.io.sharded import on_workers
 from resilient_store.model import naming
 from resilient_store.model.domain import platforms
 from resilient_store.model.key_range import EVERYTHING, KeyRange
-from resilient_store.model.state import Record, StoreState
+from resilient_store.model.state import Record, State, StoreState
 from resilient_store.store import Store, StoreOwner
 
 T = TypeVar("T")
@@ -206,7 +206,7 @@ async def repair_all(
 
     try:
         if dry_run:
-            async for one in _pieces(store, urgency, part, callback):
+            async for one in _pieces(store, urgency, part, callback, once=True):
                 report.add(_owed(store, one))
                 callback.relative_update(1)
             return report
@@ -269,8 +269,14 @@ def _owed(store: Store, one: Holding) -> Repaired:
 
 
 async def _pieces(
-    store: Store, urgency: Callable[[Holding], Urgency], part: KeyRange, callback: Any
+    store: Store,
+    urgency: Callable[[Holding], Urgency],
+    part: KeyRange,
+    callback: Any,
+    *,
+    once: bool = False,
 ) -> AsyncGenerator[Holding]:
+    """Return the queue, then what lacks a backend; `once`: nothing twice, if nobody repairs it."""
     last: Urgency | None = None
     rounds = 1
     while rounds > 0:
@@ -289,8 +295,9 @@ async def _pieces(
             for record in await store.known.records(
                 [path for path in page if name in store.placed(path)]
             ):
-                entry = record.present
-                if entry and entry.content and _comes_first(store, record, name):
+                if once and not _comes_first(store, record, name):
+                    continue
+                if (entry := record.present) is not None and entry.content is not None:
                     held = tuple(row.backend for row in record.holders())
                     yield Holding(record.path, entry.content.size, held)
 
@@ -298,7 +305,8 @@ async def _pieces(
 def _comes_first(store: Store, record: Record, name: str) -> bool:
     """Say whether a path comes because of this backend: not of the queue, nor of an earlier one."""
     placed, rows = store.placed(record.path), record.replicas
-    lacking = (other for other in store.writable if other in placed and other not in rows)
+    held = [one for one, row in rows.items() if row.state is not State.GONE]
+    lacking = (other for other in store.writable if other in placed and other not in held)
     return next(lacking, None) == name and not any(map(record.owes, rows.values()))
 
 
