@@ -107,20 +107,15 @@ class TreeFileSystem(AsyncFileSystem):
             raise ValueError("maxdepth must be at least 1")
         path = self._strip_protocol(path)
         try:
-            listing = await self._ls(path, detail=True, partial=partial)
+            found = await verbs.listing(self.store, path, recursive=False, partial=partial)
         except OSError as error:
             if callable(on_error):
                 on_error(error)
             elif on_error == "raise" or not isinstance(error, FileNotFoundError):
                 raise
-            listing = Listing()
-        named = {posixpath.basename(i["name"]) if i["name"] != path else "": i for i in listing}
-        missing = listing.missing_backends
-        kinds = [
-            DetailedListing({n: i for n, i in named.items() if i["type"] == kind}, missing)
-            for kind in ("directory", "file")
-        ]
-        dirs, files = kinds if detail else [Listing(names, missing) for names in kinds]
+            found = Listed({})
+        kinds = found.parted(path)
+        dirs, files = kinds if detail else [Listing(names, found.missing) for names in kinds]
         if topdown:
             yield path, dirs, files
         if maxdepth is None or maxdepth > 1:

@@ -408,5 +408,5 @@ def test_a_folder_of_more_than_a_page_of_the_last_names_there_are_comes_to_an_en
         assert len(asked) < 9, "it goes on for ever"
         return await fs.store.known.names("", after, limit)
 
-    found = sync(fs.loop, listing._one_level, ask, "", str)
+    found, _ = sync(fs.loop, listing._one_level, ask, "", str)
     assert sorted(found) == ["d", "e"]

@@ -7,11 +7,12 @@ in sets, so that a seed replays a run; for the same reason there are no task gro
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from fsspec.asyn import sync
 
@@ -19,6 +20,7 @@ from resilient_store.model.outcome import Reply
 from resilient_store.protocol.machine import Ask, Done, Machine
 from resilient_store.runtime import Signal, end_tasks
 
+P = ParamSpec("P")
 T = TypeVar("T")
 V = TypeVar("V")
 
@@ -35,21 +37,32 @@ def to_end(
 ) -> T:
     """Run a coroutine in a loop of another thread; Ctrl-C cancels it, and sees it clean up.
 
+    So does a `SystemExit` of a `callback` or of a `priority` among the keywords.
+
     Notes
     -----
     Promises: P8.
     """
+    theirs: dict[str, Callable[[Any], Any]] = {"callback": Guarded, "priority": guarded}
+    for name, guard in theirs.items():
+        if kwargs.get(name) is not None:
+            kwargs[name] = guard(kwargs[name])
     running: list[asyncio.Task[Any] | None] = []
     interrupted = threading.Event()
 
-    async def run() -> T:
+    async def run() -> T | _EndedError:
         running.append(asyncio.current_task())
         if interrupted.is_set():  # before it had begun
             raise asyncio.CancelledError
-        return await function(*args, **kwargs)
+        try:
+            return await function(*args, **kwargs)
+        except _EndedError as stopped:
+            return stopped  # which fsspec raises there: it catches no more than an `Exception`
 
     try:
         result: T = sync(loop, run)
+    except _EndedError as stopped:
+        raise stopped.reason from None
     except KeyboardInterrupt:
         interrupted.set()
         for task in filter(None, running):
@@ -58,6 +71,34 @@ def to_end(
             ended.wait(_STOPS_WITHIN_S)
         raise
     return result
+
+
+class _EndedError(BaseException):
+    """Carries what would end a loop, and every call in it, to the one whose code raised it."""
+
+    def __init__(self, reason: BaseException) -> None:
+        self.reason = reason
+
+
+def guarded(function: Callable[P, T]) -> Callable[P, T]:
+    """Let nothing that a caller's function raises end the loop in which it is called."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise _EndedError(error) from None
+
+    return call
+
+
+class Guarded:
+    """A caller's callback, the same way."""
+
+    def __init__(self, callback: Any) -> None:
+        self.set_size = guarded(callback.set_size)
+        self.relative_update = guarded(callback.relative_update)
 
 
 def _cancel(task: asyncio.Task[Any], ended: threading.Event) -> None:

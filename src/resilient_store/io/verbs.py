@@ -139,7 +139,7 @@ async def _asked(store: Store, path: str, *, recursive: bool, partial: bool) -> 
     """List by asking the backends."""
     merged = await list_union(store, path, recursive=recursive, partial=partial)
     found = {key: entry(key, *best(words)) for key, words in merged.entries.items() if key}
-    return Listed(found, merged.missing, merged.absent, merged.strange)
+    return Listed(found, merged.missing, merged.absent, merged.strange, merged.twofold)
 
 
 async def open_reader(store: Store, path: str, *, degraded: bool = False) -> Reader:

@@ -54,6 +54,9 @@ def rejoin(
     was verified, which `repair` does. Where the backend went back in time, or has lost its
     identity, all of them do. An original that is found there is missing no longer.
 
+    Stopped in the middle, it has doubted what it had come to, and changed nothing else: call it
+    again, or let `repair` verify that where it lay before.
+
     Parameters
     ----------
     fs

@@ -156,7 +156,9 @@ def restore(
     """
     if fs.store.catalog is None:
         raise ConfigurationError("restore needs a catalog to bring back")
-    report: RestoreReport = to_end(fs.loop, restore_all, fs.store, callback, dry_run=dry_run)
+    report: RestoreReport = to_end(
+        fs.loop, restore_all, fs.store, callback=callback, dry_run=dry_run
+    )
     return report
 
 

@@ -82,7 +82,7 @@ def snapshot(fs: StoreOwner, *, callback: Any = None) -> SnapshotReport:
     """
     if fs.store.catalog is None:
         raise ConfigurationError("snapshot needs a catalog: without one there is nothing to lose")
-    report: SnapshotReport = to_end(fs.loop, snapshot_all, fs.store, callback)
+    report: SnapshotReport = to_end(fs.loop, snapshot_all, fs.store, callback=callback)
     return report
 
 

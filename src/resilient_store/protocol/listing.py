@@ -27,12 +27,15 @@ class Merged:
         Backends whose answer would be needed to be certain that nothing is left out.
     strange
         Others' keys that were left out, for no path leads to them.
+    twofold
+        Keys of objects that are directories too, as object stores allow.
     """
 
     entries: dict[str, dict[str, ObjectInfo]]
     absent: bool
     missing: tuple[str, ...]
     strange: tuple[str, ...] = ()
+    twofold: frozenset[str] = frozenset()
 
 
 def merge(
@@ -49,6 +52,7 @@ def merge(
     Promises: P5. Source: design, section 4, "Certain absence".
     """
     entries: dict[str, dict[str, ObjectInfo]] = {}
+    kinds: dict[bool, set[str]] = {True: set(), False: set()}
     answered = []
     for name in order:
         reply = replies.get(name)
@@ -56,12 +60,21 @@ def merge(
             continue
         answered.append(name)
         for info in reply.value or ():
-            if not is_hidden(info.key):
-                entries.setdefault(info.key, {})[name] = info
+            if is_hidden(info.key):
+                continue
+            kinds[info.directory].add(info.key)
+            words = entries.setdefault(info.key, {})
+            if name not in words or words[name].directory:
+                words[name] = info
     sure = set(holds_all) & set(answered)
     missing = () if sure else tuple(name for name in order if name not in answered)
     found = any(reply.ok for reply in replies.values())
-    return Merged(dict(sorted(entries.items())), not found and not missing, missing)
+    return Merged(
+        entries=dict(sorted(entries.items())),
+        absent=not found and not missing,
+        missing=missing,
+        twofold=frozenset(kinds[True] & kinds[False]),
+    )
 
 
 @attrs.define

@@ -47,14 +47,16 @@ class FlatMemoryFamily(MemoryFamily):
         """List one level, or everything below; where nothing lies below, the object itself."""
         start = f"{key}/" if key else ""
         places = (place.removeprefix(self._root).strip("/") for place in self._fs.store)
-        names: dict[str, None] = {}
-        for below in [place for place in places if place.startswith(start)]:
-            folders = [folder for folder in above(below) if folder.startswith(start)]
-            names |= dict.fromkeys([*reversed(folders), below])
-        if not names and key:
+        objects = [place for place in places if place.startswith(start)]
+        folders = {above_it for one in objects for above_it in above(one) if above_it > start}
+        if not objects and key:
             return [self._info(key)]
+        found = [
+            *(self._info(name) for name in objects),
+            *(ObjectInfo(key=name, directory=True) for name in sorted(folders)),
+        ]
         deep = start.count("/")
-        return [self._info(name) for name in names if recursive or name.count("/") == deep]
+        return [info for info in found if recursive or info.key.count("/") == deep]
 
     async def mkdir(self, key: str) -> None:
         """Do nothing: directories do not exist by themselves."""

@@ -265,6 +265,7 @@ class FlatFamily(ABC):
         """List one level, or everything below, page by page."""
         prefix = f"{self.at(key)}/" if self.at(key) else ""
         found: dict[str, ObjectInfo] = {}
+        folders: dict[str, ObjectInfo] = {}  # an object may bear the name of one
         is_there, token = not key, None
         while True:
             page = await self._page(
@@ -275,7 +276,7 @@ class FlatFamily(ABC):
             for info in page.objects:
                 self._add(found, key, info)
             for name in page.prefixes:
-                self._add_directories(found, key, f"{name}.")
+                self._add_directories(folders, key, f"{name}.")
             if page.token is None:
                 break
             if page.token == token:
@@ -283,7 +284,7 @@ class FlatFamily(ABC):
             token = page.token
         self._is_there = True
         if is_there:
-            return list(found.values())
+            return [*found.values(), *folders.values()]
         info = await self._head(key)
         return [] if info.directory else [info]
 

@@ -333,6 +333,8 @@ class BackendConformance(CancellationConformance, PageConformance):
             assert subject.put(key, key.encode())[0] is OK
         assert sorted(subject.names()) == ["d", "d/key", "d/key/x"]
         assert subject.ask("get", "d", None, None)[1].data == b"d"
+        listed = subject.ask("list", "", recursive=False)[1]
+        assert sorted((info.key, info.directory) for info in listed) == [("d", False), ("d", True)]
 
     def test_headers_are_given_back_where_they_are_kept(self, subject: Subject) -> None:
         """By every way of storing; who does not keep them says so, and makes none up."""

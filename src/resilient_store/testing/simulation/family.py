@@ -295,11 +295,17 @@ class SimulatedFamily:
         if not below and key and key not in self._disk.directories:
             raise FileNotFoundError(errno.ENOENT, "no such directory")
         names: dict[str, None] = {}
+        folders: dict[str, None] = {}
         for name in below:
             above = [part for part in _above(name) if part.startswith(prefix)]
             names |= dict.fromkeys([*above, name])
+            folders |= dict.fromkeys(above)
         depth = prefix.count("/")
-        return [self._info(n) for n in names if recursive or n.count("/") == depth]
+        infos = [
+            *(self._info(name) for name in names),
+            *(ObjectInfo(key=n, directory=True) for n in folders if n in self._disk.objects),
+        ]
+        return [info for info in infos if recursive or info.key.count("/") == depth]
 
 
 @attrs.define
