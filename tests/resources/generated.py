@@ -177,8 +177,9 @@ def sweep(fs: rs.ResilientFileSystem, count: int) -> None:
     assert rs.sweep(fs, dry_run=True).failed == ()
 
 
-# What is written to a backend is forgotten with the process: last, what a backend must remember.
-ALL = (status, what_if, damage_report, scrub, adopt, evacuate, rejoin, sweep, repair, snapshot)
+# What is written to a backend is forgotten with the process: last, what a backend must remember,
+# as it must its new epoch.
+ALL = (status, what_if, damage_report, scrub, adopt, evacuate, sweep, repair, snapshot, rejoin)
 OPERATIONS = {one.__name__: one for one in ALL}
 
 
