@@ -99,3 +99,10 @@ def test_every_bug_is_found_within_its_bound(bug, start, record_property):
     found = hunt(bug, start)
     record_property("tries", found.tries)
     assert found.broken
+
+
+def test_the_page_says_of_every_bug_how_many_seeds_it_takes():
+    page = (DIFFS.parents[2] / "docs" / "planted-bugs.md").read_text("utf-8")
+    rows = re.findall(r"(?m)^\| `(\w+)`: .* \| (P\d) \| (\S+) \| (\d+) \| (\d+) \|$", page)
+    assert [row[:3] for row in rows] == [(bug.name, bug.promise, bug.hunter) for bug in BUGS]
+    assert all(int(median) <= int(most) <= named(name).within for name, _, _, median, most in rows)
