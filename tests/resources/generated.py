@@ -6,7 +6,12 @@ OPERATION CATALOG COUNT`; prints how much more memory the operation took at most
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
+import weakref
+from pathlib import Path
 from typing import Any
 
 from fsspec import AbstractFileSystem
@@ -46,17 +51,26 @@ class Generated(AbstractFileSystem):
     def __init__(self, count: int) -> None:
         super().__init__()
         self.count = count
-        self.written = {KEY: Identity(STORE).encode()}
+        self.written: dict[str, bytes | Path] = {KEY: Identity(STORE).encode()}
+        self.folder = Path(tempfile.mkdtemp(prefix="generated-"))  # what is large takes no memory
+        weakref.finalize(self, shutil.rmtree, self.folder)
 
     def cat_file(self, path: str, start: Any = None, end: Any = None, **_: Any) -> bytes:
-        return self._bytes(path)[start:end]
+        found = self._found(path)
+        if isinstance(found, bytes):
+            return found[start:end]
+        with found.open("rb") as file:
+            file.seek(start or 0)
+            return file.read(-1 if end is None else end - (start or 0))
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         if path == "" or any(name.startswith(f"{path}/") for name in self.written):
             return self._directory(path)
         if path == FOLDER or (path.count("/") == 1 and path.startswith(f"{FOLDER}/")):
             return self._directory(path)
-        return {"name": path, "type": "file", "size": len(self._bytes(path))}
+        found = self._found(path)
+        size = len(found) if isinstance(found, bytes) else found.stat().st_size
+        return {"name": path, "type": "file", "size": size}
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         if path == "":
@@ -77,8 +91,9 @@ class Generated(AbstractFileSystem):
         self.written[path] = bytes(value)
 
     def put_file(self, lpath: str, rpath: str, **_: Any) -> None:
-        with open(lpath, "rb") as file:
-            self.written[rpath] = file.read()
+        kept = self.folder / str(len(os.listdir(self.folder)))
+        shutil.copyfile(lpath, kept)
+        self.written[rpath] = kept
 
     def mv(self, path1: str, path2: str, **_: Any) -> None:
         self.written[path2] = self.written.pop(path1)
@@ -90,7 +105,7 @@ class Generated(AbstractFileSystem):
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         pass
 
-    def _bytes(self, path: str) -> bytes:
+    def _found(self, path: str) -> bytes | Path:
         if path in self.written:
             return self.written[path]
         name = path.rpartition("/")[2].partition(".")[0]
