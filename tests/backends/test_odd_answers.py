@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from resilient_store.backends.contract import ChangedError, StrangerError
 from resilient_store.backends.families.flat import FlatFamily, Page
 from resilient_store.backends.families.gathered import LONGER_AFTER, GatheredUpload
+from resilient_store.backends.families.one_connection import has_one_connection
 from resilient_store.backends.families.s3 import S3Family
-from resilient_store.backends.opening import _shares_one_connection
 from resilient_store.model.info import Headers, ObjectInfo
 
 
@@ -124,4 +124,4 @@ def test_of_a_bucket_that_is_gone_no_copy_is_said_to_be():
     [("sftp", True), (("sftp", "ssh"), True), ("ftp", True), (("s3", "s3a"), False), ("x", False)],
 )
 def test_two_calls_at_once_never_share_a_connection_that_takes_one(protocol, shares):
-    assert _shares_one_connection(SimpleNamespace(protocol=protocol)) is shares
+    assert has_one_connection(SimpleNamespace(protocol=protocol)) is shares

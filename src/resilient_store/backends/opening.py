@@ -11,9 +11,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from resilient_store.backends.contract import Family
+from resilient_store.backends.families.calling import works_asynchronously
 from resilient_store.backends.families.generic import GenericFamily
 from resilient_store.backends.families.local import LocalFamily
 from resilient_store.backends.families.memory import MemoryFamily
+from resilient_store.backends.families.one_connection import (
+    OneConnectionFamily,
+    has_one_connection,
+)
 from resilient_store.backends.locate import local_path, locate, platform_of
 from resilient_store.importing import import_in_turn
 from resilient_store.policies import Backend
@@ -81,12 +86,10 @@ def _wrap(backend: Backend, filesystem: Any, root: str, name: str) -> Family:
         return LocalFamily(root or os.sep, name, backend.max_concurrency)
     if type(filesystem) is MemoryFileSystem:
         return MemoryFamily(filesystem, root)
-    threads = 1 if _shares_one_connection(filesystem) else backend.max_concurrency
+    if not has_one_connection(filesystem):
+        threads = backend.max_concurrency
+    elif works_asynchronously(filesystem):
+        threads = 1
+    else:
+        return OneConnectionFamily(filesystem, root, name, backend.write_options)
     return GenericFamily(filesystem, root, name, threads, backend.write_options)
-
-
-def _shares_one_connection(filesystem: Any) -> bool:
-    """Say whether all calls go through one connection, on which two at once get stuck or mixed."""
-    protocols = filesystem.protocol
-    names = {protocols} if isinstance(protocols, str) else set(protocols)
-    return not names.isdisjoint({"sftp", "ssh", "ftp", "smb"})
