@@ -79,3 +79,13 @@ def test_p5_who_was_not_waited_for_is_as_one_that_did_not_answer(listing, name):
     timed_out = {name: Reply(name, Outcome.TIMED_OUT)}
     without = {n: reply for n, reply in replies.items() if n != name}
     assert merge(order, holds_all, without) == merge(order, holds_all, replies | timed_out)
+
+
+@given(st.permutations([("a", True), ("a", False), ("b", True), ("c", False)]))
+def test_of_an_object_that_is_a_directory_too_the_object_is_kept_and_it_is_said(listed):
+    """Whichever of the two a backend lists first."""
+    infos = [ObjectInfo(key=key, directory=directory) for key, directory in listed]
+    merged = merge(("a",), (), {"a": Reply("a", Outcome.OK, infos)})
+    kinds = {key: words["a"].directory for key, words in merged.entries.items()}
+    assert kinds == {"a": False, "b": True, "c": False}
+    assert merged.twofold == {"a"}
