@@ -124,7 +124,10 @@ class ObjectFileSystem(TreeFileSystem):
                 await self._makedirs(rpath, exist_ok=True)
                 return
             callback.set_size(await copying.run_local(lambda: os.path.getsize(lpath)))
-            source = await copying.run_local(lambda: open(lpath, "rb"))  # noqa: SIM115
+            source = await copying.run_local(
+                lambda: open(lpath, "rb"),  # noqa: SIM115
+                dispose=lambda file: file.close(),
+            )
         else:
             source = lpath
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import itertools
@@ -14,6 +15,9 @@ import fsspec
 import pytest
 
 import resilient_store as rs
+from resilient_store import objects
+from resilient_store.io import get
+from tests.servers.waiting import until
 from tests.traps.faulty import Faulty, directories, files_below, over
 
 PART = 8 << 20
@@ -324,3 +328,38 @@ def _delay_and_fail(fs):
             return reply
 
         client.upload = upload
+
+
+@pytest.mark.parametrize("verb", ["put_file", "get_file"])
+def test_p6_a_transfer_that_is_cancelled_while_a_slow_disk_opens_its_file_leaves_nothing(
+    fs, tmp_path, monkeypatch, verb
+):
+    """What is opened in the end is closed, and what it made is removed."""
+    fs.write("a", b"bytes")
+    (tmp_path / "folder").mkdir()
+    local = tmp_path / "folder" / "local"
+    if verb == "put_file":
+        local.write_bytes(b"bytes")
+    begins, goes_on, opened = threading.Event(), threading.Event(), []
+
+    def slowly(*arguments):
+        begins.set()
+        assert goes_on.wait(30)
+        opened.append(open(*arguments))  # noqa: SIM115
+        return opened[0]
+
+    monkeypatch.setattr(objects if verb == "put_file" else get, "open", slowly, raising=False)
+    ends = {"put_file": (str(local), "b"), "get_file": ("a", str(local))}
+
+    async def main():
+        call = asyncio.ensure_future(getattr(fs, f"_{verb}")(*ends[verb]))
+        assert await asyncio.to_thread(begins.wait, 30)
+        call.cancel()
+        await asyncio.wait([call])
+        assert call.cancelled()
+
+    asyncio.run_coroutine_threadsafe(main(), fs.loop).result(60)
+    goes_on.set()
+    assert until(lambda: opened and opened[0].closed)
+    left = ["local"] if verb == "put_file" else []
+    assert until(lambda: [path.name for path in (tmp_path / "folder").iterdir()] == left)

@@ -140,6 +140,6 @@ async def source(data: Source) -> AsyncGenerator[bytes | memoryview, None]:
         yield memoryview(piece).cast("B")  # type: ignore[arg-type]
 
 
-async def run_local(call: Any) -> Any:
-    """Run a blocking call on the application's own files."""
-    return await _local_files.run(lambda _: call())
+async def run_local(call: Any, dispose: Any = None) -> Any:
+    """Run a blocking call on the application's own files; a result that comes late is disposed."""
+    return await _local_files.run(lambda _: call(), dispose)

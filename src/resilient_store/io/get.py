@@ -32,8 +32,12 @@ async def get_file(store: Store, path: str, target: str | BinaryIO, callback: An
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
 
+    def let_go(file: BinaryIO) -> None:
+        file.close()
+        discard()
+
     try:
-        file: BinaryIO = await run_local(lambda: open(temporary, "xb"))  # noqa: SIM115
+        file: BinaryIO = await run_local(lambda: open(temporary, "xb"), let_go)  # noqa: SIM115
         try:
             async for block in blocks(reader):
                 await run_local(lambda block=block: file.write(block))
