@@ -8,14 +8,14 @@ import threading
 import pytest
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
-from fsspec.implementations.sftp import SFTPFileSystem
 
 import resilient_store as rs
 from resilient_store.backends.families import one_connection
 from resilient_store.backends.families.one_connection import OneConnectionFamily
 from resilient_store.backends.opening import opener
 from resilient_store.model.info import Headers
-from tests.servers import canaries, processes
+from tests.servers import processes
+from tests.servers.platforms import sftp_filesystem
 from tests.servers.waiting import until
 
 DATA = b"a photograph"
@@ -25,18 +25,6 @@ DATA = b"a photograph"
 def server(tmp_path):
     with processes.sftp(tmp_path) as server:
         yield server
-
-
-def reached(server):
-    return SFTPFileSystem(
-        "127.0.0.1",
-        port=server.port,
-        username=canaries.SFTP_USER,
-        password=canaries.SFTP_PASSWORD,
-        look_for_keys=False,
-        allow_agent=False,
-        skip_instance_cache=True,
-    )
 
 
 async def get(family, key="photo"):
@@ -52,7 +40,7 @@ async def restarted(server, filesystem):
 
 def test_p8_a_server_that_was_restarted_serves_again(server, tmp_path):
     (tmp_path / "below").mkdir()
-    filesystem = reached(server)
+    filesystem = sftp_filesystem(server)
     inside = DirFileSystem("/below", filesystem)
 
     async def main():
@@ -74,7 +62,7 @@ def test_p8_a_server_that_was_restarted_serves_again(server, tmp_path):
 
 
 def test_p8_a_store_goes_on_with_a_server_that_was_restarted(server, tmp_path_factory):
-    disk, filesystem = tmp_path_factory.mktemp("disk"), reached(server)
+    disk, filesystem = tmp_path_factory.mktemp("disk"), sftp_filesystem(server)
     backends = [
         rs.Backend(filesystem, root="/", name="sftp", domain="sftp"),
         rs.Backend(str(disk), name="disk", domain="disk"),
@@ -118,13 +106,14 @@ def line(monkeypatch):
 
 
 async def given_up(family):
-    """Begin a call, and wait for it no more once it is under way."""
+    """Begin a call, and wait for it no more once it is under way; return its connection."""
     call = asyncio.create_task(family.info("photo"))
     await asyncio.sleep(0)
     connection = family._connection
     assert await asyncio.to_thread(until, lambda: connection.told is not None)
     call.cancel()
     await asyncio.wait([call])
+    return connection
 
 
 def test_p6_a_call_that_never_ends_takes_no_other_with_it(line):
@@ -137,6 +126,24 @@ def test_p6_a_call_that_never_ends_takes_no_other_with_it(line):
         assert (again.storage_args, again.storage_options["port"]) == (("host",), 7)
         await family.info("photo")
         assert len(Line.made) == 2
+        await family.close()
+
+    asyncio.run(main())
+
+
+def test_p6_a_call_that_is_stuck_in_a_hung_server_ends_with_its_connection(server, monkeypatch):
+    monkeypatch.setattr(one_connection, "STUCK_AFTER_S", 0.0)
+
+    async def main():
+        family = await opener(rs.Backend(sftp_filesystem(server), root="/"), "sftp")()
+        await family.put("photo", DATA, exclusive=False, headers=Headers())
+        server.pause()
+        stuck = await given_up(family)
+        again = asyncio.create_task(get(family))
+        assert await asyncio.to_thread(until, lambda: stuck.told is None)
+        server.resume()
+        assert await again == DATA
+        assert family._connection is not stuck
         await family.close()
 
     asyncio.run(main())

@@ -6,13 +6,13 @@ import shutil
 import time
 
 import pytest
-from fsspec.implementations.sftp import SFTPFileSystem
 
 import resilient_store as rs
 from resilient_store.io.catalogued import snapshots
 from tests.catalogued.stage import CAT, DOG, NAMES, ONE, PAUSE_S, THREE, TWO, Shop, converge
 from tests.operations.test_restore import brought_back
-from tests.servers import canaries, processes
+from tests.servers import processes
+from tests.servers.platforms import sftp_filesystem
 
 BEHIND = "azure"  # the last in the order of reading
 
@@ -24,17 +24,7 @@ class SftpShop(Shop):
         if not hasattr(self, "server"):
             self.server = processes.sftp(self.disk(BEHIND)).start()
         found = super().backends(tuple(n for n in names or self.names if n != BEHIND), **options)
-        there = SFTPFileSystem(
-            "127.0.0.1",
-            port=self.server.port,
-            username=canaries.SFTP_USER,
-            password=canaries.SFTP_PASSWORD,
-            look_for_keys=False,
-            allow_agent=False,
-            skip_instance_cache=True,
-        )
-        # paramiko hangs for ever where two threads use one connection
-        options["max_concurrency"] = 1
+        there = sftp_filesystem(self.server)
         return [*found, rs.Backend(there, root="/", name=BEHIND, domain=BEHIND, **options)]
 
     def close(self):

@@ -224,3 +224,18 @@ class Platform:
                 from adlfs import AzureBlobFileSystem
 
                 return AzureBlobFileSystem
+
+
+def sftp_filesystem(server: Server) -> Any:
+    """Connect to a server of SFTP, as an application does."""
+    from fsspec.implementations.sftp import SFTPFileSystem
+
+    return SFTPFileSystem(
+        "127.0.0.1",
+        port=server.port,
+        username=canaries.SFTP_USER,
+        password=canaries.SFTP_PASSWORD,
+        look_for_keys=False,
+        allow_agent=False,
+        skip_instance_cache=True,
+    )

@@ -35,6 +35,11 @@ async def ask(
 
 def works_asynchronously(filesystem: Any) -> bool:
     """Say whether the coroutines work: `DirFileSystem` has them whatever it wraps."""
+    return bool(innermost(filesystem).async_impl)
+
+
+def innermost(filesystem: Any) -> Any:
+    """Return what a `DirFileSystem` wraps, and anything else as it is."""
     while isinstance(filesystem, DirFileSystem):
         filesystem = filesystem.fs
-    return bool(filesystem.async_impl)
+    return filesystem

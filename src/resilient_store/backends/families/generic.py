@@ -234,7 +234,7 @@ class GenericFamily:
 
     async def close(self) -> None:
         """Let the threads end; the filesystem is its owner's to close."""
-        self._pool.close()
+        self.drop()
 
     def drop(self) -> None:
         """Let the threads end."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -17,6 +17,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 
 from resilient_store import runtime
 from resilient_store.backends.classify import classify
+from resilient_store.backends.families.calling import innermost
 from resilient_store.backends.families.generic import GenericFamily
 from resilient_store.model.outcome import Outcome
 from resilient_store.threads import Abandonment, DaemonPool
@@ -30,7 +31,7 @@ _PROTOCOLS = frozenset({"sftp", "ssh", "ftp", "smb"})
 
 def has_one_connection(filesystem: Any) -> bool:
     """Say whether all calls go through one connection, on which two at once get stuck or mixed."""
-    protocols = _innermost(filesystem).protocol
+    protocols = innermost(filesystem).protocol
     names = {protocols} if isinstance(protocols, str) else set(protocols)
     return not names.isdisjoint(_PROTOCOLS)
 
@@ -54,10 +55,6 @@ class OneConnectionFamily(GenericFamily):
         """Let the threads end."""
         super().drop()
         self._connection.pool.close()
-
-    async def close(self) -> None:
-        """Let the threads end; the filesystem is its owner's to close."""
-        self.drop()
 
     async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         if self._connection.is_broken:
@@ -113,7 +110,7 @@ class _Connection:
         return self.filesystem
 
     @contextlib.contextmanager
-    def in_use(self, told: Abandonment) -> Any:
+    def in_use(self, told: Abandonment) -> Iterator[None]:
         """Remember which call is under way; called in the thread."""
         self.told = told
         try:
@@ -132,12 +129,6 @@ class _Connection:
         since_s = self._given_up_s
         is_stuck = since_s is not None and runtime.now_s() - since_s >= STUCK_AFTER_S
         return is_stuck or self.failed or self.pid != os.getpid() or _has_ended(self.filesystem)
-
-
-def _innermost(filesystem: Any) -> Any:
-    while isinstance(filesystem, DirFileSystem):
-        filesystem = filesystem.fs
-    return filesystem
 
 
 def _again(filesystem: Any) -> Any:
@@ -164,5 +155,5 @@ def _end(filesystem: Any) -> None:
 
 
 def _client(filesystem: Any) -> Any:
-    client = getattr(_innermost(filesystem), "client", None)
+    client = getattr(innermost(filesystem), "client", None)
     return client if hasattr(client, "get_transport") else None
