@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import resilient_store as rs
+from resilient_store.testing import Faults, FaultyFileSystem
 from resilient_store.testing.flat_memory import FlatMemory
 
 ONE, TWO = b"one", b"and two"
@@ -16,11 +17,22 @@ def disks():
     return {name: FlatMemory() for name in ("aws", "gcp")}
 
 
+@pytest.fixture
+def faults():
+    return Faults()
+
+
 @pytest.fixture(params=["no catalog", "half a catalog", "a catalog"])
-def fs(request, disks, tmp_path):
+def fs(request, disks, faults, tmp_path):
     """Open a store; its catalog knows some of what lies there, or all."""
     backends = [
-        rs.Backend(disk, root=f"/{name}", name=name, domain=name) for name, disk in disks.items()
+        rs.Backend(
+            FaultyFileSystem(disk, faults=faults, name=name),
+            root=f"/{name}",
+            name=name,
+            domain=name,
+        )
+        for name, disk in disks.items()
     ]
     catalog = None if request.param == "no catalog" else f"sqlite:///{tmp_path}/catalog.db"
     with rs.ResilientFileSystem(backends, catalog=catalog) as opened:
@@ -58,3 +70,15 @@ def test_when_the_object_is_deleted_the_directory_stays(fs, disks):
     assert list(fs.walk("d")) == [("d", ["a"], []), ("d/a", [], ["b"])]
     fs.rm_file("d/a/b")
     assert fs.find("") == []
+
+
+@pytest.mark.parametrize("fs", ["half a catalog"], indirect=True)
+def test_p5_what_the_catalog_knows_is_listed_though_nobody_says_what_lies_below(fs, disks, faults):
+    """Who could not be asked is named."""
+    write(fs, disks, "d/a/b", "d/a")
+    listed = fs.ls("d/a", detail=True)
+    assert ([one["name"] for one in listed], listed.missing_backends) == (["d/a/b"], ())
+    for name in disks:
+        faults.down(name)
+    listed = fs.ls("d/a", detail=True)
+    assert ([one["name"] for one in listed], set(listed.missing_backends)) == (["d/a"], set(disks))

@@ -43,7 +43,7 @@ def to_end(
     -----
     Promises: P8.
     """
-    theirs: dict[str, Callable[[Any], Any]] = {"callback": Guarded, "priority": guarded}
+    theirs: dict[str, Callable[[Any], Any]] = {"callback": _Guarded, "priority": _guarded}
     for name, guard in theirs.items():
         if kwargs.get(name) is not None:
             kwargs[name] = guard(kwargs[name])
@@ -80,7 +80,7 @@ class _EndedError(BaseException):
         self.reason = reason
 
 
-def guarded(function: Callable[P, T]) -> Callable[P, T]:
+def _guarded(function: Callable[P, T]) -> Callable[P, T]:
     """Let nothing that a caller's function raises end the loop in which it is called."""
 
     @functools.wraps(function)
@@ -93,12 +93,12 @@ def guarded(function: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-class Guarded:
+class _Guarded:
     """A caller's callback, the same way."""
 
     def __init__(self, callback: Any) -> None:
-        self.set_size = guarded(callback.set_size)
-        self.relative_update = guarded(callback.relative_update)
+        self.set_size = _guarded(callback.set_size)
+        self.relative_update = _guarded(callback.relative_update)
 
 
 def _cancel(task: asyncio.Task[Any], ended: threading.Event) -> None:

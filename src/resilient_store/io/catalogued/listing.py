@@ -269,11 +269,11 @@ async def _united(
         entries=dict(sorted(both.items())),
         missing=missing,
         strange=merged.strange,
-        twofold={*merged.twofold, *in_catalog.twofold, *_parted(in_catalog, merged)},
+        twofold={*merged.twofold, *in_catalog.twofold, *_of_two_kinds(in_catalog, merged)},
     )
 
 
-def _parted(in_catalog: Listed, merged: Merged) -> Iterator[str]:
+def _of_two_kinds(in_catalog: Listed, merged: Merged) -> Iterator[str]:
     """Find what the catalog calls an object and a backend a directory, or the other way round."""
     for key, words in merged.entries.items():
         if (one := in_catalog.entries.get(key)) is not None:
