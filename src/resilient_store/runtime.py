@@ -252,8 +252,8 @@ class BlockingJob(Protocol[T]):
     def is_done_within(self, seconds: float) -> bool:
         """Hold the calling thread up for so long, or until it is done."""
 
-    async def wait(self) -> T:
-        """Wait for its answer."""
+    def result(self) -> T:
+        """Return its answer, once it is done."""
 
     def answer(self) -> asyncio.Future[T]:
         """Return its answer to come; who cancels that waits no more."""
@@ -300,7 +300,7 @@ async def run_blocking(
     if runtime is _REAL:
         job = pool.submit(lambda _: call())
         if glance_s and job.is_done_within(glance_s):
-            return await job.wait()
+            return job.result()
         answer = job.answer()
         try:
             await _is_done_by(answer, deadline)

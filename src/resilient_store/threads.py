@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
@@ -47,13 +47,39 @@ class AbandonedError(Exception):
     """A blocking call noticed that nobody waits for it any more; nobody sees this."""
 
 
+@attrs.frozen
+class _Ended(Generic[T]):
+    """What a call came to."""
+
+    value: T | None = None
+    error: BaseException | None = None
+
+    def result(self) -> T:
+        if self.error is not None:
+            raise self.error
+        return cast(T, self.value)
+
+    def tell(self, future: Future[T]) -> None:
+        if self.error is not None:
+            future.set_exception(self.error)
+        else:
+            future.set_result(cast(T, self.value))
+
+
 class Job(Generic[T]):
-    """A blocking call for a thread, and its answer."""
+    """A blocking call for a thread, and its answer.
+
+    A `Future` is made only for who waits in a loop: with all that belongs to it, it takes longer
+    than to look up an object in a catalog.
+    """
 
     def __init__(self, call: Callable[[Abandonment], T]) -> None:
         self._call: Callable[[Abandonment], T] | None = call
         self._abandonment = Abandonment()
-        self._future: Future[T] = Future()
+        self._lock = threading.Lock()
+        self._begun = False
+        self._ended: _Ended[T] | None = None
+        self._future: Future[T] | None = None
         self._done = threading.Lock()
         self._done.acquire()
 
@@ -61,21 +87,33 @@ class Job(Generic[T]):
         """Make the call, unless nobody waits for it any more."""
         call, self._call = self._call, None
         assert call is not None, "a call is made once"
-        if self._future.set_running_or_notify_cancel():
+        with self._lock:
+            self._begun = True
+            wanted = self._future is None or self._future.set_running_or_notify_cancel()
+        if wanted:
             try:
-                self._future.set_result(call(self._abandonment))
+                ended = _Ended(call(self._abandonment))
             except BaseException as error:
-                self._future.set_exception(error)
+                ended = _Ended(error=error)
+            with self._lock:
+                self._ended, future = ended, self._future
+            if future is not None:
+                ended.tell(future)
         self._done.release()
 
     @property
     def is_given_up(self) -> bool:
         """Whether nobody waits for it any more, and it had not begun: it never will."""
-        return self._future.cancelled()
+        return self._future is not None and self._future.cancelled()
 
     def is_done_within(self, seconds: float) -> bool:
         """Hold the calling thread up for so long, or until the call is done."""
         return self._done.acquire(timeout=seconds)
+
+    def result(self) -> T:
+        """Return what the call returned, or raise what it raised, once it is done."""
+        assert self._ended is not None, "it is done"
+        return self._ended.result()
 
     async def wait(self, dispose: Callable[[T], None] | None = None) -> T:
         """Return the call's result.
@@ -83,8 +121,8 @@ class Job(Generic[T]):
         Cancelling returns at once; a call that has begun goes on in its thread, told by its
         `Abandonment`, and its result goes to `dispose`.
         """
-        if self._future.done():
-            return self._future.result()
+        if self._ended is not None:
+            return self.result()
         try:
             return await self.answer()
         except asyncio.CancelledError:
@@ -93,13 +131,23 @@ class Job(Generic[T]):
 
     def answer(self) -> asyncio.Future[T]:
         """Return the answer to come; cancelled, a call that has not begun never does."""
-        return asyncio.wrap_future(self._future)
+        return asyncio.wrap_future(self._waited_for())
 
     def give_up(self, dispose: Callable[[T], None] | None) -> None:
         """Wait no more: the call is told, and what it still brings goes to `dispose`."""
         self._abandonment.abandoned = True
         if dispose is not None:
-            self._future.add_done_callback(lambda done: _dispose(done, dispose))
+            self._waited_for().add_done_callback(lambda done: _dispose(done, dispose))
+
+    def _waited_for(self) -> Future[T]:
+        with self._lock:
+            if self._future is None:
+                self._future = Future()
+                if self._begun:
+                    self._future.set_running_or_notify_cancel()
+                if self._ended is not None:
+                    self._ended.tell(self._future)
+            return self._future
 
 
 _Jobs = queue.SimpleQueue[Job[Any] | None]

@@ -41,8 +41,9 @@ WITHIN_S = 2.0
 OPEN_WITHIN_S = 30.0
 WHOLE_WITHIN_S = 3600.0  # what its statements may take that wipe it, or load a block of a dump
 DUMP_MOVES_WITHIN_S = 120.0  # whatever all of it takes, the next rows come within
-# SQLite finds a path in 50 us; to hear of it through the loop would take three times as long.
-GLANCE_S = 0.00025
+# SQLite finds a path in 50 us, on a busy machine in 300; to hear of it through the loop takes as
+# long again, or longer. Where the disk itself is slower than this, so is all of a read.
+GLANCE_S = 0.001
 # One writer at a time is all that SQLite takes; more threads would only wait for each other.
 SQLITE_THREADS = (1, 3)
 POSTGRESQL_THREADS = (8, 8)

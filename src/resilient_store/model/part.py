@@ -6,10 +6,19 @@ import hashlib
 from functools import cached_property
 
 
+def md5_of(data: bytes) -> bytes:
+    """Return the MD5 digest: a mark of transfer errors, no protection against anybody."""
+    return data.md5 if isinstance(data, Part) else _digest(data)
+
+
 class Part(bytes):
     """Some bytes of an object, and the digest by which platforms recognise them."""
 
     @cached_property
     def md5(self) -> bytes:
-        """The MD5 digest: a mark of transfer errors, no protection against anybody."""
-        return hashlib.md5(self, usedforsecurity=False).digest()
+        """What `md5_of` returns of it."""
+        return _digest(self)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()

@@ -32,7 +32,7 @@ from resilient_store.backends.families.gathered import GatheredUpload, Parts
 from resilient_store.backends.families.whole import Whole
 from resilient_store.model.info import Body, Headers, ObjectInfo
 from resilient_store.model.outcome import Outcome
-from resilient_store.model.part import Part
+from resilient_store.model.part import md5_of
 from resilient_store.model.path import above, join
 from resilient_store.policies import Backend
 from resilient_store.threads import DaemonPool
@@ -327,10 +327,9 @@ class FlatFamily(ABC):
 
     async def md5(self, data: bytes) -> bytes:
         """Return the MD5 digest by which platforms recognise bytes."""
-        part = data if isinstance(data, Part) else Part(data)
         if len(data) <= _HASH_INLINE_BYTES:
-            return part.md5
-        return await self._hashing.run(lambda _: part.md5)
+            return md5_of(data)
+        return await self._hashing.run(lambda _: md5_of(data))
 
     def close_threads(self) -> None:
         """Let the threads end."""

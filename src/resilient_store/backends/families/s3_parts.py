@@ -18,7 +18,7 @@ from resilient_store.backends.contract import (
     UnknownOutcomeError,
 )
 from resilient_store.backends.families.s3_answers import is_md5, tag_for, tag_of
-from resilient_store.model.part import Part
+from resilient_store.model.part import md5_of
 
 # Source: Amazon S3 user guide, "Multipart upload limits".
 MOST_PARTS = 10_000
@@ -101,7 +101,7 @@ class S3Parts:
         """Whether a tag made of the parts' digests says that they are not all in the object."""
         if len(self._digests) != len(self._parts) or not _OF_PARTS.fullmatch(tag):
             return False  # another kind of tag, such as where a key service encrypts
-        digest = Part(b"".join(self._digests)).md5.hex()
+        digest = md5_of(b"".join(self._digests)).hex()
         return tag != f"{digest}-{len(self._parts)}"
 
     async def complete(self, condition: Mapping[str, str]) -> str | None:
