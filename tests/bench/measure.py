@@ -75,6 +75,15 @@ async def taken_s(variant: Variant) -> float:
     return time.perf_counter() - began_s
 
 
+async def in_turn(number: int, ours: Variant, bare: Variant) -> tuple[float, float]:
+    """Time both, each first every other time."""
+    if number % 2 == 0:
+        ours_s = await taken_s(ours)
+        return ours_s, await taken_s(bare)
+    bare_s = await taken_s(bare)
+    return await taken_s(ours), bare_s
+
+
 async def compare(
     what: str, ours: Variant, bare: Variant, *, rounds: int, most: float | None = None
 ) -> Ratio:
@@ -82,14 +91,7 @@ async def compare(
     for _ in range(WARM_UP):
         await ours()
         await bare()
-    pairs = []
-    for number in range(rounds):
-        if number % 2:
-            one_s = await taken_s(ours)
-            pairs.append((one_s, await taken_s(bare)))
-        else:
-            other_s = await taken_s(bare)
-            pairs.append((await taken_s(ours), other_s))
+    pairs = [await in_turn(number, ours, bare) for number in range(rounds)]
     return ratio(what, pairs, most=most)
 
 

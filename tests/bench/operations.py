@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import resilient_store as rs
 from resilient_store.operations.adopt import adopt_all
 from resilient_store.operations.repair import repair_all
 from resilient_store.operations.scrub import scrub_all
-from tests.bench.measure import Ratio, ratio, taken_s
+from tests.bench.measure import Ratio, in_turn, ratio, taken_s
 
 AT_ONCE = 16
 OBJECTS = 1000  # in each round: what it takes to get up to speed is in it
@@ -61,25 +61,21 @@ async def of_operations(bench: Any, data: bytes, rounds: int) -> list[Ratio]:
                 body = await first._cat_file(f"{source}/{key}")
                 await second._pipe_file(f"{target}/theirs/{key}", body)
 
-            began_s = time.perf_counter()
-            report = await repair_all(fs.store, AT_ONCE)
-            ours_s = time.perf_counter() - began_s
-            assert report.copied >= OBJECTS, report
-            began_s = time.perf_counter()
-            await pipeline(plain, keys)
-            repaired.append((ours_s, time.perf_counter() - began_s))
-
             async def read_both(key: str) -> None:
                 await first._cat_file(f"{source}/{key}")
                 await second._cat_file(f"{target}/theirs/{key}")
 
-            began_s = time.perf_counter()
-            checked = await scrub_all(fs.store, AT_ONCE, max_age=NEVER_VERIFIED_S, unknown=False)
-            ours_s = time.perf_counter() - began_s
-            assert checked.checked == 2 * OBJECTS, checked
-            began_s = time.perf_counter()
-            await pipeline(read_both, keys)
-            scrubbed.append((ours_s, time.perf_counter() - began_s))
+            async def repair(fs: rs.ResilientFileSystem = fs) -> None:
+                report = await repair_all(fs.store, AT_ONCE)
+                assert report.copied >= OBJECTS, report
+
+            async def scrub(fs: rs.ResilientFileSystem = fs) -> None:
+                how: Any = {"max_age": NEVER_VERIFIED_S, "unknown": False}
+                checked = await scrub_all(fs.store, AT_ONCE, **how)
+                assert checked.checked == 2 * OBJECTS, checked
+
+            repaired.append(await in_turn(number, repair, partial(pipeline, plain, keys)))
+            scrubbed.append(await in_turn(number, scrub, partial(pipeline, read_both, keys)))
             await fs._close()
     return [
         beside("rclone copy", ratio(REPAIR, repaired, most=1 / LEAST)),
