@@ -21,7 +21,7 @@ from resilient_store.testing.simulation.oracle import judge
 from resilient_store.testing.simulation.workload import Call, History, play
 from resilient_store.testing.simulation.world import Request
 
-FIXED_SEEDS = 100
+FIXED_SEEDS = 200
 SEARCHED_BELOW = 10**9
 SHOWN_BREACHES = 10
 SHOWN_LINES = 60
