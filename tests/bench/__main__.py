@@ -205,6 +205,7 @@ def run(rounds: int, *, with_streams: bool) -> tuple[str, bool]:
         with servers() as platforms:
             bench = Bench(platforms)
             ratios = asyncio.run(healthy(bench, rounds))
+            # What is added is small beside how much a read varies: so many more.
             ratios.append(as_applications_read(bench, Bench(platforms), SMALL, 5 * rounds))
             ratios += asyncio.run(with_a_catalog(bench, Bench(platforms), SMALL, rounds))
             if servers is three_of_s3:

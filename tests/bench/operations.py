@@ -72,8 +72,9 @@ async def of_operations(bench: Any, data: bytes, rounds: int) -> list[Ratio]:
                 assert report.copied >= OBJECTS, report
 
             async def scrub(fs: rs.ResilientFileSystem = fs) -> None:
-                how: Any = {"max_age": NEVER_VERIFIED_S, "unknown": False}
-                checked = await scrub_all(fs.store, AT_ONCE, **how)
+                checked = await scrub_all(
+                    fs.store, AT_ONCE, max_age=NEVER_VERIFIED_S, unknown=False
+                )
                 assert checked.checked == 2 * OBJECTS, checked
 
             repaired.append(await in_turn(number, repair, partial(pipeline, plain, keys)))

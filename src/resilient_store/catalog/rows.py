@@ -43,7 +43,7 @@ ESCAPE = "\x1b"
 _ENTRY_AT = 3  # after the path, the purge count and the voids
 _INTENT_AT = _ENTRY_AT + len(ENTRY)
 _REPLICA_AT = _INTENT_AT + len(INTENT)
-_NONE = (None, "[]")  # PostgreSQL's word and SQLite's
+_NO_VOIDS = (None, "[]")  # as PostgreSQL and as SQLite gather none
 _STATES = {state.value: state for state in State}
 _PHASES = {phase.value: phase for phase in Phase}
 
@@ -80,7 +80,7 @@ def record_of(path: str, rows: list[Row]) -> Record:
         entry=_entry_of(path, first[_ENTRY_AT:_INTENT_AT]),
         replicas={columns[0]: _replica_of(columns) for columns in held},
         intent=_intent_of(first[_INTENT_AT:_REPLICA_AT]),
-        voids=_voids_of(first[2]) if first[2] not in _NONE else (),
+        voids=_voids_of(first[2]) if first[2] not in _NO_VOIDS else (),
         purges=first[1] or 0,
     )
 
