@@ -28,6 +28,7 @@ NAMES = ("aws", "gcp", "azure")
 LATE_WINDOW_S = 0.05
 PAUSE_S = 1.2 * LATE_WINDOW_S
 CONVERGES_WITHIN_S = 8.0
+PATIENT_S = 2.0  # a busy machine must not make a read pass by who holds the damage
 
 CAT, DOG = "originals/cat.jpg", "originals/dog.jpg"
 ONE, TWO, THREE = b"the first cat", b"the second cat, larger", b"the third"
@@ -71,6 +72,7 @@ class Shop:
         return {
             "catalog": f"sqlite:///{catalog or self.catalog}",
             "write": rs.WriteToAll(min_copies=2, min_domains=2),
+            "read": rs.ReadFromFirstHealthy(hedge_after=PATIENT_S),
             "late_window": LATE_WINDOW_S,
             "lock_timeout": 1.0,
             **options,

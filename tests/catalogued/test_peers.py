@@ -79,7 +79,8 @@ def test_row_3_a_read_goes_on_when_the_first_backend_refuses(fs, shop):
     assert took_s(began_s) < SOME_S
 
 
-def test_row_3h_a_read_costs_the_hedge_delay_when_the_first_backend_hangs(fs, shop):
+def test_row_3h_a_read_costs_the_hedge_delay_when_the_first_backend_hangs(shop):
+    fs = shop.open(read=rs.ReadFromFirstHealthy(hedge_after=HEDGE_S))
     fs.write(CAT, DATA)
     make_hung(shop, "aws", CAT)
     began_s = time.monotonic()

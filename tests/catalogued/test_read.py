@@ -365,7 +365,8 @@ def test_p2_who_missed_the_overwrite_may_end_a_file_that_was_opened_before(fs, s
 # What a hung backend costs
 
 
-def test_p6_a_hung_backend_costs_a_few_reads_the_hedge_delay_and_later_reads_nothing(fs, shop):
+def test_p6_a_hung_backend_costs_a_few_reads_the_hedge_delay_and_later_reads_nothing(shop):
+    fs = shop.open(read=rs.ReadFromFirstHealthy(hedge_after=HEDGE_S))
     fs.write(CAT, ONE)
     make_hung(shop, "aws", CAT)
     times_s = []

@@ -20,6 +20,7 @@ from resilient_store.model.path import PRIVATE, RESERVED
 
 NAMES = ("aws", "gcp", "azure")
 LEASE_S = 0.3
+CALM_S = 10.0  # the lease of who looks on: a machine that stalls must not end it
 LATE_WINDOW_S = 0.2
 TIMEOUT_S = 1.0
 MARGIN_S = 0.25  # between the clocks of two machines; here is one

@@ -27,6 +27,7 @@ import resilient_store as rs
 from resilient_store.model.step import Step
 from tests.crashes.scenes import CASES, CAT, FEW, SCENES, Case, Stands
 from tests.crashes.shop import (
+    CALM_S,
     LATE_WINDOW_S,
     LONGEST_LEASE_S,
     NAMES,
@@ -158,7 +159,7 @@ def see_all(sees: Mapping[Case, Callable[[Shop], None]], folder: Path) -> None:
 def kill_and_see(stage: Stage, shop: Shop, *, case: Case, write_first: bool) -> None:
     _, code = stage.play(shop, case).get(timeout=ENDS_WITHIN_S)
     see_reached(shop, case, code, signal.SIGKILL)
-    with shop.open() as fs:
+    with shop.open(lease=CALM_S) as fs:
         watch = Watch(fs, dict(case.stands))
         watch.look()
         rs.sweep(fs, older_than=0)  # what the dead one left that counts is not swept away
@@ -181,7 +182,7 @@ def kill_and_see(stage: Stage, shop: Shop, *, case: Case, write_first: bool) -> 
             assert keeps in kept
         # And everything is as before: the path is written, read and deleted by anybody.
         assert fs.write(CAT, LATER).version > watch.version
-        with shop.open() as another:
+        with shop.open(lease=CALM_S) as another:
             assert read(another, CAT) == LATER
             another.rm_file(CAT)
         assert read(fs, CAT) is None
@@ -242,7 +243,7 @@ def stop_and_see(stage: Stage, shop: Shop, *, case: Case, hears: bool) -> None:
     pid, code = answers.get(timeout=ENDS_WITHIN_S)
     see_reached(shop, case, code, signal.SIGSTOP)
     try:
-        with shop.open() as fs:
+        with shop.open(lease=CALM_S) as fs:
             watch = Watch(fs, dict(case.stands))
             watch.look()
             fs.write(CAT, LATER)
