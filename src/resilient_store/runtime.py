@@ -296,21 +296,20 @@ async def run_blocking(
         It was not made: there is no thread for it.
     """
     runtime = _current()
+    job = pool.submit(lambda _: call()) if runtime is _REAL else None
+    if job is not None and glance_s and job.is_done_within(glance_s):
+        return job.result()
     deadline = timeout_s if isinstance(timeout_s, Deadline) else Deadline(timeout_s)
-    if runtime is _REAL:
-        job = pool.submit(lambda _: call())
-        if glance_s and job.is_done_within(glance_s):
-            return job.result()
-        answer = job.answer()
-        try:
-            await _is_done_by(answer, deadline)
-            return answer.result()
-        finally:
-            if not answer.cancel() and not answer.cancelled():
-                answer.exception()  # retrieved, also where the caller was cancelled just then
-    hook = getattr(runtime, "run_blocking", None)
-    simulated = in_executor(call) if hook is None else hook(call)
-    return await within(simulated, deadline)
+    if job is None:
+        hook = getattr(runtime, "run_blocking", None)
+        return await within(in_executor(call) if hook is None else hook(call), deadline)
+    answer = job.answer()
+    try:
+        await _is_done_by(answer, deadline)
+        return answer.result()
+    finally:
+        if not answer.cancel() and not answer.cancelled():
+            answer.exception()  # retrieved, also where the caller was cancelled just then
 
 
 async def in_executor(call: Callable[[], T]) -> T:

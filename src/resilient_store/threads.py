@@ -12,6 +12,7 @@ import os
 import queue
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar, cast
@@ -83,8 +84,8 @@ class Job(Generic[T]):
         self._done = threading.Lock()
         self._done.acquire()
 
-    def carry_out(self) -> None:
-        """Make the call, unless nobody waits for it any more."""
+    def carry_out(self, then: Callable[[], None] | None = None) -> None:
+        """Make the call, unless nobody waits for it any more; `then` runs before that is told."""
         call, self._call = self._call, None
         assert call is not None, "a call is made once"
         with self._lock:
@@ -99,6 +100,8 @@ class Job(Generic[T]):
                 self._ended, future = ended, self._future
             if future is not None:
                 ended.tell(future)
+        if then is not None:
+            then()
         self._done.release()
 
     @property
@@ -169,7 +172,7 @@ class DaemonPool:
 
     def _begin(self) -> None:
         self._jobs: _Jobs = queue.SimpleQueue()
-        self._idle = threading.Semaphore(0)
+        self._idle: deque[None] = deque()  # one for each thread that waits, or is about to
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._most = CLEARED_UP_AT
@@ -221,8 +224,12 @@ class DaemonPool:
             self._most = max(CLEARED_UP_AT, 2 * len(left))
 
     def _start_thread_if_needed(self) -> None:
-        if self._idle.acquire(blocking=False):
-            return
+        try:
+            self._idle.pop()
+        except IndexError:
+            self._start_thread()
+
+    def _start_thread(self) -> None:
         with self._lock:
             if len(self._threads) < self._size:
                 thread = threading.Thread(
@@ -253,11 +260,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
 
 
-def _work(jobs: _Jobs, idle: threading.Semaphore) -> None:
+def _work(jobs: _Jobs, idle: deque[None]) -> None:
+    def rest() -> None:
+        idle.append(None)
+
     while (job := jobs.get()) is not None:
-        job.carry_out()
+        # Who waits for the answer also waits for the interpreter's lock: nothing comes after it.
+        job.carry_out(rest)
         del job  # its answer may be a large body
-        idle.release()
 
 
 def _dispose(done: Future[T], dispose: Callable[[T], None]) -> None:

@@ -364,13 +364,12 @@ class Catalog:
         within_s: float | runtime.Deadline | None = None,
     ) -> T:
         within_s = WITHIN_S if within_s is None else within_s
-        said = "in time" if isinstance(within_s, runtime.Deadline) else f"within {within_s:g} s"
-        why = f"the catalog did not answer {said}"
         database = self._database or await self._load(pool)
         try:
             return await runtime.run_blocking(pool, lambda: ask(database), within_s, glance_s)
         except runtime.OutOfTimeError:
-            pass
+            timed = "in time" if isinstance(within_s, runtime.Deadline) else f"within {within_s:g} s"
+            why = f"the catalog did not answer {timed}"
         except runtime.NoThreadError as error:
             why = f"the catalog could not be asked: {error}"
         finally:

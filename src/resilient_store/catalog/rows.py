@@ -44,6 +44,7 @@ _ENTRY_AT = 3  # after the path, the purge count and the voids
 _INTENT_AT = _ENTRY_AT + len(ENTRY)
 _REPLICA_AT = _INTENT_AT + len(INTENT)
 _NO_VOIDS = (None, "[]")  # as PostgreSQL and as SQLite gather none
+_NO_HEADERS = Headers()
 _STATES = {state.value: state for state in State}
 _PHASES = {phase.value: phase for phase in Phase}
 
@@ -107,14 +108,18 @@ def _entry_of(path: str, columns: Row) -> Entry | None:
         path=path,
         version=version,
         content=content,
-        headers=Headers(
-            content_type=decode(content_type), **(json.loads(headers) if headers else {})
-        ),
+        headers=_headers_of(content_type, headers),
         derived_from=None if derived_path is None else (derived_path, derived_version),
         created_s=created_s,
         modified_s=modified_s,
         past=tuple(json.loads(past)) if past else (),
     )
+
+
+def _headers_of(content_type: str | None, rest: str) -> Headers:
+    if content_type is None and not rest:
+        return _NO_HEADERS
+    return Headers(content_type=decode(content_type), **(json.loads(rest) if rest else {}))
 
 
 def _intent_of(columns: Row) -> Intent | None:

@@ -215,11 +215,14 @@ class SqliteDriver:
     # --- reading --------------------------------------------------------------------------
 
     def ask(self, asked: Asked) -> list[Row]:
-        # As `_lend`, without its generator: this is on the way of every read.
+        # As `_lend` and `_patiently`, without a generator: this is on the way of every read.
         deadline_s = runtime.steady_s() + WITHIN_S
         handle = self._take(deadline_s)
         try:
-            return self._patiently(lambda: handle.rows(asked), deadline_s, handle)
+            try:
+                return handle.raw.execute(*asked).fetchall()
+            except sqlite3.Error:
+                return self._patiently(lambda: handle.rows(asked), deadline_s, handle)
         finally:
             self._pool.give_back(handle)
 
