@@ -368,8 +368,8 @@ class Catalog:
         try:
             return await runtime.run_blocking(pool, lambda: ask(database), within_s, glance_s)
         except runtime.OutOfTimeError:
-            timed = "in time" if isinstance(within_s, runtime.Deadline) else f"within {within_s:g} s"
-            why = f"the catalog did not answer {timed}"
+            in_time = "in time" if isinstance(within_s, runtime.Deadline) else f"in {within_s:g} s"
+            why = f"the catalog did not answer {in_time}"
         except runtime.NoThreadError as error:
             why = f"the catalog could not be asked: {error}"
         finally:

@@ -225,7 +225,8 @@ class Record:
     @property
     def present(self) -> Entry | None:
         """The entry, unless it is a tombstone."""
-        return None if self.entry is None or self.entry.deleted else self.entry
+        entry = self.entry
+        return None if entry is None or entry.content is None else entry
 
     @property
     def is_empty(self) -> bool:
@@ -260,13 +261,11 @@ class Record:
 
     def holders(self) -> tuple[Replica, ...]:
         """Return the replicas that count as copies of the current version."""
-        if self.present is None:
+        entry = self.present
+        if entry is None:
             return ()
-        return tuple(
-            row
-            for row in self.replicas.values()
-            if row.state is State.GOOD and row.version == self.present.version
-        )
+        rows = self.replicas.values()
+        return tuple([r for r in rows if r.state is State.GOOD and r.version == entry.version])
 
     def owes(self, row: Replica) -> bool:
         """Say whether a row is not as it should be, and so is work for repair."""

@@ -111,7 +111,7 @@ async def read_version(
             store,
             record.path,
             functools.partial(_verified, store, record, (start, end), seen),
-            places={name: key_of(record.replica(name).place, record.path) for name in names},
+            places={name: key_of(record.replicas[name].place, record.path) for name in names},
         )
         replies += reading.replies
         if reading.found is not None:
@@ -125,8 +125,8 @@ def in_order(store: Store, record: Record) -> list[tuple[str, ...]]:
     """Return whom to ask: replicas that count, then all others, of whom only proof is believed."""
     good = {row.backend for row in record.holders()}
     rows = [n for n in store.clients if n in record.replicas and not store.is_drained(n)]
-    first = tuple(name for name in rows if name in good)
-    others = tuple(name for name in rows if name not in good)
+    first = tuple([name for name in rows if name in good])
+    others = tuple([name for name in rows if name not in good])
     return [names for names in (first, others) if names]
 
 
