@@ -12,7 +12,7 @@ import pytest
 from resilient_store.catalog import catalog as module
 from resilient_store.catalog.catalog import Catalog
 from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError, single
-from resilient_store.catalog.group_commit import GroupCommit, Waiting, carry_out_all
+from resilient_store.catalog.group_commit import Waiting, carry_out_all
 from resilient_store.model.state import Entry, Record, StoreState
 from resilient_store.protocol.moment import Moment
 
@@ -147,8 +147,12 @@ def test_where_no_number_can_be_drawn_the_whole_transaction_fails():
     def draw(record, moment):
         return record, moment.new_id()
 
-    group = [Waiting(("a",), mark("aws")), Waiting(("b",), single(draw))]
-    carry_out_all(group, Broken(), 1.0)
+    async def play():
+        group = [Waiting(("a",), mark("aws")), Waiting(("b",), single(draw))]
+        carry_out_all(group, Broken(), 1.0)
+        return group
+
+    group = asyncio.run(play())
     for one in group:
         with pytest.raises(CatalogDownError, match="the disk is full"):
             one.answer()
@@ -173,15 +177,41 @@ def test_who_gives_up_while_it_waits_changes_nothing_and_hinders_nobody(watched)
 
 
 def test_what_a_parent_has_begun_is_left_to_it(watched):
-    """In a forked child the list is there, and nobody who waits."""
-    group_commit = GroupCommit(32)
-    theirs = Waiting(("theirs",), mark("aws"))
-    theirs.process += 1
-    group_commit.add(theirs)
-    watched.go_on.set()
-    assert group_commit.carry_out(Waiting(("mine",), mark("aws")), watched, 1.0) == []
-    assert watched.groups == [["mine"]]
-    assert not theirs.taken
+    """In a forked child what waits is there, and neither the thread nor who waits."""
+
+    async def play():
+        catalog = Catalog(watched)
+        theirs = asyncio.create_task(catalog.change(("theirs",), mark("aws")))
+        await asyncio.to_thread(watched.begun.wait, 10)
+        also_theirs = asyncio.create_task(catalog.change(("waits",), mark("aws")))
+        await asyncio.sleep(0)
+        catalog._writers._begin()  # as every pool does in a child
+        catalog.after_fork()
+        answer = await catalog.change(("mine",), mark("aws"))
+        groups = list(watched.groups)
+        watched.go_on.set()
+        await asyncio.gather(theirs, also_theirs)
+        return answer, groups
+
+    assert asyncio.run(play()) == ([], [["theirs"], ["mine"]])
+
+
+def test_what_waits_at_a_close_is_carried_out(watched):
+    """Two of one path are two transactions, and the thread ends behind the first."""
+
+    async def play():
+        catalog = Catalog(watched)
+        first = asyncio.create_task(catalog.change(("first",), mark("aws")))
+        await asyncio.to_thread(watched.begun.wait, 10)
+        closing = asyncio.create_task(catalog.close())
+        tasks = [asyncio.create_task(catalog.change(("a",), mark(n))) for n in ("aws", "gcp")]
+        await asyncio.sleep(0)
+        catalog._group_commit.close()
+        catalog._writers.close()
+        watched.go_on.set()
+        return await asyncio.gather(first, closing, *tasks)
+
+    assert asyncio.run(play()) == [[], None, [], ["aws"]]
 
 
 class Stall:

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, BinaryIO, TypeVar
 
 from resilient_store import runtime
@@ -25,7 +25,7 @@ from resilient_store.catalog.contract import (
     Stretch,
     Summary,
 )
-from resilient_store.catalog.group_commit import GroupCommit, Waiting
+from resilient_store.catalog.group_commit import GroupCommit
 from resilient_store.catalog.location import locate
 from resilient_store.catalog.opening import database_at
 from resilient_store.model.state import Record, StoreState
@@ -118,9 +118,12 @@ class Catalog:
         _catalogs.add(self)
 
     def _begin(self) -> None:
-        self._group_commit = GroupCommit(GROUPED)
         self._writers = DaemonPool("catalog-writer", self._threads[0])
         self._readers = DaemonPool("catalog-reader", self._threads[1])
+        self._begin_to_group()
+
+    def _begin_to_group(self) -> None:
+        self._group_commit = GroupCommit(GROUPED, self._writers, self.late_window_s)
 
     # --- one path -------------------------------------------------------------------------
 
@@ -147,19 +150,16 @@ class Catalog:
             gate.enter()
             return after, (answer, moment.store)
 
-        if self._database is None:  # nothing is waited for between joining the others and the job
-            await self._load(self._writers)
-        # The writer's, which after a close is another: two would take each other's changes.
-        one, group_commit = Waiting(paths, gated), self._group_commit
         # A simulated loop makes each call at a moment of its own.
         if self._threads == SQLITE_THREADS and runtime.has_threads():
-            group_commit.add(one)
-        try:
+            database = self._database or await self._load(self._writers)
+            # The writer's, which after a close is another: nothing is waited for in between.
+            made = self._group_commit.change(database, paths, gated, WITHIN_S)
+            answer, state = await self._answered(made, gate, WITHIN_S)
+        else:
             answer, state = await self._write(
-                lambda database: group_commit.carry_out(one, database, self.late_window_s), gate
+                lambda database: database.change(paths, self.late_window_s, gated), gate
             )
-        finally:
-            group_commit.forget(one)
         self._saw(state)
         return answer
 
@@ -233,6 +233,7 @@ class Catalog:
         except CatalogDownError as error:  # its connections end with the process
             logger.warning("the catalog could not be closed: %s", error)
         finally:
+            self._group_commit.close()
             self._writers.close()
             self._readers.close()
             self._begin()  # whoever goes on after all finds threads that live
@@ -327,8 +328,9 @@ class Catalog:
             self.seen = state
 
     def after_fork(self) -> None:
-        """Forget the parent's thread that was opening the database: it does not exist here."""
+        """Forget the parent's threads, that was opening the database or was asked to change it."""
         self._making = threading.Lock()
+        self._begin_to_group()
 
     def _open(self) -> Database:
         with self._making:
@@ -365,8 +367,14 @@ class Catalog:
     ) -> T:
         within_s = WITHIN_S if within_s is None else within_s
         database = self._database or await self._load(pool)
+        asked = runtime.run_blocking(pool, lambda: ask(database), within_s, glance_s)
+        return await self._answered(asked, gate, within_s)
+
+    async def _answered(
+        self, asked: Awaitable[T], gate: Gate | None, within_s: float | runtime.Deadline
+    ) -> T:
         try:
-            return await runtime.run_blocking(pool, lambda: ask(database), within_s, glance_s)
+            return await asked
         except runtime.OutOfTimeError:
             in_time = "in time" if isinstance(within_s, runtime.Deadline) else f"in {within_s:g} s"
             why = f"the catalog did not answer {in_time}"

@@ -7,7 +7,10 @@ where one fails, or is not wanted any more, the others are made all the same.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import copy
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -17,19 +20,20 @@ from resilient_store import runtime
 from resilient_store.catalog.contract import CatalogDownError, Change, Database
 from resilient_store.model.state import Record
 from resilient_store.protocol.moment import Moment
+from resilient_store.threads import DaemonPool
 
 A = TypeVar("A")
 Records = tuple[Record, ...]
 
 
 class Waiting(Generic[A]):
-    """One change of some paths' records, and what became of it."""
+    """One change of some paths' records, for which a coroutine waits, and what became of it."""
 
     def __init__(self, paths: Sequence[str], change: Change[A]) -> None:
         self.paths = tuple(paths)
-        self.taken = False
-        self.process = runtime.process_id()
+        self.loop = asyncio.get_running_loop()
         self._change = change
+        self._carried_out: asyncio.Future[None] = self.loop.create_future()
         self._answer: list[A] = []
         self._error: BaseException | None = None
 
@@ -49,8 +53,32 @@ class Waiting(Generic[A]):
         """Say that the transaction failed; each caller raises an error of its own."""
         self._error = copy.copy(error).with_traceback(error.__traceback__)
 
+    async def answer_within(self, seconds: float) -> A:
+        """Return what the change answered, or raise why it was not made.
+
+        Raises
+        ------
+        OutOfTimeError
+            It has not been carried out in time.
+        """
+        timer = self.loop.call_later(seconds, self.end, runtime.OutOfTimeError())
+        try:
+            await self._carried_out
+        finally:
+            timer.cancel()
+        return self.answer()
+
+    def end(self, error: Exception | None = None) -> None:
+        """Wake up who waits, in its loop."""
+        if self._carried_out.done():
+            return
+        if error is not None:
+            self._carried_out.set_exception(error)
+        else:
+            self._carried_out.set_result(None)
+
     def answer(self) -> A:
-        """Return what the change answered, or raise why it was not made."""
+        """Return what the change answered, once it is carried out, or raise why it was not made."""
         if self._error is not None:
             raise self._error
         return self._answer[0]
@@ -59,44 +87,104 @@ class Waiting(Generic[A]):
 class GroupCommit:
     """What waits, of all loops of the process, for the one thread that carries it out.
 
+    A thread is asked once for a whole group, and a loop is woken up once for it: for each change
+    by itself, that takes half as long again as the change.
+
     Parameters
     ----------
     at_once
         How many changes one transaction may carry out.
+    writers
+        Whose thread carries them out, between other calls.
     """
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self, at_once: int, writers: DaemonPool, late_window_s: float) -> None:
         self._at_once = at_once
-        # Its keys alone are of use: they come and go in any thread, each in one step.
-        self._waiting: dict[Waiting[Any], None] = {}
+        self._writers = writers
+        self._late_window_s = late_window_s
+        self._lock = threading.Lock()
+        self._waiting: dict[Waiting[Any], None] = {}  # its keys, in their order, are of use
+        self._is_begun = False  # whether a thread was asked
+        self._is_closing = False
 
-    def add(self, one: Waiting[Any]) -> None:
-        """Let whoever comes first carry it out; its caller comes with `carry_out` all the same."""
-        self._waiting[one] = None
+    async def change(
+        self, database: Database, paths: Sequence[str], change: Change[A], within_s: float
+    ) -> A:
+        """Let a change be carried out, beside others.
 
-    def forget(self, one: Waiting[Any]) -> None:
-        """Let nobody carry it out any more who has not begun: its caller has gone."""
-        self._waiting.pop(one, None)
+        Raises
+        ------
+        OutOfTimeError
+            It was not carried out in time; it never will be, unless that has begun.
+        NoThreadError
+            There is no thread for it.
+        """
+        one = Waiting(paths, change)
+        try:
+            self._add(one, database)
+            return await one.answer_within(within_s)
+        finally:
+            with self._lock:
+                self._waiting.pop(one, None)
 
-    def carry_out(self, one: Waiting[A], database: Database, late_window_s: float) -> A:
-        """Carry a change out, and others that wait; or return what another has carried out."""
-        if not one.taken:
-            carry_out_all(self._take(one), database, late_window_s)
-        return one.answer()
+    def close(self) -> None:
+        """Carry out what waits before anything else: the thread ends soon."""
+        with self._lock:
+            self._is_closing = True
 
-    def _take(self, one: Waiting[Any]) -> list[Waiting[Any]]:
+    def _add(self, one: Waiting[Any], database: Database) -> None:
+        with self._lock:
+            self._waiting[one] = None
+            is_begun, self._is_begun = self._is_begun, True
+        if not is_begun:
+            self._begin(database)
+
+    def _begin(self, database: Database) -> None:
+        try:
+            self._writers.submit(lambda _: self._carry_out(database))
+        except BaseException:
+            self._is_begun = False
+            raise
+
+    def _carry_out(self, database: Database) -> None:
+        """Carry out what waits, so much in each transaction."""
+        while True:
+            group = self._take()
+            try:
+                carry_out_all(group, database, self._late_window_s)
+            finally:
+                _tell(group)
+                with self._lock:
+                    goes_on = self._is_begun = bool(self._waiting)
+            if not goes_on:
+                return
+            if not self._is_closing:  # other calls of the thread come between
+                self._begin(database)
+                return
+
+    def _take(self) -> list[Waiting[Any]]:
         """Take what is to be done, in the order in which it came; no path twice."""
-        group, paths = [one], set(one.paths)
-        for other in list(self._waiting):
-            if other is one or other.process != one.process:  # in a fork: its parent does it
-                self.forget(other)
-            elif len(group) < self._at_once and paths.isdisjoint(other.paths):
-                self.forget(other)
-                group.append(other)
-                paths.update(other.paths)
-        for each in group:
-            each.taken = True
+        group: list[Waiting[Any]] = []
+        paths: set[str] = set()
+        with self._lock:
+            for one in list(self._waiting):
+                if len(group) < self._at_once and paths.isdisjoint(one.paths):
+                    del self._waiting[one]
+                    group.append(one)
+                    paths.update(one.paths)
         return group
+
+
+def _tell(group: list[Waiting[Any]]) -> None:
+    """Wake up all who waited, each loop once."""
+    for loop in dict.fromkeys(one.loop for one in group):
+        with contextlib.suppress(RuntimeError):  # it is closed: nobody waits there any more
+            loop.call_soon_threadsafe(_end, [one for one in group if one.loop is loop])
+
+
+def _end(group: list[Waiting[Any]]) -> None:
+    for one in group:
+        one.end()
 
 
 def carry_out_all(group: list[Waiting[Any]], database: Database, late_window_s: float) -> None:
@@ -111,6 +199,8 @@ def carry_out_all(group: list[Waiting[Any]], database: Database, late_window_s: 
             drawing.check()
         return tuple(after), None
 
+    if not group:  # whoever waited has given up
+        return
     paths = [path for one in group for path in one.paths]
     try:
         database.change(paths, late_window_s, change)
