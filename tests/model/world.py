@@ -78,22 +78,40 @@ class ModelLoop(SimulatedLoop):
     """
 
     def time(self) -> float:
-        return super().time() + SKEW_S.get()
+        return self._now_s + SKEW_S.get()  # no look takes time here
 
     def true_s(self) -> float:
         """Return what no process can know."""
-        return super().time()
+        return self._now_s
 
-    def call_at(self, when: float, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
-        return super().call_at(when - SKEW_S.get(), *arguments, **options)
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self._put_off(when - SKEW_S.get(), callback, args, context)
 
-    def call_at_true(self, when: float, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
+    def call_at_true(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
         """Call something when it is so late in truth."""
-        return super().call_at(when, *arguments, **options)
+        return self._put_off(when, callback, args, context)
 
-    def call_later(self, delay: float, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
-        least_s = max(delay, RESOLUTION_S)  # or a rounded rest of a deadline would never pass
-        return super().call_at(self._now_s + least_s, *arguments, **options)
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        # Not less, or a rounded rest of a deadline would never pass.
+        return self._put_off(self._now_s + max(delay, RESOLUTION_S), callback, args, context)
 
     def _run_handle(self, handle: asyncio.Handle) -> None:
         process = handle._context.get(PROCESS)
@@ -133,15 +151,31 @@ class Late:
 
 
 class ModelDatabase(SqlDatabase):
-    """The catalog; `changed` are the paths that may have been changed since somebody looked."""
+    """The catalog.
+
+    Attributes
+    ----------
+    changed
+        The paths that somebody has asked to change since they were looked at.
+    written
+        Those of them of which not all rows are as they were when they were read.
+    """
 
     def __init__(self, driver: SqliteDriver) -> None:
         super().__init__(driver)
         self.changed: set[str] = set()
+        self.written: set[str] = set()
+        assert driver._memory is not None
+        self._raw = driver._memory.raw
 
     def change(self, paths: Sequence[str], *arguments: Any) -> Any:
         self.changed.update(paths)
-        return super().change(paths, *arguments)
+        before = self._raw.total_changes
+        try:
+            return super().change(paths, *arguments)
+        finally:
+            if self._raw.total_changes != before:
+                self.written.update(paths)
 
 
 class Model:
@@ -349,8 +383,9 @@ class Model:
 
     def record(self, path: str = PATH) -> Record:
         """Return what the catalog says now."""
-        if path not in self._records or path in self.database.changed:
+        if path not in self._records or path in self.database.written:
             (self._records[path],) = self.database.records([path])
+            self.database.written.discard(path)
         return self._records[path]
 
     def remember(self, data: bytes) -> bytes:
@@ -450,10 +485,7 @@ class Model:
                 self.fail(f"P1: a replica recorded good is not on {row.backend}")
             if there:
                 good.add(row.backend)
-        lying = any(
-            one.data == data for disk in self.disks.values() for one in disk.objects.values()
-        )
-        if not lying and self.is_kept(data):
+        if not good and self.is_kept(data) and not self._lies_somewhere(data):
             self.fail(f"P1: {shown(data)} is on no backend")
         rows = {row.backend for row in record.holders()}
         for name in self.doubted - rows:  # it holds them all the same
@@ -463,6 +495,10 @@ class Model:
         theirs = data in [foreign for _, foreign in self.foreign]  # adopted as it lay there
         if not theirs:
             self._check_enough(good, data)
+
+    def _lies_somewhere(self, data: bytes) -> bool:
+        held = (one.data for disk in self.disks.values() for one in disk.objects.values())
+        return data in held
 
     def _check_enough(self, good: set[str], data: bytes) -> None:
         """Check that bytes are on as many backends, and platforms, as they were acknowledged on."""

@@ -42,6 +42,7 @@ class SqlDatabase:
         self.window = window
         self._sql = statements(driver.dialect)
         self._store: tuple[Asked, Asked] = ((self._sql.settings, {}), (self._sql.backends, {}))
+        self._seen: tuple[Sequence[list[Row]], StoreState | None] = ((), None)
 
     def prepare(self) -> None:
         there: Asked = (self._sql.exists, {})
@@ -73,7 +74,7 @@ class SqlDatabase:
             return record, None
         # What is absent is absent from a store that was complete at that very moment.
         found, *store = self.driver.together([self._load(path), *self._store])
-        return rows.record_of(path, found), rows.state_of(*store)
+        return rows.record_of(path, found), self._state_of(store)
 
     def change(self, paths: Sequence[str], late_window_s: float, change: Change[A]) -> A:
         asked = [self._load(paths[0]) if len(paths) == 1 else self._load_all(paths), *self._store]
@@ -82,7 +83,7 @@ class SqlDatabase:
         def decide(found: list[list[Row]], now_s: float, draw: Callable[[], int]) -> list[Asked]:
             answers.clear()  # of a race that was lost
             before = tuple(rows.records_of(paths, found[0]))
-            store = rows.state_of(*found[1:]) or _NO_STATE
+            store = self._state_of(found[1:]) or _NO_STATE
             moment = Moment(now_s=now_s, late_window_s=late_window_s, store=store, new_id=draw)
             after, answer = change(before, moment)
             answers.append(answer)
@@ -95,15 +96,22 @@ class SqlDatabase:
     # --- the store ------------------------------------------------------------------------
 
     def state(self) -> StoreState | None:
-        settings, backends = self.driver.together(self._store)
-        return rows.state_of(settings, backends)
+        return self._state_of(self.driver.together(self._store))
+
+    def _state_of(self, found: Sequence[list[Row]]) -> StoreState | None:
+        # Every change asks for it, and it hardly ever changes: it is made anew where its rows have.
+        seen, state = self._seen
+        if found != seen:
+            state = rows.state_of(*found)
+            self._seen = found, state
+        return state
 
     def change_state(self, change: Callable[[StoreState | None, float], StoreState]) -> StoreState:
         answers: list[StoreState] = []
 
         def decide(found: list[list[Row]], now_s: float, _: Callable[[], int]) -> list[Asked]:
             answers.clear()
-            before = rows.state_of(*found)
+            before = self._state_of(found)
             after = change(before, now_s)
             answers.append(after)
             return list(rows.state_differences(self._sql, before, after))

@@ -111,7 +111,7 @@ class Bounds:
         objects = self._objects.setdefault(id(process), Counter())
         self._requests[where] += 1
         objects[path] += path in self.paths
-        self._look(process, backend, self._requests[where], +objects)
+        self._look(process, backend, self._requests[where], objects)
         try:
             yield
         finally:
@@ -121,8 +121,8 @@ class Bounds:
     def _look(self, process: Process, backend: str, requests: int, objects: Counter[str]) -> None:
         if requests > self.places:
             self.fail(f"P6: {requests} requests at once to {backend}, of {self.places} places")
-        if process.doing in OPERATIONS and len(objects) > self.at_once:
-            self.fail(f"P6: {process.doing} works on {[*objects]}, and on {self.at_once} at once")
+        if process.doing in OPERATIONS and len(+objects) > self.at_once:
+            self.fail(f"P6: {process.doing} works on {[*+objects]}, and on {self.at_once} at once")
 
 
 class FleetLoop(ModelLoop):

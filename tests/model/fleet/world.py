@@ -232,6 +232,7 @@ class FleetModel(Model):
         self.doubted.update(self.names)
         self._versions = dict.fromkeys(self.paths, -1)
         self.database.changed.update(self.paths)
+        self.database.written.update(self.paths)
         self.look()
 
     def lying(self, path: str) -> dict[bytes, set[str]]:

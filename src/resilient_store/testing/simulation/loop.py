@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 import attrs
 
+from resilient_store.testing.simulation.handles import Soon, Timed, label, task_of, waits_for
+
 T = TypeVar("T")
 
 MAX_STEPS = 5_000_000
@@ -174,7 +176,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         """Make a callback ready; the seed decides when its turn comes."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = Soon(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
@@ -195,9 +197,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Make a callback ready at a time."""
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._timers, (when, next(self._order), handle))
-        return handle
+        return self._put_off(when, callback, args, context)
 
     def call_later(  # type: ignore[override]
         self,
@@ -208,6 +208,17 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.TimerHandle:
         """Make a callback ready after so many seconds."""
         return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    def _put_off(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: contextvars.Context | None,
+    ) -> asyncio.TimerHandle:
+        handle = Timed(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._order), handle))
+        return handle
 
     def run_in_executor(  # type: ignore[override]
         self, executor: object, func: Callable[..., T], *args: Any
@@ -234,9 +245,6 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Keep a complaint."""
         self.complaints.append(context)
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Do nothing: a cancelled timer is skipped when its time comes."""
-
     async def shutdown_asyncgens(self) -> None:
         """Do nothing: generators are closed when they are dropped."""
 
@@ -255,7 +263,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             self._hash_notes()
 
     def _hash_notes(self) -> None:
-        self._hash.update("".join(f"{text}\n" for text in self._noted).encode())
+        self._noted.append("")  # each ends its line
+        self._hash.update("\n".join(self._noted).encode())
         self._noted.clear()
 
     def after_steps(self, count: int, callback: Callable[[], object]) -> None:
@@ -287,8 +296,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """
         with _Running(self):
             task = self.create_task(future, name="main")
-            while not task.done():
-                self._step(until_s)
+            is_done, step = task.done, self._step
+            while not is_done():
+                step(until_s)
             return task.result()
 
     def run_for(self, seconds: float) -> None:
@@ -300,29 +310,35 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.run_until_complete(wait())
 
     def _step(self, until_s: float | None) -> None:
-        self._take_due_timers()
-        if not self._ready:
+        # Everything else waits for this: what is the same in each step is written out here.
+        ready, timers = self._ready, self._timers
+        if timers and timers[0][0] <= self._now_s:
+            self._take_due_timers()
+        if not ready:
             self._jump()
         if until_s is not None and self._now_s > until_s:
             raise EndlessError(f"not done at {self._now_s:.3f} s:\n{self._who_waits()}")
-        count = len(self._ready)
-        handle = self._ready.pop(int(self._random.random() * count) if count > 1 else 0)
-        if handle.cancelled():
+        count = len(ready)
+        handle = ready.pop(int(self._random.random() * count)) if count > 1 else ready.pop()
+        if handle._cancelled:
             return
         self.steps += 1
         self._now_s += self._step_s
         if self.steps > self._max_steps:
             raise EndlessError(f"more than {self._max_steps} steps:\n{self._who_waits()}")
-        task = _task_of(handle)
-        self.note(_label(handle) if task is None else task.get_name())
+        task = task_of(handle)
+        self.note(label(handle) if task is None else task.get_name())
         self._run_handle(handle)
         if task is not None and task.done():
             self._tasks.pop(task, None)
         if self._later:
-            due = [callback for step, callback in self._later if step <= self.steps]
-            self._later = [(s, c) for s, c in self._later if s > self.steps]
-            for callback in due:
-                callback()
+            self._call_later_ones()
+
+    def _call_later_ones(self) -> None:
+        due = [callback for step, callback in self._later if step <= self.steps]
+        self._later = [(s, c) for s, c in self._later if s > self.steps]
+        for callback in due:
+            callback()
 
     def _run_handle(self, handle: asyncio.Handle) -> None:
         handle._run()
@@ -374,27 +390,3 @@ class _Running:
         sys.set_asyncgen_hooks(*self._hooks)
         self._loop._running = False
         asyncio._set_running_loop(self._before)
-
-
-def _task_of(handle: asyncio.Handle) -> asyncio.Task[Any] | None:
-    """Return the task whose next step a callback is."""
-    owner = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
-    return owner if isinstance(owner, asyncio.Task) else None
-
-
-def _label(handle: asyncio.Handle) -> str:
-    """Name a callback in a way that does not depend on addresses."""
-    callback: Any = handle._callback  # type: ignore[attr-defined]
-    return str(getattr(callback, "__qualname__", type(callback).__name__))
-
-
-def waits_for(task: asyncio.Task[Any]) -> str:
-    """Say where a task stands: the functions it is in, outermost first."""
-    where: list[str] = []
-    awaited: Any = task.get_coro()
-    while awaited is not None and len(where) < 20:
-        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
-        if frame is not None:
-            where.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
-        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
-    return " > ".join(where) or "nothing that can be seen"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import hashlib
 import random
 from typing import Any
 
 import attrs
+from blake3 import blake3
 
 from resilient_store.backends.contract import Family, Traits
 from resilient_store.model.info import Headers
@@ -257,7 +257,7 @@ def matters(kind: str, verb: str) -> bool:
 
 def hash_of(data: bytes) -> str:
     """Return a short name for bytes, as an ETag is."""
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
+    return str(blake3(data).hexdigest()[:16])
 
 
 class SimulatedFileSystem:
