@@ -218,9 +218,10 @@ async def within(call: Coroutine[Any, Any, T], deadline: Deadline) -> T:
     task = asyncio.create_task(call)
     try:
         await _is_done_by(task, deadline)
-        return task.result()
-    finally:
+    except BaseException:
         await end_tasks([task])
+        raise
+    return task.result()
 
 
 async def _is_done_by(future: asyncio.Future[Any], deadline: Deadline) -> None:
@@ -234,7 +235,8 @@ async def _is_done_by(future: asyncio.Future[Any], deadline: Deadline) -> None:
         waiter = loop.create_future()
 
         def wake(_: Any = None, waiter: asyncio.Future[None] = waiter) -> None:
-            _complete(waiter)
+            if not waiter.done():
+                waiter.set_result(None)
 
         pulled = deadline.pulled
         waited = [future] if pulled is None or pulled.done() else [future, pulled]

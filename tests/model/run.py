@@ -302,6 +302,12 @@ class Play:
         judge.a_read(model, model.window(started_s, model.loop.true_s(), path), value, error)
 
 
+class Awaited(rs.ResilientFileSystem):
+    """A store without the methods that block, which fsspec makes anew for each that is opened."""
+
+    mirror_sync_methods = False
+
+
 def opened(model: Model) -> rs.ResilientFileSystem:
     """Open the store, as each process does."""
     backends = [
@@ -314,7 +320,7 @@ def opened(model: Model) -> rs.ResilientFileSystem:
         )
         for name in model.configured
     ]
-    return rs.ResilientFileSystem(
+    return Awaited(
         backends,
         catalog=model.database,
         write=rs.WriteToAll(min_copies=model.min_copies, min_domains=model.min_domains),

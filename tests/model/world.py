@@ -476,7 +476,8 @@ class Model:
 
     def _check_copies(self, record: Record, data: bytes) -> None:
         good, path = set[str](), record.path
-        for row in record.holders():
+        holders = record.holders()
+        for row in holders:
             there = data in (
                 self.held(row.backend, key_of(row, path)),
                 self.held(row.backend, path),
@@ -487,8 +488,7 @@ class Model:
                 good.add(row.backend)
         if not good and self.is_kept(data) and not self._lies_somewhere(data):
             self.fail(f"P1: {shown(data)} is on no backend")
-        rows = {row.backend for row in record.holders()}
-        for name in self.doubted - rows:  # it holds them all the same
+        for name in self.doubted - {row.backend for row in holders}:  # it holds them all the same
             lie = [key for key, one in self.disks[name].objects.items() if one.data == data]
             if any(key.rpartition("/")[2] == path for key in lie):
                 good.add(name)

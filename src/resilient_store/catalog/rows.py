@@ -315,12 +315,17 @@ def _entry_row(entry: Entry) -> dict[str, Any]:
 
 def _intent_row(path: str, intent: Intent) -> dict[str, Any]:
     return {
-        **attrs.asdict(intent),
         "path": path,
+        "id": intent.id,
+        "version": intent.version,
+        "kind": intent.kind,
         "token": encode(intent.token),
         "phase": intent.phase.value,
         "direct": json.dumps(intent.direct),
+        "checksum": intent.checksum,
         "owner": encode(intent.owner),
+        "started_s": intent.started_s,
+        "expires_s": intent.expires_s,
     }
 
 

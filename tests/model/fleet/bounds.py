@@ -8,11 +8,10 @@ Of what backends hand out, a process holds at most 64 MiB for each object, whate
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import gc
 from collections import Counter
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 import attrs
@@ -64,10 +63,14 @@ class Bounds:
     _requests: Counter[tuple[int, str]] = attrs.field(factory=Counter)
     _held: Counter[int] = attrs.field(factory=Counter)
     _objects: dict[int, Counter[str]] = attrs.field(factory=dict)
+    _of_one_object: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._of_one_object = OF_A_CALL + OF_A_REQUEST * self.backends
 
     def tasks_of(self, verb: str) -> int:
         """Return how many tasks a process may have while it makes such a call."""
-        return self._objects_of(verb) * (OF_A_CALL + OF_A_REQUEST * self.backends)
+        return self._objects_of(verb) * self._of_one_object
 
     def bytes_of(self, verb: str) -> int:
         """Return how many bytes it may hold."""
@@ -80,8 +83,11 @@ class Bounds:
 
     def begun(self, process: Process, task: asyncio.Task[Any]) -> None:
         """Count a task; those that have ended are only looked for where there are too many."""
-        live, most = self._tasks.setdefault(id(process), []), self.tasks_of(process.doing)
+        live = self._tasks.setdefault(id(process), [])
         live.append(task)
+        if len(live) <= self._of_one_object:  # as ever, nearly
+            return
+        most = self.tasks_of(process.doing)
         if len(live) > most:
             live[:] = [one for one in live if not one.done()]
         if len(live) > most:
@@ -100,29 +106,41 @@ class Bounds:
             self.fail(f"P6: {process.doing} holds {count} bytes, and {most} are enough")
         return held
 
-    @contextlib.contextmanager
-    def asked(self, backend: str, key: str) -> Iterator[None]:
+    def asked(self, backend: str, key: str) -> _Asked:
         """Count a request to a backend for as long as it lasts."""
-        process = PROCESS.get()
-        if process is None:
-            yield
-            return
-        where, path = (id(process), backend), key.rpartition("/")[2]
-        objects = self._objects.setdefault(id(process), Counter())
-        self._requests[where] += 1
-        objects[path] += path in self.paths
-        self._look(process, backend, self._requests[where], objects)
-        try:
-            yield
-        finally:
-            self._requests[where] -= 1
-            objects[path] -= path in self.paths
+        return _Asked(self, PROCESS.get(), backend, key.rpartition("/")[2])
+
+    def _count(self, process: Process, backend: str, path: str, by: int) -> None:
+        where, objects = (id(process), backend), self._objects.setdefault(id(process), Counter())
+        self._requests[where] += by
+        if path in self.paths:
+            objects[path] += by
+        if by > 0:
+            self._look(process, backend, self._requests[where], objects)
 
     def _look(self, process: Process, backend: str, requests: int, objects: Counter[str]) -> None:
         if requests > self.places:
             self.fail(f"P6: {requests} requests at once to {backend}, of {self.places} places")
         if process.doing in OPERATIONS and len(+objects) > self.at_once:
             self.fail(f"P6: {process.doing} works on {[*+objects]}, and on {self.at_once} at once")
+
+
+@attrs.frozen
+class _Asked:
+    """One request; there are so many that a generator would take its time."""
+
+    bounds: Bounds
+    process: Process | None
+    backend: str
+    path: str
+
+    def __enter__(self) -> None:
+        if self.process is not None:
+            self.bounds._count(self.process, self.backend, self.path, 1)
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None:
+            self.bounds._count(self.process, self.backend, self.path, -1)
 
 
 class FleetLoop(ModelLoop):

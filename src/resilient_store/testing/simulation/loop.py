@@ -327,7 +327,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         if self.steps > self._max_steps:
             raise EndlessError(f"more than {self._max_steps} steps:\n{self._who_waits()}")
         task = task_of(handle)
-        self.note(label(handle) if task is None else task.get_name())
+        noted = self._noted
+        noted.append(label(handle) if task is None else task.get_name())
+        if len(noted) >= HASHED_AT_ONCE:
+            self._hash_notes()
         self._run_handle(handle)
         if task is not None and task.done():
             self._tasks.pop(task, None)
