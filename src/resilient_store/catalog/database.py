@@ -64,7 +64,9 @@ class SqlDatabase:
     def _load(self, path: str) -> Asked:
         return self._sql.load, {"path": path, "bucket": schema.bucket(path)}
 
-    def _load_all(self, paths: Sequence[str]) -> Asked:
+    def _load_each(self, paths: Sequence[str]) -> Asked:
+        if len(paths) == 1:
+            return self._load(paths[0])
         asked = [(path, schema.bucket(path)) for path in dict.fromkeys(paths)]
         return self._sql.load_all, {"asked": json.dumps(asked)}
 
@@ -77,7 +79,7 @@ class SqlDatabase:
         return rows.record_of(path, found), self._state_of(store)
 
     def change(self, paths: Sequence[str], late_window_s: float, change: Change[A]) -> A:
-        asked = [self._load(paths[0]) if len(paths) == 1 else self._load_all(paths), *self._store]
+        asked = [self._load_each(paths), *self._store]
         answers: list[A] = []
 
         def decide(found: list[list[Row]], now_s: float, draw: Callable[[], int]) -> list[Asked]:
@@ -186,7 +188,7 @@ class SqlDatabase:
         return self._paths(self._sql.held_by, backend=backend, after=after, limit=limit)
 
     def records(self, paths: Sequence[str]) -> list[Record]:
-        return rows.records_of(paths, self.driver.ask(self._load_all(paths)))
+        return rows.records_of(paths, self.driver.ask(self._load_each(paths)))
 
     def holdings(self, prefix: str, after: str, limit: int) -> list[Holding]:
         statement = self._sql.holdings if _goes_on(prefix, after) else self._sql.holdings_on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 
@@ -22,6 +23,7 @@ def parts(domain: str) -> list[str]:
     return [endpoint[1], *(endpoint[2].strip("/").split("/") if endpoint[2] else [])]
 
 
+@functools.lru_cache(maxsize=1024)  # every write asks, and of a few only
 def platform(domain: str) -> str:
     """Return a failure domain's first part, the platform.
 

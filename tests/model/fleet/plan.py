@@ -6,6 +6,7 @@ whole process is left out, and the run is played again.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -62,6 +63,11 @@ ACTS = ("rot", "lose", "wipe", "back", "foreign")
 CATALOG = ("catalog away", "catalog slow", "catalog unknown")
 
 
+@functools.lru_cache(maxsize=8)
+def _repeated(text: str, size: int) -> bytes:
+    return (text.encode() * (size // len(text) + 1))[:size]
+
+
 @attrs.frozen
 class Step:
     """One call of one process, some time after the one before, and perhaps cancelled."""
@@ -78,9 +84,7 @@ class Step:
     @property
     def data(self) -> bytes:
         """What is written: the text, over and over where a size is given."""
-        if self.size is None:
-            return self.text.encode()
-        return (self.text.encode() * (self.size // len(self.text) + 1))[: self.size]
+        return self.text.encode() if self.size is None else _repeated(self.text, self.size)
 
     def __str__(self) -> str:
         cancel = "" if self.cancel_s is None else f"(cancelled after {self.cancel_s:g} s)"

@@ -18,7 +18,7 @@ from resilient_store.model.info import Body, Headers
 from resilient_store.testing.simulation.family import _ERRORS
 from resilient_store.testing.simulation.world import CHANGING, STORING
 from tests.model.fleet.bounds import Bounds, FleetLoop
-from tests.model.fleet.plan import ACTS, AWAY, DERIVED, IGNORES, Plan, Trouble
+from tests.model.fleet.plan import ACTS, AWAY, CATALOG, DERIVED, IGNORES, Plan, Trouble
 from tests.model.world import (
     OWN_KEY_VERBS,
     Model,
@@ -80,6 +80,7 @@ class FleetModel(Model):
             paths=plan.paths,
         )
         self.plan, self.places = plan, plan.places
+        self._catalogs_troubles = [one for one in plan.troubles if one.kind in CATALOG]
         self.bounds = Bounds(len(plan.backends), plan.places, plan.at_once, plan.paths, self.fail)
         self.loop.bounds = self.bounds
         self.min_copies, self.min_domains = plan.min_copies, plan.min_domains
@@ -118,11 +119,9 @@ class FleetModel(Model):
 
     def copies_of(self, data: bytes) -> int:
         """Return on how many backends bytes lay at least: others may have put them on one."""
-        return (
-            1
-            if data in (b"?", FOREIGN, *self.unsure, *(one.data for one in self.plan.lying))
-            else self.min_copies
-        )
+        is_others = data in (b"?", FOREIGN) or any(data == one for one in self.unsure)
+        is_others = is_others or any(data == one.data for one in self.plan.lying)
+        return 1 if is_others else self.min_copies
 
     def now_s(self) -> float:
         """Return how long the run has gone on."""
@@ -212,8 +211,8 @@ class FleetModel(Model):
 
     def _catalogs_trouble(self) -> str:
         now_s = self.now_s()
-        for one in self.plan.troubles:
-            if one.kind.startswith("catalog") and one.start_s <= now_s < one.end_s:
+        for one in self._catalogs_troubles:
+            if one.start_s <= now_s < one.end_s:
                 if one.kind == "catalog unknown" and self.chance.random() < HALF:
                     continue
                 self.met[one.kind] += 1

@@ -59,12 +59,6 @@ class Timed(asyncio.TimerHandle):
         self._callback = self._args = None  # type: ignore[assignment] # as asyncio's own do
 
 
-def task_of(handle: asyncio.Handle) -> asyncio.Task[Any] | None:
-    """Return the task whose next step a callback is."""
-    owner = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
-    return owner if isinstance(owner, asyncio.Task) else None
-
-
 def label(handle: asyncio.Handle) -> str:
     """Name a callback in a way that does not depend on addresses."""
     callback: Any = handle._callback  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from resilient_store.testing.simulation.handles import Soon, Timed, label, task_of, waits_for
+from resilient_store.testing.simulation.handles import Soon, Timed, label, waits_for
 
 T = TypeVar("T")
 
@@ -326,7 +326,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._now_s += self._step_s
         if self.steps > self._max_steps:
             raise EndlessError(f"more than {self._max_steps} steps:\n{self._who_waits()}")
-        task = task_of(handle)
+        owner = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
+        task = owner if isinstance(owner, asyncio.Task) else None  # whose next step it is
         noted = self._noted
         noted.append(label(handle) if task is None else task.get_name())
         if len(noted) >= HASHED_AT_ONCE:
