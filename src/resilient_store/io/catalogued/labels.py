@@ -17,5 +17,7 @@ def labelled(headers: Headers, version: int, checksum: str) -> Headers:
 def unlabelled(headers: Headers | None) -> Headers:
     """Return an object's headers without what this store writes there for itself."""
     headers = headers or Headers()
+    if VERSION_KEY not in headers.metadata and CHECKSUM_KEY not in headers.metadata:
+        return headers
     metadata = {n: v for n, v in headers.metadata.items() if n not in (VERSION_KEY, CHECKSUM_KEY)}
     return attrs.evolve(headers, metadata=metadata)
