@@ -259,7 +259,7 @@ def _verdicts(
         for use in ("away", "suspect", "came back", "never met", "drained")
         if (some := [one.name for one in backends if one.state == use])
     }
-    yield from _of_use(backends, names.get("drained", ""), frozen, refused)
+    yield from _of_use(backends, names, frozen, refused)
     yield from _of_data(backends, names, lost)
     if "drained" in names:
         happened = f"Drained: {names['drained']}. {well}"
@@ -269,7 +269,7 @@ def _verdicts(
 
 def _of_use(
     backends: tuple[BackendStatus, ...],
-    drained: str,
+    names: Mapping[str, str],
     frozen: Frozen | None,
     refused: Sequence[str],
 ) -> Iterator[Verdict]:
@@ -283,7 +283,7 @@ def _of_use(
     elif all(one.state in ("away", "drained") for one in backends):
         yield Verdict(
             state="UNAVAILABLE",
-            happened=f"No backend is in use. Drained: {drained}; no other answers.",
+            happened=f"No backend is in use. Drained: {names['drained']}; no other answers.",
             to_do="Call rejoin for one that is well; nothing says that data is gone.",
         )
     if frozen is not None:
