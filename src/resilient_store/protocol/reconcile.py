@@ -76,8 +76,8 @@ class Looked:
     answered: frozenset[str]
     number: int
 
-    def at(self, backend: str, place: str = OWN) -> Lying | None:
-        """Return what lies at one place."""
+    def at(self, backend: str, place: str | None = OWN) -> Lying | None:
+        """Return what lies at one place; nothing does where there is none."""
         found = (one for one in self.lying if (one.backend, one.place) == (backend, place))
         return next(found, None)
 
@@ -202,7 +202,7 @@ def _stands(record: Record, row: Replica, looked: Looked) -> Replica:
     if row.backend not in looked.answered:
         place = None if row.place == OWN else row.place  # staged there, it may be the last copy
         return attrs.evolve(row, state=State.UNKNOWN, place=place, looked=False, tag=None)
-    counted = None if row.place is None else looked.at(row.backend, row.place)
+    counted = looked.at(row.backend, row.place)
     if row.state is State.GOOD and counted is not None and counted.known:
         return row
     assert record.present is not None, "only an object's rows are held against it"
