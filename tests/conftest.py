@@ -17,6 +17,12 @@ hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
 hypothesis.settings.register_profile(
     "matrix", max_examples=2000, deadline=None, print_blob=True, database=None
 )
+# A changed decision must be noticed, and nobody reads by which example: none is made simpler.
+hypothesis.settings.register_profile(
+    "mutate",
+    parent=hypothesis.settings.get_profile("ci"),
+    phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+)
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
 hypothesis.settings.load_profile(PROFILE)
