@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resilient_store.model.info import Headers, ObjectInfo
-from resilient_store.model.state import Content, Entry, Intent, Record, Replica, Void
+from resilient_store.model.state import Content, Entry, Intent, Record, Replica, State, Void
 from resilient_store.protocol.account import (
     CHECKSUM_KEY,
     VERSION_KEY,
@@ -169,3 +169,23 @@ def test_a_known_object_is_passed_over_exactly_where_nothing_else_is_listed(reco
         for name, info in listed.items()
     )
     assert is_all_remembered(record, listed) is expected
+
+
+@pytest.mark.parametrize(
+    ("version", "size", "passed_over"),
+    [(4, 1, True), (4, 2, False), (3, 2, True)],
+    ids=["as it is", "cut short", "of an older version"],
+)
+def test_a_known_tag_is_not_enough_where_the_current_version_lies_in_another_size(
+    version, size, passed_over
+):
+    row = Replica(backend="aws", version=version, state=State.GOOD, looked=True, tag="t1")
+    listed = {"aws": ObjectInfo(key=PATH, size=size, tag="t1")}
+    assert is_all_remembered(RECORD.with_replicas(row), listed) is passed_over
+
+
+def test_of_a_deleted_object_the_tag_is_enough():
+    row = Replica(backend="aws", version=4, state=State.STALE, looked=True, tag="t1")
+    gone = Record(path=PATH, entry=attrs.evolve(ENTRY, content=None)).with_replicas(row)
+    assert is_all_remembered(gone, {"aws": ObjectInfo(key=PATH, size=9, tag="t1")})
+    assert not is_all_remembered(gone, {"aws": ObjectInfo(key=PATH, size=9, tag="t2")})

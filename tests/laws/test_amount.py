@@ -20,7 +20,16 @@ def test_bytes_are_right_to_a_twentieth(size):
 
 @pytest.mark.parametrize(
     ("size", "said"),
-    [(999, "999 B"), (1000, "1.0 kB"), (999_499, "999 kB"), (999_500, "1.0 MB"), (9_960, "10 kB")],
+    [
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.0 MB"),
+        (9_960, "10 kB"),
+        (9_600, "9.6 kB"),
+        (10**18, "1,000 PB"),
+        (10**21, "1,000,000 PB"),
+    ],
 )
 def test_bytes_at_the_edges(size, said):
     assert in_bytes(size) == said
@@ -38,3 +47,15 @@ def test_a_time_is_right_to_its_second_unit(seconds):
 def test_amounts_add_up_and_columns_line_up():
     assert Amount(1, 2) + Amount(3, 4) == Amount(4, 6)
     assert in_columns([["a", "5 B", ""], ["bcd", "12 B", "x"]]) == "  a     5 B\n  bcd  12 B  x"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "less than 1 s"), (0.4, "less than 1 s"), (0.6, "1 s")]
+)
+def test_no_time_is_said_to_be_nothing(seconds, said):
+    assert in_time(seconds) == said
+
+
+def test_a_row_that_lacks_a_cell_is_refused():
+    with pytest.raises(ValueError, match="shorter"):
+        in_columns([["a", "b"], ["c"]])

@@ -100,8 +100,9 @@ def test_a_bill_is_read_by_people():
 @pytest.mark.parametrize("value", [-1, math.nan, math.inf, "1", True, None])
 @pytest.mark.parametrize("field", ["storage", "put", "get", "egress"])
 def test_a_price_is_a_number_of_at_least_nothing(field, value):
-    with pytest.raises(ConfigurationError, match=f"Price: {field}="):
+    with pytest.raises(ConfigurationError) as caught:
         Price(**{"storage": 1.0, field: value})
+    assert str(caught.value) == f"Price: {field}={value!r} must be a finite number of at least 0"
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "1", True])
@@ -112,8 +113,9 @@ def test_a_rate_is_a_number_above_nothing(field, value):
 
 
 def test_a_table_is_plain_data():
-    table = by_domain("prices", Price, {"aws/": {"storage": 1, "egress": 2}, "gcp": PRICES["gcp"]})
-    assert table == {"aws": Price(storage=1, egress=2), "gcp": PRICES["gcp"]}
+    given_table = {"aws/eu/": {"storage": 1, "egress": 2}, "gcp": PRICES["gcp"]}
+    table = by_domain("prices", Price, given_table)
+    assert table == {"aws/eu": Price(storage=1, egress=2), "gcp": PRICES["gcp"]}
     for wrong, said in (
         ([], "a mapping"),
         ({"aws": {"storrage": 1}}, "prices of 'aws'.*storrage"),
@@ -133,3 +135,21 @@ def test_the_narrowest_domain_counts_and_one_must():
 def test_without_rates_and_prices_a_transfer_is_copies_and_bytes():
     moved = {("a", "g"): Amount(2, 10**9)}
     assert str(transfer(moved, DOMAINS, None, None)) == "2 copies, 1.0 GB"
+
+
+@pytest.mark.parametrize("pair", [("a", "new"), ("new", "a")])
+def test_a_table_that_lacks_a_platform_is_named(pair):
+    domains = {**DOMAINS, "new": "oracle/1"}
+    moved = {pair: Amount(1, 1)}
+    said = "says nothing of 'oracle/1': add 'oracle', or a domain below it"
+    with pytest.raises(ConfigurationError, match=f"^rates {said}$"):
+        transfer(moved, domains, RATES, None)
+    with pytest.raises(ConfigurationError, match=f"^prices {said}$"):
+        transfer(moved, domains, None, PRICES)
+    with pytest.raises(ConfigurationError, match=f"^prices {said}$"):
+        kept({"new": Amount(1, 1)}, domains, PRICES)
+
+
+def test_without_prices_a_bill_tells_copies_and_bytes():
+    lines = kept({"a": Amount(2, 3 * 10**12)}, DOMAINS, None)
+    assert str(Bill(now=lines)) == "Kept now:\n  aws  2 copies  3.0 TB"

@@ -102,6 +102,18 @@ def test_one_damaged_object_takes_its_whole_backend_out():
     assert breaker.state is CLOSED
 
 
+def test_wrong_bodies_are_remembered_for_twenty_keys_and_then_anew():
+    breaker = Breaker()
+    for index in range(WINDOW + 1):
+        breaker.record(Outcome.CORRUPT, 0.0, key=str(index))
+        breaker.record(Outcome.OK, 0.0)
+        breaker.record(Outcome.OK, 0.0)
+    assert breaker.state is CLOSED
+    for index in range(5):
+        breaker.record(Outcome.CORRUPT, 0.0, key=str(index))
+    assert breaker.state is OPEN
+
+
 # --- credentials --------------------------------------------------------------------------
 
 

@@ -115,3 +115,11 @@ def test_p4_chunks_in_another_order_do_not_verify():
     assert verifies(content, CHUNK, two)
     assert not verifies(content, 0, two)
     assert not verifies(content, 0, two + one)
+
+
+def test_p4_each_of_many_chunks_is_held_against_its_own_digest():
+    chunks = [bytes([number]) * CHUNK for number in range(3)] + [b"rest"]
+    content = content_of(b"".join(chunks))
+    for first in range(len(chunks)):
+        assert verifies(content, first * CHUNK, b"".join(chunks[first:]))
+    assert not verifies(content, 0, b"".join([*chunks[:2], chunks[1]]))

@@ -25,6 +25,7 @@ def test_slashes_around_a_plain_domain_mean_nothing():
     assert parts("/aws/x/") == ["aws", "x"]
     assert parts("s3://host:1/") == ["s3://host:1"]
     assert parts("s3://host:1//rack/") == ["s3://host:1", "rack"]
+    assert parts("s3://host:1//X/") == ["s3://host:1", "X"]
 
 
 @given(split, split)

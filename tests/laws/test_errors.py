@@ -164,3 +164,28 @@ def test_their_places_among_the_builtin_ones():
     values = {kind for kind in OF_OBJECTS if issubclass(kind, ValueError)}
     assert values == {InvalidPathError, BlankObjectError}
     assert not any(issubclass(kind, OSError) for kind in PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("given_options", "text"),
+    [
+        ({}, "'a': the call failed."),
+        ({"path": "", "note": "See plan X."}, "the call failed. See plan X."),
+        ({"note": "See plan X"}, "'a': the call failed. See plan X."),
+        (
+            {"replies": [Reply("aws", Outcome.TIMED_OUT, None)]},
+            "'a': the call failed (aws: timed out).",
+        ),
+        ({"failed": "xy"}, "'a': the call failed. 2 paths failed: 'x', 'y'."),
+        (
+            {"failed": "vwxyz"},
+            "'a': the call failed. 5 paths failed: 'v', 'w', 'x', 'y', 'z'.",
+        ),
+        (
+            {"failed": "tuvwxyz"},
+            "'a': the call failed. 7 paths failed: 't', 'u', 'v', 'w', 'x' and 2 more.",
+        ),
+    ],
+)
+def test_the_whole_text(given_options, text):
+    assert str(ObjectError(**{"path": "a", **given_options})) == text

@@ -271,6 +271,25 @@ def test_r14_what_may_not_be_recorded_counts_for_its_finder_alone_and_is_of_no_v
     assert set(record.replicas) == set(found.holders)
 
 
+def test_r14_what_may_not_be_recorded_is_told_as_it_was_found():
+    entry = Entry(
+        path=PATH,
+        version=0,
+        content=FOUND.content,
+        headers=Headers(content_type="image/png"),
+        created_s=1.0,
+        modified_s=1.0,
+    )
+    rows = {
+        name: Replica(backend=name, state=State.GOOD, place=OWN, looked=True, tag=tag)
+        for name, tag in (("aws", "t1"), ("gcp", None))
+    }
+    found = attrs.evolve(
+        FOUND, headers=entry.headers, holders={"aws": "t1", "gcp": None}, others={"disk": "t2"}
+    )
+    assert unrecorded(found) == Record(path=PATH, entry=entry, replicas=rows)
+
+
 FOUND = Discovered(
     content=Content(size=1, checksum="c1"),
     headers=Headers(),
@@ -348,6 +367,17 @@ def test_r19_nothing_is_believed_of_a_backend_that_went_back_and_whoever_does_is
     intent = record.intent and attrs.evolve(record.intent, id=FIRST_NEW_ID)
     assert after == attrs.evolve(record.with_replicas(row), intent=intent)
     assert name not in {holder.backend for holder in after.holders()}
+
+
+@pytest.mark.parametrize(("place", "remembered"), [("3-3", "3-3"), (OWN, None), (None, None)])
+def test_r19_where_the_current_version_was_staged_is_remembered(place, remembered):
+    row = attrs.evolve(READ_BY, place=place)
+    after = doubt(READ.with_replicas(row), answering(70.0), "aws")
+    doubted = attrs.evolve(row, state=State.UNKNOWN, place=remembered, looked=False, tag=None)
+    assert after == READ.with_replicas(doubted)
+    deleted = attrs.evolve(READ, entry=TOMBSTONE).with_replicas(row)
+    stale = attrs.evolve(doubted, state=State.STALE, place=None)
+    assert doubt(deleted, answering(70.0), "aws") == deleted.with_replicas(stale)
 
 
 def test_r19_a_holder_that_believed_it_finds_its_intent_gone_and_a_settler_waits_for_its_lease():

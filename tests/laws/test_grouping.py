@@ -38,9 +38,19 @@ def test_what_the_pattern_does_not_match_has_no_group(path):
 
 def test_a_field_may_have_any_name_the_rest_might_have_had():
     assert Grouping("{rest}/{rest_}/...").of("a/b/c/d") == "a/b"
+    assert Grouping("{_}/{rest}/...").of("a/b/c/d") == "a/b"
 
 
 @pytest.mark.parametrize("text", ["", "originals", "originals/...", "{path...}", "{a", "a}"])
 def test_a_pattern_that_groups_nothing_is_refused(text):
     with pytest.raises(PatternError):
         Grouping(text)
+
+
+def test_a_refusal_says_how_a_field_is_written():
+    with pytest.raises(PatternError) as caught:
+        Grouping("originals/...")
+    assert str(caught.value) == (
+        "pattern 'originals/...' has no field to group by: write one as {customer}, as in "
+        "'originals/{customer}/...'"
+    )

@@ -40,6 +40,21 @@ def test_a_write_refuses_any_other_argument_and_names_those_there_are():
         Headers.given({"content_type": "x", "mime": "x"})
 
 
+@pytest.mark.parametrize(
+    ("given_options", "words"),
+    [
+        ({"content_type": 7}, "content_type must be text, and 7 is a int"),
+        ({"metadata": {"a": 7}}, "metadata must be text, and 7 is a int"),
+        ({"metadata": {b"a": "x"}}, "metadata must be text, and b'a' is a bytes"),
+        ({"metadata": "x"}, "metadata must be a mapping of text to text, and is 'x'"),
+    ],
+)
+def test_a_write_refuses_what_is_no_text(given_options, words):
+    with pytest.raises(TypeError) as caught:
+        Headers.given(given_options)
+    assert str(caught.value) == words
+
+
 @given(headers, st.none() | headers)
 def test_what_was_given_wins_and_the_rest_stays(given_headers, earlier):
     over = given_headers.over(earlier, "no-ending")
@@ -50,7 +65,13 @@ def test_what_was_given_wins_and_the_rest_stays(given_headers, earlier):
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("a/cat.jpg", "image/jpeg"), ("a/cat", None), ("a.jpg/cat", None), ("x.unheard-of", None)],
+    [
+        ("a/cat.jpg", "image/jpeg"),
+        ("a/cat", None),
+        ("a.jpg/cat", None),
+        ("x.unheard-of", None),
+        ("x.csv.gz", None),
+    ],
 )
 def test_the_ending_is_the_last_to_be_asked(path, expected):
     assert Headers().over(None, path).content_type == expected

@@ -31,3 +31,15 @@ def test_each_path_is_in_one_part(paths, borders, size):
 def test_everything_is_everything(paths, size):
     assert walked(EVERYTHING, paths, size) == sorted(paths)
     assert EVERYTHING.within([], str) == ([], "")
+
+
+def test_a_part_ends_with_the_path_that_it_goes_up_to():
+    part = KeyRange("", "b")
+    assert part.within(["a"], str) == (["a"], "a")
+    assert part.within(["a", "b"], str) == (["a", "b"], "")
+    assert part.within(["a", "c"], str) == (["a"], "")
+
+
+def test_a_border_before_the_first_path_divides_nothing():
+    assert ranges(["a", "", "a"]) == [KeyRange("", "a"), KeyRange("a")]
+    assert ranges([""]) == [EVERYTHING]

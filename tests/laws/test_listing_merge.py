@@ -89,3 +89,17 @@ def test_of_an_object_that_is_a_directory_too_the_object_is_kept_and_it_is_said(
     kinds = {key: words["a"].directory for key, words in merged.entries.items()}
     assert kinds == {"a": False, "b": True, "c": False}
     assert merged.twofold == {"a"}
+
+
+def test_whoever_says_nothing_and_whatever_is_hidden_is_passed_over_and_no_more():
+    some = [ObjectInfo(key=key, size=1) for key in (".resilient-x", "a")]
+    replies = {"aws": Reply("aws", Outcome.TIMED_OUT), "gcp": Reply("gcp", Outcome.OK, some)}
+    merged = merge(("disk", "aws", "gcp"), (), replies)
+    assert merged.entries == {"a": {"gcp": some[1]}}
+    assert merged.missing == ("disk", "aws")
+
+
+def test_a_directory_counts_before_an_empty_object_that_only_one_backend_has():
+    blank, folder = ObjectInfo(key="a", size=0), ObjectInfo(key="a", directory=True)
+    for words in ({"aws": blank, "gcp": folder}, {"gcp": folder, "aws": blank}):
+        assert best(words) == ("gcp", folder)

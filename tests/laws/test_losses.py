@@ -124,4 +124,5 @@ def test_every_single_domain_and_every_pair_is_asked():
 
 def test_the_order_of_domains_makes_no_difference():
     assert as_key("aws/") == ("aws",)
+    assert as_key("aws/eu/") == ("aws/eu",)
     assert as_key(["gcp", "/aws/"]) == as_key(("aws", "gcp")) == ("aws", "gcp")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from resilient_store.model.info import ObjectInfo
 from resilient_store.protocol.merging import Merging
 
-KEYS = st.sampled_from(["a", "a-b", "a/b", "b", "é", "\uff5e", "🎈"])
+KEYS = st.sampled_from(["A", "a", "a-b", "a/b", "b", "é", "\uff5e", "🎈"])
 NAMES = ("aws", "gcp", "azure")
 LISTINGS = st.dictionaries(st.sampled_from(NAMES), st.sets(KEYS), min_size=1)
 
@@ -72,3 +72,13 @@ def test_listings_may_begin_in_the_middle(listings, after):
     expected = sorted({key for keys in listings.values() for key in keys if key > after})
     assert [key for key, _ in merging.ready()] == expected
     assert (merging.ready(), merging.wanted()) == ([], ())
+
+
+def test_pages_that_come_before_anything_is_handed_out_add_up():
+    merging = Merging(["aws", "gcp"])
+    merging.take("aws", infos("A"), ended=False)
+    assert merging.ready() == []  # the other may have it too
+    merging.take("aws", infos("b"), ended=True)
+    merging.take("gcp", infos("A"), ended=True)
+    found = [(key, list(words)) for key, words in merging.ready()]
+    assert found == [("A", ["aws", "gcp"]), ("b", ["aws"])]

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.state import Content
-from resilient_store.protocol.native import stated_content, told_apart, verifies_natively
+from resilient_store.protocol.native import (
+    NativeChecksum,
+    stated_content,
+    told_apart,
+    verifies_natively,
+)
 
 
 @given(st.binary(max_size=50), st.binary(max_size=50))
@@ -26,6 +31,18 @@ def test_p4_an_md5_is_believed_exactly_when_the_bytes_have_it(data, other):
 def test_without_a_checksum_the_size_is_all_there_is(data, other):
     content = Content(size=len(data), kind="none")
     assert verifies_natively(content, other) is (len(other) == len(data))
+
+
+@given(st.lists(st.binary(max_size=5), max_size=4))
+def test_p4_bytes_may_come_in_pieces(pieces):
+    whole = b"".join(pieces)
+    for checksum in ("", f"md5:{hashlib.md5(whole).hexdigest()}"):
+        native = NativeChecksum(Content(size=len(whole), kind="native", checksum=checksum))
+        for piece in pieces:
+            native.update(piece)
+        assert native.verifies
+        native.update(b"more")
+        assert not native.verifies
 
 
 def infos(draw):

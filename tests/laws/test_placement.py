@@ -35,8 +35,8 @@ def test_a_field_stays_within_its_part_of_the_path(path, matches):
     [
         ("a", [], "at least one backend"),
         ("a", ["x", "x"], "none twice"),
-        ("a", "x", "list of backends' names"),
-        ("a", [1], "list of backends' names"),
+        ("a", "x", "^Placement: backends is a list of backends' names$"),
+        ("a", [1], "^Placement: backends is a list of backends' names$"),
         ("{a", ["x"], "write a field as"),
         (3, ["x"], "Placement"),
     ],

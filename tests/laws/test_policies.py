@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resilient_store.errors import ConfigurationError
+from resilient_store.model.path import LONGEST_BYTES
 from resilient_store.policies import (
     Backend,
     DegradedRead,
@@ -80,9 +81,12 @@ def test_exactly_whole_copies_on_no_more_platforms_are_accepted(copies, platform
 @pytest.mark.parametrize(
     ("given_options", "words"),
     [
-        ({"target": ""}, 'target is empty; give a URL such as "s3://bucket"'),
+        ({"target": ""}, 'Backend: target is empty; give a URL such as "s3://bucket"'),
         ({"target": 7}, "target is a int; give a URL or an fsspec filesystem"),
-        ({"target": "s3://b", "root": "x"}, "put the path into the URL"),
+        (
+            {"target": "s3://b", "root": "x"},
+            "Backend: root goes with a filesystem instance; put the path into the URL",
+        ),
         ({"target": MemoryFileSystem(), "storage_options": {"a": 1}}, "Remove them"),
         ({"target": "s3://b", "name": "a b"}, "name='a b' may hold letters, digits"),
         ({"target": "s3://b", "name": ""}, "name='' may hold letters, digits"),
@@ -100,7 +104,9 @@ def test_exactly_whole_copies_on_no_more_platforms_are_accepted(copies, platform
 )
 def test_a_backend_that_cannot_work_says_what_to_change(given_options, words):
     options = dict(given_options)
-    assert words in (refused(lambda: Backend(options.pop("target"), **options)) or "accepted")
+    said = refused(lambda: Backend(options.pop("target"), **options)) or "accepted"
+    assert words in said
+    assert "Backend: " not in words or words == said
 
 
 @pytest.mark.parametrize("target", ["s3://b/x", "/srv/photos", MemoryFileSystem()])
@@ -185,7 +191,13 @@ def test_known_options_are_not_refused():
 @pytest.mark.parametrize(
     ("rules", "words"),
     [
-        ({}, "give a mapping such as"),
+        (
+            {},
+            (
+                "DegradedRead: give a mapping such as "
+                '{"originals/{name}": ["previews/{name}"]}, or a callable'
+            ),
+        ),
         ([], "give a mapping such as"),
         ("originals/{name}", "give a mapping such as"),
         (None, "give a mapping such as"),
@@ -207,6 +219,7 @@ def test_a_degraded_rule_that_cannot_work_says_what_to_change(rules, words):
     assert said is not None
     assert said.startswith("DegradedRead: ")
     assert words in said
+    assert rules != {} or said == words
 
 
 PREVIEWS = {"o/{n}.{e}": ["p/{n}.png", "t/{n}.png"], "o/{n}": "p/{n}", "raw/{p...}": ("o/{p}",)}
@@ -259,6 +272,35 @@ def test_rules_cross_processes_and_are_equal_by_value(rules):
     assert again == degraded != DegradedRead({"a/{n}": ["b/{n}"]})
     assert hash(again) == hash(degraded)
     assert again.derivatives("o/x") == degraded.derivatives("o/x") != ()
+
+
+def test_a_callable_is_asked_of_the_path():
+    assert DegradedRead(by_hand).derivatives("o/x") == ("p/o/x",)
+
+
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ("", "it is empty"),
+        ("/", "it is empty"),
+        ("a//b", "it has an empty part ('//'); remove one slash"),
+    ],
+)
+def test_a_callable_that_names_no_path_is_told_why(named, why):
+    with pytest.raises(ConfigurationError) as caught:
+        DegradedRead(lambda _: [named]).derivatives("o/x")
+    assert str(caught.value) == (f"DegradedRead: the callable returned {named!r}, no path: {why}")
+
+
+def test_what_a_callable_names_may_be_as_long_as_a_path_and_what_is_longer_cannot_lie_there():
+    longest = "p" * LONGEST_BYTES
+    assert DegradedRead(lambda _: [f"{longest}p", longest]).derivatives("o/x") == (longest,)
+
+
+def test_rules_are_told_apart_by_what_they_match():
+    rules = [DegradedRead({f"{name}/{{n}}": ["p/{n}"]}) for name in "abcd"]
+    assert len({hash(rule) for rule in rules}) > 1
+    assert len({*rules, *rules}) == len(rules)
 
 
 def test_policies_are_values():

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from resilient_store.model.state import BackendRow, Replica, StoreState
 from resilient_store.protocol.moment import Moment
-from resilient_store.protocol.quiet import answered, failed, is_quiet
+from resilient_store.protocol.quiet import answered, failed, is_quiet, was_put_back
 
 Z_S = 16.0
 NOTED_S, BREAK_S = 2.0, 16.0  # an eighth of Z, and all of it
@@ -294,9 +294,31 @@ def test_r2_a_break_before_the_clock_was_put_back_ended_when_it_answered_at_the_
     )
     again = answered(backend, 60.0, Z_S)
     assert again == attrs.evolve(backend, answered_s=60.0, failed_s=60.0, back_s=60.0)
+    assert is_quiet(row(50.0), again, 60.0 + Z_S, Z_S), "nobody saw it fail since"
+    assert answered(again, 1000.0, Z_S).away_from_s == 60.0
     later = answered(again, 60.0 + Z_S - 1, Z_S)
     assert not is_quiet(row(50.0), later, 60.0 + Z_S - 1, Z_S)
     assert is_quiet(row(50.0), answered(later, 60.0 + Z_S, Z_S), 60.0 + Z_S, Z_S)
+
+
+def test_r2_a_break_of_a_future_that_the_clock_has_left_began_when_it_answered_at_the_latest():
+    backend = BackendRow(name="aws", answered_s=3600.0, away_from_s=3500.0, back_s=3600.0)
+    expected = attrs.evolve(backend, answered_s=60.0, away_from_s=60.0, back_s=60.0)
+    assert answered(backend, 60.0, Z_S) == expected
+
+
+@pytest.mark.parametrize("late_window_s", [Z_S, 900.0])
+def test_a_clock_was_put_back_by_more_than_ten_minutes_and_more_than_z(late_window_s):
+    ahead_s = max(600.0, late_window_s)
+    assert not was_put_back(60.0 + ahead_s, 60.0, late_window_s)
+    assert was_put_back(60.5 + ahead_s, 60.0, late_window_s)
+
+
+def test_r2_a_break_counts_from_the_first_second_of_a_clock_on():
+    backend = BackendRow(name="aws", answered_s=0.75, failed_s=0.875, away_from_s=0.25, back_s=0.5)
+    assert answered(backend, 20.0, Z_S).away_from_s == 0.25, "it hung again before Z was over"
+    well = BackendRow(name="aws", answered_s=100.0, away_from_s=0.25, back_s=0.5)
+    assert is_quiet(row(0.25), well, 100.0, Z_S)
 
 
 @given(st.floats(0, 100), st.floats(1, 100))

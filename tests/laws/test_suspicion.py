@@ -87,3 +87,19 @@ def test_it_begins_anew_when_somebody_was_told():
     lately.add(1.0)
     lately.clear()
     assert lately.count(1.0) == 0
+
+
+def test_one_in_each_sixtieth_of_the_time_is_one_in_each_and_no_more_are_kept():
+    lately = Lately()
+    for step in range(10 * STEPS):
+        lately.add(step * STEP_S)
+    assert lately.count((10 * STEPS - 1) * STEP_S) == STEPS
+    assert len(lately._steps) <= STEPS + 1
+
+
+def test_what_happened_long_ago_is_forgotten_however_often_it_happened():
+    lately = Lately()
+    for _ in range(2 * STEPS):
+        lately.add(0.0)
+    lately.add(LOSSES_WITHIN_S)
+    assert lately.count(LOSSES_WITHIN_S) == 1

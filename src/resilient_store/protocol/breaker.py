@@ -129,4 +129,3 @@ class Breaker:
         self._row = 0
         self._recent.clear()
         self._corrupt.clear()
-        self._interval_s = PROBE_AFTER_S
