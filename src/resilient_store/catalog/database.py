@@ -24,7 +24,9 @@ from resilient_store.protocol.moment import Moment
 A = TypeVar("A")
 
 WINDOW = 50_000  # of so many objects one call asks who has no row: 0.1 s
+REMEMBERED = 16  # records: of large objects each keeps a checksum of every chunk
 
+_NOTHING: tuple[list[Row], Record | None] = ([], None)
 _NO_STATE = StoreState(identity="")  # nothing is complete, nothing was met
 
 
@@ -43,6 +45,7 @@ class SqlDatabase:
         self._sql = statements(driver.dialect)
         self._store: tuple[Asked, Asked] = ((self._sql.settings, {}), (self._sql.backends, {}))
         self._seen: tuple[Sequence[list[Row]], StoreState | None] = ((), None)
+        self._lately: dict[str, tuple[list[Row], Record]] = {}
 
     def prepare(self) -> None:
         there: Asked = (self._sql.exists, {})
@@ -71,12 +74,23 @@ class SqlDatabase:
         return self._sql.load_all, {"asked": json.dumps(asked)}
 
     def find(self, path: str) -> tuple[Record, StoreState | None]:
-        record = rows.record_of(path, self.driver.ask(self._load(path)))
+        record = self._record_of(path, self.driver.ask(self._load(path)))
         if record.entry is not None:
             return record, None
         # What is absent is absent from a store that was complete at that very moment.
         found, *store = self.driver.together([self._load(path), *self._store])
-        return rows.record_of(path, found), self._state_of(store)
+        return self._record_of(path, found), self._state_of(store)
+
+    def _record_of(self, path: str, found: list[Row]) -> Record:
+        # Some paths are read again and again, and their rows are mostly what they were.
+        rows_then, record = self._lately.get(path, _NOTHING)
+        if record is not None and rows_then == found:
+            return record
+        record = rows.record_of(path, found)
+        if len(self._lately) >= REMEMBERED:
+            self._lately.clear()
+        self._lately[path] = found, record
+        return record
 
     def change(self, paths: Sequence[str], late_window_s: float, change: Change[A]) -> A:
         asked = [self._load_each(paths), *self._store]
