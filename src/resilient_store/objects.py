@@ -6,14 +6,12 @@ import datetime as dt
 import hashlib
 import os
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from fsspec.asyn import sync, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike, stringify_path
 
-from resilient_store import runtime
 from resilient_store.errors import InvalidPathError, UnsupportedOperationError
 from resilient_store.io import copy as copying
 from resilient_store.io import verbs
@@ -256,24 +254,8 @@ class ObjectFileSystem(TreeFileSystem):
         -----
         Promises: P5, P6.
         """
-        with self._finding(path):
-            found: ReadResult = sync(self.loop, self._read, path, degraded=degraded)
+        found: ReadResult = sync(self.loop, self._read, path, degraded=degraded)
         return found
-
-    def cat_file(
-        self, path: str, start: int | None = None, end: int | None = None, **options: Any
-    ) -> bytes:
-        """Return the original's bytes, or a range of them; raises as `read` with degraded=False."""
-        with self._finding(path):
-            data: bytes = sync(self.loop, self._cat_file, path, start, end, **options)
-        return data
-
-    def _finding(self, path: str) -> AbstractContextManager[None]:
-        """Begin to look an object up, before the loop wakes up for the call that reads it."""
-        catalog = self.store.catalog
-        if catalog is None or not runtime.has_threads(self.loop):
-            return nullcontext()
-        return catalog.finding(self._object_path(path))
 
     def write(
         self,

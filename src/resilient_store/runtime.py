@@ -135,12 +135,9 @@ def host_s() -> float:
     return time.time() if current is _REAL else current.wall().timestamp()
 
 
-def has_threads(loop: Any = None) -> bool:
-    """Whether blocking calls of a loop, or of the running one, go to threads.
-
-    A simulated loop makes each at its own moment.
-    """
-    return _current() is _REAL if loop is None else not hasattr(loop, "resilient_runtime")
+def has_threads() -> bool:
+    """Whether blocking calls go to threads: a simulated loop makes each at its own moment."""
+    return _current() is _REAL
 
 
 def rest(seconds: float) -> None:
@@ -301,28 +298,20 @@ async def run_blocking(
         It was not made: there is no thread for it.
     """
     runtime = _current()
-    if runtime is _REAL:
-        return await answer_of(pool.submit(lambda _: call()), timeout_s, glance_s)
-    hook = getattr(runtime, "run_blocking", None)
-    simulated = in_executor(call) if hook is None else hook(call)
-    return await within(simulated, _deadline(timeout_s))
-
-
-async def answer_of(job: BlockingJob[T], timeout_s: float | Deadline, glance_s: float = 0.0) -> T:
-    """Return the answer of a call that was begun in a thread, as `run_blocking` does."""
-    if glance_s and job.is_done_within(glance_s):
+    job = pool.submit(lambda _: call()) if runtime is _REAL else None
+    if job is not None and glance_s and job.is_done_within(glance_s):
         return job.result()
+    deadline = timeout_s if isinstance(timeout_s, Deadline) else Deadline(timeout_s)
+    if job is None:
+        hook = getattr(runtime, "run_blocking", None)
+        return await within(in_executor(call) if hook is None else hook(call), deadline)
     answer = job.answer()
     try:
-        await _is_done_by(answer, _deadline(timeout_s))
+        await _is_done_by(answer, deadline)
         return answer.result()
     finally:
         if not answer.cancel() and not answer.cancelled():
             answer.exception()  # retrieved, also where the caller was cancelled just then
-
-
-def _deadline(timeout_s: float | Deadline) -> Deadline:
-    return timeout_s if isinstance(timeout_s, Deadline) else Deadline(timeout_s)
 
 
 async def in_executor(call: Callable[[], T]) -> T:

@@ -142,10 +142,6 @@ class Job(Generic[T]):
         if dispose is not None:
             self._waited_for().add_done_callback(lambda done: _dispose(done, dispose))
 
-    def drop(self) -> None:
-        """Never wait for it: a call that has not begun is not made."""
-        self._waited_for().cancel()
-
     def _waited_for(self) -> Future[T]:
         with self._lock:
             if self._future is None:

@@ -6,18 +6,15 @@ alone is told apart, since its caller has to ask again (R6).
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, TypeVar
 
 from resilient_store import runtime
-from resilient_store.catalog import ahead
 from resilient_store.catalog.contract import (
     CatalogDownError,
     Change,
@@ -28,13 +25,12 @@ from resilient_store.catalog.contract import (
     Stretch,
     Summary,
 )
-from resilient_store.catalog.gate import Gate
 from resilient_store.catalog.group_commit import GroupCommit
 from resilient_store.catalog.location import locate
 from resilient_store.catalog.opening import database_at
 from resilient_store.model.state import Record, StoreState
 from resilient_store.protocol.moment import Moment
-from resilient_store.threads import Abandonment, DaemonPool
+from resilient_store.threads import AbandonedError, Abandonment, DaemonPool
 
 logger = logging.getLogger("resilient_store")
 
@@ -53,6 +49,34 @@ SQLITE_THREADS = (1, 3)
 POSTGRESQL_THREADS = (8, 8)
 GROUPED = 32  # changes in one transaction, where there is one writer at a time
 HIDDEN_AT_ONCE = 10_000
+
+
+class Gate:
+    """What a change passes just before its commit, unless its caller has given up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._passed = False
+
+    def enter(self) -> None:
+        """Go on to the commit.
+
+        Raises
+        ------
+        AbandonedError
+            Nobody waits for it any more.
+        """
+        with self._lock:
+            if self._given_up:
+                raise AbandonedError
+            self._passed = True
+
+    def give_up(self) -> bool:
+        """Let nothing through any more; say whether something has gone through."""
+        with self._lock:
+            self._given_up = True
+            return self._passed
 
 
 class Catalog:
@@ -105,23 +129,9 @@ class Catalog:
 
     async def find(self, path: str) -> tuple[Record, StoreState | None]:
         """Load what is known of a path, and of the store where the path has no entry."""
-        job = ahead.taken(self, path)
-        if job is None:
-            asked = self._read(lambda database: database.find(path), self._glance_s)
-        else:
-            answer = runtime.answer_of(job, WITHIN_S, self._glance_s)
-            asked = self._answered(answer, None, WITHIN_S)
-        record, state = await asked
+        record, state = await self._read(lambda database: database.find(path), self._glance_s)
         self._saw(state)
         return record, state
-
-    def finding(self, path: str) -> AbstractContextManager[None]:
-        """Begin to look a path up, for the call that is made in this block."""
-        if self._database is not None and self._glance_s:
-            find = functools.partial(self._database.find, path)
-            with contextlib.suppress(runtime.NoThreadError):  # the call itself is told so
-                return ahead.begun(self, path, self._readers.submit(lambda _: find()))
-        return contextlib.nullcontext()
 
     async def change(self, paths: Sequence[str], change: Change[A]) -> A:
         """Let a function change the records of some paths, in one transaction, or none of it.
