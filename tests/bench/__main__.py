@@ -209,7 +209,7 @@ def run(rounds: int, *, with_streams: bool) -> tuple[str, bool]:
             ratios.append(as_applications_read(bench, Bench(platforms), SMALL, 5 * rounds))
             ratios += asyncio.run(with_a_catalog(bench, Bench(platforms), SMALL, rounds))
             if servers is three_of_s3:
-                ratios += asyncio.run(of_operations(Bench(platforms), SMALL, rounds // 5))
+                ratios += asyncio.run(of_operations(Bench(platforms), SMALL, 2 * rounds // 5))
                 ratios += asyncio.run(of_adoption(Bench(platforms), rounds // 10))
                 ratios += asyncio.run(beside_repair(Bench(platforms), SMALL, rounds // 10))
             notes = {}
