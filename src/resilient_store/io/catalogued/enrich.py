@@ -24,8 +24,10 @@ def enrich(store: Store, had: Had, start: int | None, end: int | None) -> None:
     """
     content = had.entry.content
     assert content is not None
+    if content.kind == "chunked":
+        return
     first, last, _ = slice(start, end).indices(content.size)
-    if content.kind == "chunked" or first > 0 or last < content.size:
+    if first > 0 or last < content.size:
         return
     checksum = ChunkedChecksum()
     checksum.update(had.data)
