@@ -141,7 +141,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def mutate(session: nox.Session) -> None:
-    """Change the decisions one by one, and see the laws notice nine of ten: most of an hour."""
+    """Change the decisions one by one, and see the laws notice nine of ten: ten minutes."""
     prepare(session)
     copy = HERE / "build" / "mutate"
     shutil.rmtree(copy, ignore_errors=True)
