@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -33,7 +34,7 @@ class Waiting(Generic[A]):
         self.paths = tuple(paths)
         self.loop = asyncio.get_running_loop()
         self._change = change
-        self._carried_out: asyncio.Future[None] = self.loop.create_future()
+        self._in_time: asyncio.Future[bool] = self.loop.create_future()
         self._answer: list[A] = []
         self._error: BaseException | None = None
 
@@ -61,21 +62,18 @@ class Waiting(Generic[A]):
         OutOfTimeError
             It has not been carried out in time.
         """
-        timer = self.loop.call_later(seconds, self.end, runtime.OutOfTimeError())
+        timer = self.loop.call_later(seconds, functools.partial(self.end, in_time=False))
         try:
-            await self._carried_out
+            if not await self._in_time:
+                raise runtime.OutOfTimeError
         finally:
             timer.cancel()
         return self.answer()
 
-    def end(self, error: Exception | None = None) -> None:
+    def end(self, *, in_time: bool) -> None:
         """Wake up who waits, in its loop."""
-        if self._carried_out.done():
-            return
-        if error is not None:
-            self._carried_out.set_exception(error)
-        else:
-            self._carried_out.set_result(None)
+        if not self._in_time.done():
+            self._in_time.set_result(in_time)
 
     def answer(self) -> A:
         """Return what the change answered, once it is carried out, or raise why it was not made."""
@@ -184,7 +182,7 @@ def _tell(group: list[Waiting[Any]]) -> None:
 
 def _end(group: list[Waiting[Any]]) -> None:
     for one in group:
-        one.end()
+        one.end(in_time=True)
 
 
 def carry_out_all(group: list[Waiting[Any]], database: Database, late_window_s: float) -> None:
