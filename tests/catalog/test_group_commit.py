@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from resilient_store.catalog import catalog as module
+from resilient_store.catalog import group_commit
 from resilient_store.catalog.catalog import Catalog
 from resilient_store.catalog.contract import CatalogDownError, CommitUnknownError, single
 from resilient_store.catalog.group_commit import Waiting, carry_out_all
@@ -212,6 +213,65 @@ def test_what_waits_at_a_close_is_carried_out(watched):
         return await asyncio.gather(first, closing, *tasks)
 
     assert asyncio.run(play()) == [[], None, [], ["aws"]]
+
+
+class OddError(Exception):
+    """One that cannot be copied."""
+
+    def __init__(self, one, other):
+        super().__init__(f"{one} {other}")
+
+
+@pytest.mark.parametrize("error", [OddError("no", "copy"), MemoryError()])
+def test_no_change_is_called_made_that_was_not_and_later_ones_are(watched, error):
+    """Whatever is raised, in the transaction itself and also where each by itself is tried."""
+    watched.error = error
+
+    async def play():
+        catalog = Catalog(watched)
+        ended = await behind_one_that_stalls(watched, catalog, [(p, mark("aws")) for p in "abc"])
+        watched.error = None
+        return ended, await catalog.change(("later",), mark("aws"))
+
+    ended, later = asyncio.run(play())
+    assert [type(one) for one in ended] == [type(error)] * 3
+    assert later == []
+
+
+def test_what_breaks_between_transactions_leaves_the_outcome_unknown(watched, monkeypatch):
+    def broken(*_):
+        monkeypatch.undo()
+        raise MemoryError
+
+    async def play():
+        catalog = Catalog(watched)
+        watched.go_on.set()
+        monkeypatch.setattr(group_commit, "carry_out_all", broken)
+        first = asyncio.create_task(catalog.change(("a",), mark("aws")))
+        with pytest.raises(CommitUnknownError):
+            await first
+        return await catalog.change(("b",), mark("aws"))
+
+    assert asyncio.run(play()) == []
+
+
+def test_a_coroutine_that_is_cleared_up_waits_for_no_lock(watched):
+    """The garbage collector ends it in whichever thread, perhaps in the one that has the lock."""
+    ended = threading.Event()
+
+    def clear_up():
+        loop = asyncio.new_event_loop()
+        catalog = Catalog(watched)
+        task = loop.create_task(catalog.change(("a",), mark("aws")))
+        loop.run_until_complete(asyncio.sleep(0))
+        with catalog._group_commit._lock:
+            task.get_coro().close()
+        loop.close()
+        ended.set()
+
+    threading.Thread(target=clear_up, daemon=True).start()
+    assert ended.wait(5)
+    watched.go_on.set()
 
 
 class Stall:

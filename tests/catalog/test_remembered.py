@@ -41,6 +41,15 @@ def test_the_stores_state_is_made_anew_exactly_where_its_rows_changed(opened, ur
     assert database.find("nothing")[1] == database.state()
 
 
+def test_p6_nothing_large_is_kept(database):
+    large = b"1" * (module.REMEMBERED_BYTES + 32)
+    record = held("large", "aws", version=1)
+    content = attrs.evolve(record.entry.content, size=len(large) << 15, chunks=large)
+    store(database, attrs.evolve(record, entry=attrs.evolve(record.entry, content=content)))
+    assert database.find("large")[0].entry.content.chunks == large
+    assert not database._lately
+
+
 def test_p6_no_more_than_so_many_records_are_kept(database):
     for number in range(3 * module.REMEMBERED):
         put(database, f"{number}")

@@ -148,8 +148,10 @@ def test_a_disk_that_cannot_be_read_is_said_in_our_words(opened, file_url, odd, 
     database = opened(file_url)
     database.prepare()
     odd.fails["SELECT"], odd.rolls_back = sqlite3.SQLITE_IOERR_READ, rolls_back
-    with pytest.raises(CatalogDownError, match="reports an error"):
-        database.state()
+    for call in (database.state, lambda: database.find("a")):
+        with pytest.raises(CatalogDownError, match="reports an error") as said:
+            call()
+        assert said.value.__context__ is None, "SQLite's own words are nobody's"
     odd.fails.clear()
     assert database.state() is None
 

@@ -24,7 +24,8 @@ from resilient_store.protocol.moment import Moment
 A = TypeVar("A")
 
 WINDOW = 50_000  # of so many objects one call asks who has no row: 0.1 s
-REMEMBERED = 16  # records: of large objects each keeps a checksum of every chunk
+REMEMBERED = 16  # records
+REMEMBERED_BYTES = 64 * 1024  # of checksums of chunks, which each replica's row has: 2 GB of them
 
 _NOTHING: tuple[list[Row], Record | None] = ([], None)
 _NO_STATE = StoreState(identity="")  # nothing is complete, nothing was met
@@ -87,6 +88,9 @@ class SqlDatabase:
         if record is not None and rows_then == found:
             return record
         record = rows.record_of(path, found)
+        content = None if record.entry is None else record.entry.content
+        if content is not None and len(content.chunks) > REMEMBERED_BYTES:
+            return record
         if len(self._lately) >= REMEMBERED:
             self._lately.clear()
         self._lately[path] = found, record

@@ -18,7 +18,12 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from resilient_store import runtime
-from resilient_store.catalog.contract import CatalogDownError, Change, Database
+from resilient_store.catalog.contract import (
+    CatalogDownError,
+    Change,
+    CommitUnknownError,
+    Database,
+)
 from resilient_store.model.state import Record
 from resilient_store.protocol.moment import Moment
 from resilient_store.threads import DaemonPool
@@ -37,6 +42,7 @@ class Waiting(Generic[A]):
         self._in_time: asyncio.Future[bool] = self.loop.create_future()
         self._answer: list[A] = []
         self._error: BaseException | None = None
+        self._is_made = False
 
     def decide(self, before: Records, moment: Moment) -> Records:
         """Make the change, within the transaction; where it fails, its records stay as they are."""
@@ -50,9 +56,15 @@ class Waiting(Generic[A]):
         self._answer.append(answer)
         return after
 
+    def succeed(self) -> None:
+        """Say that the transaction was committed; where nobody does, it may have been or not."""
+        self._is_made = True
+
     def fail(self, error: BaseException) -> None:
         """Say that the transaction failed; each caller raises an error of its own."""
-        self._error = copy.copy(error).with_traceback(error.__traceback__)
+        self._error = error
+        with contextlib.suppress(TypeError):  # some errors cannot be copied
+            self._error = copy.copy(error).with_traceback(error.__traceback__)
 
     async def answer_within(self, seconds: float) -> A:
         """Return what the change answered, or raise why it was not made.
@@ -79,6 +91,8 @@ class Waiting(Generic[A]):
         """Return what the change answered, once it is carried out, or raise why it was not made."""
         if self._error is not None:
             raise self._error
+        if not self._is_made:
+            raise CommitUnknownError("nothing was said of whether a change was stored")
         return self._answer[0]
 
 
@@ -122,8 +136,8 @@ class GroupCommit:
             self._add(one, database)
             return await one.answer_within(within_s)
         finally:
-            with self._lock:
-                self._waiting.pop(one, None)
+            # Without the lock, which the very thread may hold whose garbage this coroutine is.
+            self._waiting.pop(one, None)
 
     def close(self) -> None:
         """Carry out what waits before anything else: the thread ends soon."""
@@ -133,44 +147,42 @@ class GroupCommit:
     def _add(self, one: Waiting[Any], database: Database) -> None:
         with self._lock:
             self._waiting[one] = None
-            is_begun, self._is_begun = self._is_begun, True
-        if not is_begun:
-            self._begin(database)
+            if not self._is_begun:
+                self._begin(database)
 
     def _begin(self, database: Database) -> None:
-        try:
-            self._writers.submit(lambda _: self._carry_out(database))
-        except BaseException:
-            self._is_begun = False
-            raise
+        self._writers.submit(lambda _: self._carry_out(database))
+        self._is_begun = True
 
     def _carry_out(self, database: Database) -> None:
         """Carry out what waits, so much in each transaction."""
-        while True:
-            group = self._take()
+        goes_on = True
+        while goes_on:
+            group: list[Waiting[Any]] = []
             try:
+                self._take(group)
                 carry_out_all(group, database, self._late_window_s)
             finally:
                 _tell(group)
-                with self._lock:
-                    goes_on = self._is_begun = bool(self._waiting)
-            if not goes_on:
-                return
-            if not self._is_closing:  # other calls of the thread come between
-                self._begin(database)
-                return
+                goes_on = self._goes_on(database)
 
-    def _take(self) -> list[Waiting[Any]]:
-        """Take what is to be done, in the order in which it came; no path twice."""
-        group: list[Waiting[Any]] = []
-        paths: set[str] = set()
+    def _goes_on(self, database: Database) -> bool:
+        """Say whether what is left is carried out at once; else other calls come between."""
         with self._lock:
-            for one in list(self._waiting):
-                if len(group) < self._at_once and paths.isdisjoint(one.paths):
-                    del self._waiting[one]
-                    group.append(one)
-                    paths.update(one.paths)
-        return group
+            is_left, at_once = bool(self._waiting), self._is_closing
+            self._is_begun = is_left and at_once
+            if is_left and not at_once:
+                self._begin(database)
+            return self._is_begun and at_once
+
+    def _take(self, group: list[Waiting[Any]]) -> None:
+        """Take what is to be done, in the order in which it came; no path twice."""
+        paths: set[str] = set()
+        for one in list(self._waiting):
+            if len(group) < self._at_once and paths.isdisjoint(one.paths):
+                group.append(one)
+                paths.update(one.paths)
+                self._waiting.pop(one, None)
 
 
 def _tell(group: list[Waiting[Any]]) -> None:
@@ -209,6 +221,9 @@ def carry_out_all(group: list[Waiting[Any]], database: Database, late_window_s: 
                 carry_out_all([one], database, late_window_s)
             else:
                 one.fail(error)
+    else:
+        for one in group:
+            one.succeed()
 
 
 class _Drawing:

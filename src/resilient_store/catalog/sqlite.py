@@ -219,10 +219,9 @@ class SqliteDriver:
         deadline_s = runtime.steady_s() + WITHIN_S
         handle = self._take(deadline_s)
         try:
-            try:
+            with contextlib.suppress(sqlite3.Error):  # its text is for nobody
                 return handle.raw.execute(*asked).fetchall()
-            except sqlite3.Error:
-                return self._patiently(lambda: handle.rows(asked), deadline_s, handle)
+            return self._patiently(lambda: handle.rows(asked), deadline_s, handle)
         finally:
             self._pool.give_back(handle)
 
