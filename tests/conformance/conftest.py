@@ -13,6 +13,8 @@ import resilient_store as rs
 from tests.conformance.trio import NAMES, DyingMemory, Trio, WithOneDead
 from tests.servers.platforms import Platform
 
+PATIENT_S = 50.0  # the matrix may let sixteen processes write beside it
+
 
 @pytest.fixture
 def over_directories(tmp_path: Path) -> Iterator[Trio]:
@@ -74,6 +76,8 @@ def over_platforms(s3: Platform, gcs: Platform, azure: Platform) -> Iterator[Tri
             domain=name,
             storage_options=platform.storage_options(),
             holds_all=name == "first",
+            timeout=PATIENT_S,
+            stall_timeout=PATIENT_S,
         )
         for name, platform in zip(NAMES, (s3, gcs, azure), strict=True)
     ]
