@@ -232,8 +232,7 @@ async def _is_done_by(future: asyncio.Future[Any], deadline: Deadline) -> None:
         waiter = loop.create_future()
 
         def wake(_: Any = None, waiter: asyncio.Future[None] = waiter) -> None:
-            if not waiter.done():
-                waiter.set_result(None)
+            _complete(waiter)
 
         pulled = deadline.pulled
         waited = [future] if pulled is None or pulled.done() else [future, pulled]
@@ -298,20 +297,24 @@ async def run_blocking(
         It was not made: there is no thread for it.
     """
     runtime = _current()
-    job = pool.submit(lambda _: call()) if runtime is _REAL else None
-    if job is not None and glance_s and job.is_done_within(glance_s):
-        return job.result()
-    deadline = timeout_s if isinstance(timeout_s, Deadline) else Deadline(timeout_s)
-    if job is None:
+    if runtime is not _REAL:
         hook = getattr(runtime, "run_blocking", None)
-        return await within(in_executor(call) if hook is None else hook(call), deadline)
+        simulated = in_executor(call) if hook is None else hook(call)
+        return await within(simulated, _deadline(timeout_s))
+    job = pool.submit(lambda _: call())
+    if glance_s and job.is_done_within(glance_s):
+        return job.result()
     answer = job.answer()
     try:
-        await _is_done_by(answer, deadline)
+        await _is_done_by(answer, _deadline(timeout_s))
         return answer.result()
     finally:
         if not answer.cancel() and not answer.cancelled():
             answer.exception()  # retrieved, also where the caller was cancelled just then
+
+
+def _deadline(timeout_s: float | Deadline) -> Deadline:
+    return timeout_s if isinstance(timeout_s, Deadline) else Deadline(timeout_s)
 
 
 async def in_executor(call: Callable[[], T]) -> T:

@@ -257,11 +257,10 @@ def test_what_breaks_between_transactions_leaves_the_outcome_unknown(watched, mo
 
 def test_a_coroutine_that_is_cleared_up_waits_for_no_lock(watched):
     """The garbage collector ends it in whichever thread, perhaps in the one that has the lock."""
-    ended = threading.Event()
+    ended, catalog = threading.Event(), Catalog(watched)
 
     def clear_up():
         loop = asyncio.new_event_loop()
-        catalog = Catalog(watched)
         task = loop.create_task(catalog.change(("a",), mark("aws")))
         loop.run_until_complete(asyncio.sleep(0))
         with catalog._group_commit._lock:
@@ -272,6 +271,8 @@ def test_a_coroutine_that_is_cleared_up_waits_for_no_lock(watched):
     threading.Thread(target=clear_up, daemon=True).start()
     assert ended.wait(5)
     watched.go_on.set()
+    later = asyncio.run(catalog.change(("later",), mark("aws")))
+    assert later == [], "a loop that was closed meanwhile keeps nobody else from an answer"
 
 
 class Stall:

@@ -328,7 +328,7 @@ class Catalog:
             self.seen = state
 
     def after_fork(self) -> None:
-        """Forget the parent's threads, that was opening the database or was asked to change it."""
+        """Forget who was opening the database, and who was asked to change it: parent's threads."""
         self._making = threading.Lock()
         self._begin_to_group()
 
@@ -376,8 +376,8 @@ class Catalog:
         try:
             return await asked
         except runtime.OutOfTimeError:
-            in_time = "in time" if isinstance(within_s, runtime.Deadline) else f"in {within_s:g} s"
-            why = f"the catalog did not answer {in_time}"
+            how = "in time" if isinstance(within_s, runtime.Deadline) else f"within {within_s:g} s"
+            why = f"the catalog did not answer {how}"
         except runtime.NoThreadError as error:
             why = f"the catalog could not be asked: {error}"
         finally:

@@ -27,7 +27,6 @@ WINDOW = 50_000  # of so many objects one call asks who has no row: 0.1 s
 REMEMBERED = 16  # records
 REMEMBERED_BYTES = 64 * 1024  # of checksums of chunks, which each replica's row has: 2 GB of them
 
-_NOTHING: tuple[list[Row], Record | None] = ([], None)
 _NO_STATE = StoreState(identity="")  # nothing is complete, nothing was met
 
 
@@ -84,9 +83,9 @@ class SqlDatabase:
 
     def _record_of(self, path: str, found: list[Row]) -> Record:
         # Some paths are read again and again, and their rows are mostly what they were.
-        rows_then, record = self._lately.get(path, _NOTHING)
-        if record is not None and rows_then == found:
-            return record
+        seen = self._lately.get(path)
+        if seen is not None and seen[0] == found:
+            return seen[1]
         record = rows.record_of(path, found)
         content = None if record.entry is None else record.entry.content
         if content is not None and len(content.chunks) > REMEMBERED_BYTES:

@@ -215,12 +215,10 @@ class SqliteDriver:
     # --- reading --------------------------------------------------------------------------
 
     def ask(self, asked: Asked) -> list[Row]:
-        # As `_lend` and `_patiently`, without a generator: this is on the way of every read.
+        # As `_lend`, without its generator: this is on the way of every read.
         deadline_s = runtime.steady_s() + WITHIN_S
         handle = self._take(deadline_s)
         try:
-            with contextlib.suppress(sqlite3.Error):  # its text is for nobody
-                return handle.raw.execute(*asked).fetchall()
             return self._patiently(lambda: handle.rows(asked), deadline_s, handle)
         finally:
             self._pool.give_back(handle)
