@@ -262,7 +262,7 @@ def test_a_coroutine_that_is_cleared_up_waits_for_no_lock(watched):
     def clear_up():
         loop = asyncio.new_event_loop()
         task = loop.create_task(catalog.change(("a",), mark("aws")))
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.to_thread(watched.begun.wait, 10))
         with catalog._group_commit._lock:
             task.get_coro().close()
         loop.close()
