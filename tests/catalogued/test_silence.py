@@ -1,4 +1,4 @@
-"""P6 after the commit: nobody waits for a backend that is silent, and all do for one that works."""
+"""P6: nobody waits long, or twice, for a backend that is silent, and all do for one that works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from resilient_store.backends import upload
 from resilient_store.model.state import OWN
 from tests.catalogued.told import OLD, Told, X, after, times_out
-from tests.model.world import PATH
+from tests.model.world import PATH, TIMEOUT_S
 
 STAGED = f".resilient/staging/2-2/{PATH}"
 
@@ -27,10 +27,10 @@ def placed(told):
     return [row.place == OWN for row in told.model.record().replicas.values()]
 
 
-async def took_s(told):
+async def took_s(told, copies=("a", "b")):
     began_s = told.model.loop.time()
     receipt = await told.write(0, X)
-    assert receipt.copies == ("a", "b")
+    assert receipt.copies == copies
     return told.model.loop.time() - began_s
 
 
@@ -77,3 +77,28 @@ async def on_a_slow_link_the_second_is_three_times_what_the_bytes_took(told):
 )
 def test_p6_after_the_commit(story):
     Told(init=OLD).play(story)
+
+
+# Before it: what lies there is asked, where the catalog does not know
+
+
+async def who_was_silent_when_looked_at_is_not_written_to(told):
+    told.plan("info", "a", times_out)
+    assert 1.0 < await took_s(told, copies=("b",)) < 1.5
+
+
+async def who_is_needed_is_written_to_although_it_was_silent(told):
+    told.plan("info", "a", times_out)
+    assert TIMEOUT_S < await took_s(told) < TIMEOUT_S + 0.5
+
+
+@pytest.mark.parametrize(
+    ("story", "min_copies"),
+    [
+        (who_was_silent_when_looked_at_is_not_written_to, 1),
+        (who_is_needed_is_written_to_although_it_was_silent, 2),
+    ],
+    ids=["dispensable", "needed"],
+)
+def test_p6_before_the_bytes(story, min_copies):
+    Told(complete=False, min_copies=min_copies).play(story)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.model.fleet.plan import Lying, Plan, Step, Trouble, Worker
+from tests.model.fleet.plan import LARGE_BYTES, Lying, Plan, Step, Trouble, Worker
+from tests.model.world import PLACES
 
 
 def _day(
@@ -11,6 +12,8 @@ def _day(
     lying: tuple[Lying, ...] = (),
     seed: int = 1,
     min_copies: int = 2,
+    added: str = "",
+    places: int = PLACES,
 ) -> Plan:
     """Return the day of one process and three backends."""
     return Plan(
@@ -23,6 +26,8 @@ def _day(
         workers=(Worker("w0", steps),),
         troubles=troubles,
         lying=lying,
+        added=added,
+        places=places,
     )
 
 
@@ -95,5 +100,24 @@ ONCE_FAILED: dict[str, Plan] = {
             Trouble("foreign", 34.7, 34.7, ("c",), "p0"),
             Trouble("hang", 38.0, 158.0, ("c",), verbs=("get",)),
         ),
+    ),
+    "a write waited three times for a backend that was new, and hung when it was to be met": _day(
+        Step("open", "p0"),
+        Step("write", "p0", text="<4>", wait_s=1.7, size=LARGE_BYTES),
+        troubles=(Trouble("hang", 1.6, 121.6, ("c",), verbs=("info", "list")),),
+        added="c",
+        places=2,
+    ),
+    "a write waited for a time-out when one backend did not say what lay at a new path": _day(
+        Step("write", "p0", text="<1>"),
+        Step("write", "p1", text="<2>", wait_s=40.0),
+        troubles=(Trouble("hang", 30.0, 150.0, ("a",), verbs=("info", "list")),),
+        lying=(Lying("p0", b"<old>", ("a",)),),
+    ),
+    "a deletion waited twice for a backend that was new, and hung when it was to be met": _day(
+        Step("write", "p0", text="<1>"),
+        Step("delete", "p0", wait_s=1.7),
+        troubles=(Trouble("hang", 1.6, 121.6, ("c",), verbs=("info", "list")),),
+        added="c",
     ),
 }

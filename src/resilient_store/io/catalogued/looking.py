@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from resilient_store.backends.client import BackendClient
 from resilient_store.io.catalogued.holder import Holder
-from resilient_store.io.fanout import fan_out
+from resilient_store.io.fanout import fan_out, unneeded
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.protocol import transactions
@@ -20,19 +20,24 @@ Looks = Mapping[str, ObjectInfo | None]
 
 
 async def look_at(
-    store: Store, path: str, names: Iterable[str]
+    store: Store, path: str, names: Sequence[str], demand: Demand
 ) -> tuple[Looks, dict[str, Reply[Any]]]:
-    """Return what lies where, of the backends that answered, and who can never hold the path."""
-    looks: dict[str, ObjectInfo | None] = {}
+    """Return what lies where, of the backends that answered, and who is not to be written to.
 
-    async def look(client: BackendClient) -> Reply[Any]:
+    That is who can never hold the path, and who was silent where the write needs nobody of them.
+    """
+
+    async def look(client: BackendClient) -> Reply[ObjectInfo]:
         reply = await client.info(path, kind="write")
-        if reply.ok or reply.outcome is Outcome.NOT_FOUND:
-            looks[client.name] = reply.value
-        return reply
+        # That nothing lies there is an answer: with enough of them nobody else is waited for.
+        return Reply(client.name, Outcome.OK) if reply.outcome is Outcome.NOT_FOUND else reply
 
-    replies = await fan_out(store, names, look, Demand(1))
-    return looks, {n: r for n, r in replies.items() if r.outcome is Outcome.REFUSED}
+    replies = await fan_out(store, names, look, demand)
+    looks = {name: reply.value for name, reply in replies.items() if reply.ok}
+    refused = {n: r for n, r in replies.items() if r.outcome is Outcome.REFUSED}
+    able = [name for name in names if name not in refused]
+    silent = [n for n, r in replies.items() if r.outcome is Outcome.TIMED_OUT]
+    return looks, refused | unneeded(store, able, silent, demand)
 
 
 async def place_directly(holder: Holder, looks: Looks) -> tuple[str, ...]:
