@@ -243,7 +243,7 @@ class Shop:
 async def _family(fs: rs.ResilientFileSystem, name: str) -> Any:
     client = fs.store.clients[name]
     await client.open()
-    return client._sessions.current().family
+    return client._session().family
 
 
 def make_hung(shop: Shop, name: str, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import time
@@ -11,6 +12,7 @@ import pytest
 
 import resilient_store as rs
 from resilient_store.backends.client import BackendClient
+from resilient_store.io.catalogued import read
 from tests.catalogued.stage import (
     CAT,
     DOG,
@@ -45,6 +47,24 @@ def test_a_healthy_store_has_nothing_to_repair(fs):
     fs.write(CAT, ONE)
     report = rs.repair(fs)
     assert (report.done, report.copied, report.removed, report.purged) == (True, 0, 0, 0)
+
+
+def test_what_was_just_read_is_repaired_although_it_is_recorded_a_moment_later(
+    fs, shop, monkeypatch
+):
+    record_seen = read.record_seen
+
+    async def later(*args):
+        await asyncio.sleep(0.3)
+        return await record_seen(*args)
+
+    fs.write(CAT, ONE)
+    shop.put_behind("aws", CAT, b"")
+    monkeypatch.setattr(read, "record_seen", later)
+    assert fs.cat(CAT) == ONE
+    assert rs.repair(fs).copied == 1
+    converge(fs)
+    assert shop.held(CAT) == dict.fromkeys(NAMES, ONE)
 
 
 @pytest.mark.parametrize("size", [1, 4 * MIB, 9 * MIB + 5])

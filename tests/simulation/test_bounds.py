@@ -192,7 +192,7 @@ def test_a_backend_that_ignores_being_cancelled_holds_a_read_for_ever(count):
     stage = Stage(seed=3, count=count)
     stage.run(stage.fs._write("x/y", b"bytes"))
     first = next(iter(stage.fs.store.clients.values()))
-    session = next(iter(first._sessions._by_loop.values()))
+    session = next(iter(first._sessions.values()))
     session.family.get = Stubborn(stage.loop.time() + 300)
     took_s, value = stage.run(stage.timed(stage.fs._cat_file("x/y")))
     if count == 1:

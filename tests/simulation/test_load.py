@@ -63,6 +63,6 @@ def test_every_waiting_caller_sends_a_hedge_of_its_own():
     assert len(stage.requests(0, since=asked)) == 100
     assert len(stage.requests(1, since=asked)) == 10  # what can be needed to open a breaker
     for client in stage.fs.store.clients.values():  # each cancelled loser gave its place back
-        (session,) = client._sessions._by_loop.values()
+        (session,) = client._sessions.values()
         assert session.bulkhead._value == 200
     stage.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import math
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -28,7 +29,6 @@ from resilient_store.backends.contract import (
     WrongOptionError,
 )
 from resilient_store.backends.health import PATIENCE_S, Health, Kind
-from resilient_store.backends.sessions import Session, Sessions
 from resilient_store.backends.upload import UploadClient, seconds_for
 from resilient_store.errors import StoreIdentityError
 from resilient_store.model.info import Body, Headers, ObjectInfo
@@ -43,6 +43,15 @@ _SLOW_SHARE = 0.5
 ADMITTED_FOR_S = 60.0
 # A probe's place is kept beyond its deadline, so that two never overlap.
 _LEASE_MARGIN_S = 1.0
+
+
+@attrs.define
+class _Session:
+    """What belongs to one event loop: the opened family, and places for calls."""
+
+    bulkhead: asyncio.Semaphore
+    opening: asyncio.Lock
+    family: Family | None = None
 
 
 class BackendClient:
@@ -103,7 +112,8 @@ class BackendClient:
         self._epoch = epoch
         self._admitted_epoch = 0
         self._answered_s = -math.inf
-        self._sessions = Sessions(backend.max_concurrency)
+        self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Session]
+        self._sessions = weakref.WeakKeyDictionary()
 
     async def info(self, key: str, *, kind: Kind = "read") -> Reply[ObjectInfo]:
         """Look at a key. An empty object is marked blank."""
@@ -248,11 +258,6 @@ class BackendClient:
 
         return await self._call("write", "", itself, counted=False)
 
-    @property
-    def is_slow_to_open(self) -> bool:
-        """Say whether a call of this loop has opened it, or asked whose it is, for too long."""
-        return self._sessions.current().is_slow_to_open
-
     def trust(self) -> None:
         """Ask no more whether it is the store's: a person has said so."""
         self._admit = None
@@ -265,7 +270,7 @@ class BackendClient:
 
     async def close(self) -> None:
         """Give back what belongs to the running loop."""
-        session = self._sessions.take()
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
         if session is not None and session.family is not None:
             was_closed(session.family)
             await session.family.close()
@@ -314,7 +319,7 @@ class BackendClient:
 
         async def work() -> T:
             nonlocal sent
-            session = self._sessions.current()
+            session = self._session()
             async with session.bulkhead:
                 family = await self._opened(session)
                 sent = True
@@ -351,23 +356,42 @@ class BackendClient:
             self._answered_s = now_s
         self.health.record(kind, outcome, now_s, key=key, slow=slow, took_s=took_s)
 
-    async def _opened(self, session: Session) -> Family:
+    def _session(self) -> _Session:
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None:
+            self._drop_closed_loops()
+            places = asyncio.Semaphore(self.backend.max_concurrency)
+            session = self._sessions[loop] = _Session(places, asyncio.Lock())
+        return session
+
+    def _drop_closed_loops(self) -> None:
+        """Give back what belongs to loops that ended without closing the store."""
+        for loop, session in list(self._sessions.items()):
+            if loop.is_closed():
+                del self._sessions[loop]
+                if session.family is not None:
+                    was_closed(session.family)
+                    session.family.drop()
+
+    async def _opened(self, session: _Session) -> Family:
+        if session.family is None:
+            async with session.opening:
+                if session.family is None:
+                    session.family = await self._opener()
+                    self.traits = session.family.traits
+                    close_with(self, session.family, asyncio.get_running_loop())
         silent = runtime.now_s() - self._answered_s > ADMITTED_FOR_S
         if silent or self._epoch() > self._admitted_epoch:  # it may be found elsewhere by now
             self.doubt()
-        if session.family is None or self._admit is not None:
-            async with session.opening():
-                return await self._open(session)
+        if self._admit is not None:
+            async with session.opening:
+                await self._ask_admission(session.family)
         return session.family
 
-    async def _open(self, session: Session) -> Family:
-        if session.family is None:
-            session.family = await self._opener()
-            self.traits = session.family.traits
-            close_with(self, session.family, asyncio.get_running_loop())
+    async def _ask_admission(self, family: Family) -> None:
         epoch = self._epoch()
-        if self._admit is not None and await self._admit(self, session.family):
+        if self._admit is not None and await self._admit(self, family):
             self._admit = None
             self._admitted_epoch = epoch
             self._answered_s = runtime.now_s()
-        return session.family

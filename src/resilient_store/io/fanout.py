@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from resilient_store import runtime
@@ -80,24 +80,6 @@ def away_to_write(store: Store, names: Iterable[str]) -> dict[str, Reply[Any]]:
         if not client.health.take_probe("write", now_s, client.backend.timeout):
             away[name] = _away(store, name)
     return away
-
-
-def slow_to_open(store: Store, names: Sequence[str], demand: Demand) -> dict[str, Reply[Any]]:
-    """Return a reply for those that are being opened in vain; none where they are needed."""
-    slow = [name for name in names if store.clients[name].is_slow_to_open]
-    return unneeded(store, names, slow, demand)
-
-
-def unneeded(
-    store: Store, names: Iterable[str], silent: Iterable[str], demand: Demand
-) -> dict[str, Reply[Any]]:
-    """Return a reply for those that were silent, if the others are enough for a change.
-
-    So a backend that hangs is waited for once in a call, not in each of its steps.
-    """
-    left_out = {n: Reply[Any](n, Outcome.UNAVAILABLE, detail="not waited for") for n in silent}
-    is_enough = demand.is_met(set(names) - left_out.keys(), store.domains)
-    return left_out if is_enough else {}
 
 
 def _away(store: Store, name: str) -> Reply[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from resilient_store.backends.sessions import MEET_S
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import BackendsUnavailableError, CatalogUnavailableError
 from resilient_store.io.catalogued.holder import unavailable
@@ -13,6 +12,7 @@ from resilient_store.store import Store
 
 NOBODY_KNOWS = "The catalog is new, and no backend can be asked whose it is"
 RESTORING = "its restore has not ended: call rs.restore again if nobody is at it"
+MEET_S = 1.0  # what a backend that hangs may cost a process at its start
 
 
 async def prepare(store: Store) -> None:

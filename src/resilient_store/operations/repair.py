@@ -16,6 +16,7 @@ from resilient_store.catalog.contract import CatalogDownError, Holding
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.answers import hear
 from resilient_store.io.catalogued.holder import unavailable
+from resilient_store.io.catalogued.read import let_record
 from resilient_store.io.catalogued.repair import Repaired, repair_path
 from resilient_store.io.drive import to_end
 from resilient_store.io.identity import raise_epochs
@@ -190,6 +191,7 @@ async def repair_all(
     limits = {"requests_per_s": requests_per_s, "bytes_per_s": bytes_per_s}
     check_limits("repair", at_once=at_once, **limits)
     await prepare(store)
+    await let_record(store)
     report = RepairReport()
     paces = Paces(store, **limits)
     urgency = functools.partial(_urgency, store, priority or (lambda _: 0))

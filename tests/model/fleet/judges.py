@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 
-from resilient_store.backends.sessions import MEET_S
 from resilient_store.errors import (
     BackendsUnavailableError,
     InsufficientCopiesError,
@@ -17,6 +16,7 @@ from resilient_store.errors import (
     OriginalMissingError,
     StoreFrozenError,
 )
+from resilient_store.io.prepare import MEET_S
 from resilient_store.model.path import RESERVED
 from tests.model.fleet.plan import CHANGES, Step
 from tests.model.fleet.world import FOREIGN, ROT, FleetModel
@@ -28,8 +28,8 @@ BEFORE_S = 1e-6
 # Where all is well; and to read what a backend that is well holds: each request may have to wait
 # for the hedge, and a file that is read in pieces makes several.
 WELL_S, READS = 1.0, {"read": 1.0, "cat": 1.0, "range": 1.0, "open": 1.9}
-# Where one backend hangs: a second's grace, and to move two changes of it; the same second where a
-# process meets its backends.
+# Where one backend hangs: a second's grace, and to move two changes of it; another second
+# where a process meets its backends.
 HUNG = {"hang", "late"}
 ONE_HUNG_S = {"write": 1.5, "stream": 1.5, "delete": 1.5, "move": 2.5}
 # By then a cancelled call has ended what it had begun: where all is well, this is long.
@@ -128,7 +128,7 @@ def _with_one_hung_s(model: FleetModel, call: Called, ill: dict[str, set[str]]) 
     is_enough = len(ill) == 1 and model.is_enough(well)
     if call.error is not None or not is_enough or not set().union(*ill.values()) <= HUNG:
         return CALL_AT_MOST_S
-    return ONE_HUNG_S.get(call.step.verb, CALL_AT_MOST_S)
+    return ONE_HUNG_S.get(call.step.verb, CALL_AT_MOST_S) + (MEET_S if call.is_first else 0.0)
 
 
 def _a_read(model: FleetModel, call: Called, truth: list[bytes | None]) -> Iterator[str]:

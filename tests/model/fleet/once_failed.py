@@ -114,10 +114,4 @@ ONCE_FAILED: dict[str, Plan] = {
         troubles=(Trouble("hang", 30.0, 150.0, ("a",), verbs=("info", "list")),),
         lying=(Lying("p0", b"<old>", ("a",)),),
     ),
-    "a deletion waited twice for a backend that was new, and hung when it was to be met": _day(
-        Step("write", "p0", text="<1>"),
-        Step("delete", "p0", wait_s=1.7),
-        troubles=(Trouble("hang", 1.6, 121.6, ("c",), verbs=("info", "list")),),
-        added="c",
-    ),
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from resilient_store.backends.sessions import MEET_S
 from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import InvalidPathError
 from resilient_store.io.catalogued.holder import unavailable
 from resilient_store.io.drive import all_of, wait_a_moment
+from resilient_store.io.prepare import MEET_S
 from resilient_store.model.path import above
 from resilient_store.store import Store
 
@@ -28,9 +28,8 @@ async def refuse_clashes(store: Store, path: str, placed: tuple[str, ...]) -> No
     """
     clients = [store.clients[name] for name in placed]
     fresh = [c for c in clients if c.traits is None and c.health.is_closed("write")]
-    asked = [client for client in fresh if not client.is_slow_to_open]
-    if asked:
-        opening = all_of([client.open() for client in asked])
+    if fresh:
+        opening = all_of([client.open() for client in fresh])
         await wait_a_moment(store.tails, opening, MEET_S)
     disks = [c for c in clients if c.traits is not None and c.traits.directories]
     if not disks:

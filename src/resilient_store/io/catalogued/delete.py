@@ -17,7 +17,7 @@ from resilient_store.io.catalogued.publish import drop_staged
 from resilient_store.io.catalogued.read import STARTED_OVER
 from resilient_store.io.catalogued.settle import settle
 from resilient_store.io.drive import protected
-from resilient_store.io.fanout import away_to_write, fan_out, slow_to_open
+from resilient_store.io.fanout import away_to_write, fan_out
 from resilient_store.model.outcome import Reply
 from resilient_store.model.step import Step
 from resilient_store.protocol import transactions
@@ -86,7 +86,6 @@ async def remove_buried(holder: Holder) -> None:
         return reply
 
     away = away_to_write(store, store.writable)
-    away |= slow_to_open(store, [n for n in store.writable if n not in away], Demand(1))
     names = [name for name in store.writable if name not in away]
     try:
         replies = await fan_out(store, names, remove, Demand(1))

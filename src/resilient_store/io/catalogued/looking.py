@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 
 from resilient_store.backends.client import BackendClient
 from resilient_store.io.catalogued.holder import Holder
-from resilient_store.io.fanout import fan_out, unneeded
+from resilient_store.io.fanout import fan_out
 from resilient_store.model.info import ObjectInfo
 from resilient_store.model.outcome import Outcome, Reply
 from resilient_store.protocol import transactions
@@ -20,24 +20,35 @@ Looks = Mapping[str, ObjectInfo | None]
 
 
 async def look_at(
-    store: Store, path: str, names: Sequence[str], demand: Demand
+    store: Store, path: str, names: Iterable[str], demand: Demand | None
 ) -> tuple[Looks, dict[str, Reply[Any]]]:
     """Return what lies where, of the backends that answered, and who is not to be written to.
 
-    That is who can never hold the path, and who was silent where the write needs nobody of them.
+    That is who can never hold the path, and who was silent where enough others answered: so a
+    backend that hangs is waited for once, and not for its look and for the bytes.
+
+    Parameters
+    ----------
+    demand
+        Whose answers are enough; None: everybody is waited for.
     """
 
     async def look(client: BackendClient) -> Reply[ObjectInfo]:
         reply = await client.info(path, kind="write")
-        # That nothing lies there is an answer: with enough of them nobody else is waited for.
+        # That nothing lies there is an answer, too.
         return Reply(client.name, Outcome.OK) if reply.outcome is Outcome.NOT_FOUND else reply
 
     replies = await fan_out(store, names, look, demand)
     looks = {name: reply.value for name, reply in replies.items() if reply.ok}
-    refused = {n: r for n, r in replies.items() if r.outcome is Outcome.REFUSED}
-    able = [name for name in names if name not in refused]
-    silent = [n for n, r in replies.items() if r.outcome is Outcome.TIMED_OUT]
-    return looks, refused | unneeded(store, able, silent, demand)
+    left_out = {n: r for n, r in replies.items() if r.outcome is Outcome.REFUSED}
+    if demand is not None and demand.is_met(set(looks), store.domains):
+        left_out |= {n: _silent(n) for n, r in replies.items() if r.outcome is Outcome.TIMED_OUT}
+    return looks, left_out
+
+
+def _silent(name: str) -> Reply[Any]:
+    """Return the reply of a backend to which nothing is sent, for it did not answer the look."""
+    return Reply(name, Outcome.UNAVAILABLE, detail="it did not say what lies there")
 
 
 async def place_directly(holder: Holder, looks: Looks) -> tuple[str, ...]:

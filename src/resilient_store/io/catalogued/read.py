@@ -14,7 +14,7 @@ from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import BackendsUnavailableError, OriginalMissingError
 from resilient_store.io.catalogued.answers import missed
 from resilient_store.io.catalogued.holder import find, key_of, unavailable
-from resilient_store.io.drive import leave_to_finish
+from resilient_store.io.drive import leave_to_finish, let_finish
 from resilient_store.io.read import ask
 from resilient_store.model.checksum import aligned, verifies
 from resilient_store.model.info import Body
@@ -29,6 +29,7 @@ logger = logging.getLogger("resilient_store")
 
 Span = tuple[int | None, int | None]  # as Python slices
 
+RECORDED_WITHIN_S = 1.0
 STARTED_OVER = 3  # how often a path may change under a reader before it gives up
 
 
@@ -277,6 +278,11 @@ def report(store: Store, path: str, seen: Sequence[findings.Seen]) -> None:
 
     if seen:
         leave_to_finish(store.tails, record())
+
+
+async def let_record(store: Store) -> None:
+    """Let what this process has just read be recorded, which is done a moment later."""
+    await let_finish(store.tails, RECORDED_WITHIN_S)
 
 
 async def record_seen(

@@ -32,7 +32,7 @@ from resilient_store.io.catalogued.refusal import refusal
 from resilient_store.io.catalogued.settle import settle, undo
 from resilient_store.io.catalogued.sidecar import describe
 from resilient_store.io.drive import protected
-from resilient_store.io.fanout import away_to_write, fan_out, slow_to_open
+from resilient_store.io.fanout import away_to_write, fan_out
 from resilient_store.io.parts import Buffer
 from resilient_store.model.checksum import ChunkedChecksum
 from resilient_store.model.info import Headers
@@ -126,7 +126,6 @@ class CataloguedWrite:
             return self._holder
         store = self._store
         await refuse_clashes(store, self._path, self._placed)
-        self._away |= slow_to_open(store, self._live, self._demand)
         wish = Wish(
             kind="write",
             placed=self._placed,
@@ -152,7 +151,8 @@ class CataloguedWrite:
 
     async def _look_first(self, holder: Holder) -> Headers | None:
         """Look at the own keys of a path that an incomplete catalog does not know (R3)."""
-        looks, left_out = await look_at(self._store, self._path, self._live, self._demand)
+        demand = None if self._create else self._demand
+        looks, left_out = await look_at(self._store, self._path, self._live, demand)
         self._failed |= left_out
         found = [info for info in looks.values() if info is not None and not info.directory]
         found = found if holder.record.entry is None else []  # else it is what a deletion left
@@ -283,8 +283,8 @@ class CataloguedWrite:
                 headers=self._labelled(self._checksum.text),
             )
         if reply.value is not None and client.name not in self._direct:
-            headers = self._labelled(self._checksum.text)
-            reply = await describe(client, self._key(client.name), reply.value, headers)
+            key, headers = self._key(client.name), self._labelled(self._checksum.text)
+            reply = await describe(client, key, reply.value, headers)
         if reply.value is not None:
             reach(Step.WRITE_LANDED)
             self._stored[client.name] = reply.value

@@ -14,7 +14,8 @@ from resilient_store.catalog.contract import CatalogDownError
 from resilient_store.errors import ConfigurationError
 from resilient_store.io.catalogued.answers import hear
 from resilient_store.io.catalogued.holder import unavailable
-from resilient_store.io.drive import let_finish, to_end
+from resilient_store.io.catalogued.read import let_record
+from resilient_store.io.drive import to_end
 from resilient_store.io.prepare import prepare
 from resilient_store.io.sharded import on_workers
 from resilient_store.model.damage import KINDS, Kind, moment
@@ -30,7 +31,6 @@ from resilient_store.protocol.damage import Circumstances, described, kinds_of, 
 from resilient_store.store import Store, StoreOwner
 
 PAGE = 1000
-RECORDED_WITHIN_S = 1.0
 RECORDS = 250  # a record may carry the digests of thousands of chunks
 
 Ask = Callable[[str, int], Awaitable[list[str]]]
@@ -136,8 +136,7 @@ async def _begin(
     _grouping(group_by)
     await prepare(store)
     try:
-        # What this process has just read tells its catalog a moment later.
-        await let_finish(store.tails, RECORDED_WITHIN_S)
+        await let_record(store)
         replies = await hear(store)
         state = await store.known.state()
         assert state is not None, "a store that was prepared has an identity"
