@@ -18,6 +18,8 @@ from tests.servers.faults import with_the_id_that_s3_sends
 from tests.servers.overload import Overload, every
 from tests.servers.platforms import Platform
 
+PATIENT_S = 50.0  # nothing hangs here but a machine that does other things
+
 
 class ServerShop(Shop):
     """Three servers in the place of the directories."""
@@ -41,7 +43,7 @@ class ServerShop(Shop):
             name=name,
             domain=name,
             storage_options=platform.storage_options(),
-            **options,
+            **{"timeout": PATIENT_S, "stall_timeout": PATIENT_S, **options},
         )
 
     def close(self) -> None:
