@@ -26,6 +26,7 @@ SEARCHED_BELOW = 10**9
 SHOWN_BREACHES = 10
 SHOWN_LINES = 60
 BEFORE_S = 3.0
+CLEARED_UP_AFTER_RUNS = 20
 
 
 @attrs.define
@@ -46,6 +47,8 @@ class Tally:
         self.requests += len(history.world.requests)
         self.simulated_s += history.loop.time()
         self.faults.update(history.world.injected)
+        if self.runs % CLEARED_UP_AFTER_RUNS == 0:
+            gc.collect()  # else a thousand runs are gigabytes: each is garbage in circles
 
     def words(self, took_s: float) -> str:
         """Say it."""
