@@ -16,9 +16,7 @@ from tests.catalogued.stage import NAMES, Shop
 from tests.servers import canaries, processes
 from tests.servers.faults import with_the_id_that_s3_sends
 from tests.servers.overload import Overload, every
-from tests.servers.platforms import Platform
-
-PATIENT_S = 50.0  # nothing hangs here but a machine that does other things
+from tests.servers.platforms import PATIENT_S, Platform
 
 
 class ServerShop(Shop):

@@ -52,15 +52,20 @@ def test_a_healthy_store_has_nothing_to_repair(fs):
 def test_what_was_just_read_is_repaired_although_it_is_recorded_a_moment_later(
     fs, shop, monkeypatch
 ):
-    record_seen = read.record_seen
+    record_seen, let_finish, waits = read.record_seen, read.let_finish, asyncio.Event()
 
     async def later(*args):
-        await asyncio.sleep(0.3)
+        await waits.wait()
         return await record_seen(*args)
+
+    async def wait(*args):
+        waits.set()
+        await let_finish(*args)
 
     fs.write(CAT, ONE)
     shop.put_behind("aws", CAT, b"")
     monkeypatch.setattr(read, "record_seen", later)
+    monkeypatch.setattr(read, "let_finish", wait)
     assert fs.cat(CAT) == ONE
     assert rs.repair(fs).copied == 1
     converge(fs)

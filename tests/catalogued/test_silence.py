@@ -92,13 +92,30 @@ async def who_is_needed_is_written_to_although_it_was_silent(told):
     assert TIMEOUT_S < await took_s(told) < TIMEOUT_S + 0.5
 
 
+async def a_path_that_has_to_be_new_waits_for_everybody(told):
+    told.plan("info", "a", after(then_times_out(told)))
+    began_s = told.model.loop.time()
+    await told.start(0, lambda fs: fs._pipe_file(PATH, told.model.remember(X), mode="create"))
+    assert told.model.loop.time() - began_s > TIMEOUT_S
+
+
+def then_times_out(told):
+    """Let a backend answer whether the path is known, and then not say what lies there."""
+
+    async def plan():
+        told.plan("info", "a", times_out)
+
+    return plan
+
+
 @pytest.mark.parametrize(
     ("story", "min_copies"),
     [
         (who_was_silent_when_looked_at_is_not_written_to, 1),
         (who_is_needed_is_written_to_although_it_was_silent, 2),
+        (a_path_that_has_to_be_new_waits_for_everybody, 1),
     ],
-    ids=["dispensable", "needed"],
+    ids=["dispensable", "needed", "create"],
 )
 def test_p6_before_the_bytes(story, min_copies):
     Told(complete=False, min_copies=min_copies).play(story)

@@ -11,9 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import resilient_store as rs
 from tests.conformance.trio import NAMES, DyingMemory, Trio, WithOneDead
-from tests.servers.platforms import Platform
-
-PATIENT_S = 50.0  # the matrix may let sixteen processes write beside it
+from tests.servers.platforms import PATIENT_S, Platform
 
 
 @pytest.fixture

@@ -27,6 +27,9 @@ os.environ["FETCH_RAW_TOKEN_EXPIRY"] = "false"
 Family = Literal["s3", "gcs", "azure"]
 SCHEMES: dict[Family, str] = {"s3": "s3", "gcs": "gs", "azure": "abfs"}
 
+# A time-out for tests of which none is the subject: their machine may do other things meanwhile.
+PATIENT_S = 50.0
+
 # rclone answers a request for a part with the checksum of the whole, and botocore compares.
 RCLONE_OPTIONS = {
     "config_kwargs": {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tests.model.fleet.plan import LARGE_BYTES, Lying, Plan, Step, Trouble, Worker
-from tests.model.world import PLACES
 
 
 def _day(
@@ -13,7 +12,6 @@ def _day(
     seed: int = 1,
     min_copies: int = 2,
     added: str = "",
-    places: int = PLACES,
 ) -> Plan:
     """Return the day of one process and three backends."""
     return Plan(
@@ -27,7 +25,6 @@ def _day(
         troubles=troubles,
         lying=lying,
         added=added,
-        places=places,
     )
 
 
@@ -106,7 +103,6 @@ ONCE_FAILED: dict[str, Plan] = {
         Step("write", "p0", text="<4>", wait_s=1.7, size=LARGE_BYTES),
         troubles=(Trouble("hang", 1.6, 121.6, ("c",), verbs=("info", "list")),),
         added="c",
-        places=2,
     ),
     "a write waited for a time-out when one backend did not say what lay at a new path": _day(
         Step("write", "p0", text="<1>"),
