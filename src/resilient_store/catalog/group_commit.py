@@ -173,7 +173,7 @@ class GroupCommit:
             self._is_begun = is_left and at_once
             if is_left and not at_once:
                 self._begin(database)
-            return self._is_begun and at_once
+        return is_left and at_once
 
     def _take(self, group: list[Waiting[Any]]) -> None:
         """Take what is to be done, in the order in which it came; no path twice."""
