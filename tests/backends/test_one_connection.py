@@ -8,12 +8,15 @@ import threading
 import pytest
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
 
 import resilient_store as rs
+from resilient_store.backends.classify import classify
 from resilient_store.backends.families import one_connection
 from resilient_store.backends.families.one_connection import OneConnectionFamily
 from resilient_store.backends.opening import opener
 from resilient_store.model.info import Headers
+from resilient_store.model.outcome import Outcome
 from tests.servers import processes
 from tests.servers.platforms import sftp_filesystem
 from tests.servers.waiting import until
@@ -51,14 +54,29 @@ def test_p8_a_server_that_was_restarted_serves_again(server, tmp_path):
             await restarted(server, filesystem)
             assert await get(family) == DATA  # nobody was told that the connection had ended
             server.kill()
-            with pytest.raises(OSError, match=r"closed|connect|dropped") as refused:
+            # Whether paramiko has noticed by then or not, and then it is no `OSError`.
+            with pytest.raises((OSError, SSHException), match=r"closed|connect|dropped") as refused:
                 await get(family)
-            assert not isinstance(refused.value, FileNotFoundError)
+            assert classify(refused.value, changing=False)[0] is Outcome.UNAVAILABLE
             server.start()
             assert await get(family) == DATA
             await family.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("error", "changing", "outcome"),
+    [
+        (SSHException("Server connection dropped: "), False, Outcome.UNAVAILABLE),
+        (SSHException("Server connection dropped: "), True, Outcome.TIMED_OUT),
+        (AuthenticationException("no"), True, Outcome.DENIED),
+        (BadAuthenticationType("no", ["password"]), False, Outcome.DENIED),
+    ],
+)
+def test_p5_what_paramiko_says_is_known(error, changing, outcome, caplog):
+    assert classify(error, changing=changing) == (outcome, type(error).__name__)
+    assert caplog.text == ""
 
 
 def test_p8_a_store_goes_on_with_a_server_that_was_restarted(server, tmp_path_factory):

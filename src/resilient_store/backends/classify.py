@@ -11,7 +11,7 @@ import logging
 import threading
 
 from resilient_store.backends import contract
-from resilient_store.backends.tables import azure, builtin, gcs, http, s3
+from resilient_store.backends.tables import azure, builtin, gcs, http, s3, ssh
 from resilient_store.errors import ConfigurationError, StoreIdentityError
 from resilient_store.model.outcome import Outcome
 
@@ -31,7 +31,14 @@ _DETAILS: dict[type[Exception], str] = {
     contract.UnknownOutcomeError: "it may have happened",
 }
 _SPEAKING = (contract.RefusedError, contract.RootMissingError)
-_TABLES = (azure.classify, gcs.classify, s3.classify, http.classify_aiohttp, builtin.classify)
+_TABLES = (
+    azure.classify,
+    gcs.classify,
+    s3.classify,
+    http.classify_aiohttp,
+    ssh.classify,
+    builtin.classify,
+)
 _reported: set[str] = set()
 _lock = threading.Lock()
 
